@@ -1,0 +1,193 @@
+//! Bytes of a model file, mapped or in memory, and typed slices of them that keep them alive.
+
+#![allow(unsafe_code)]
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::Read;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Sections and the start of the file's bytes lie on this boundary: a cache line, and enough for every vector type.
+pub const ALIGNMENT: usize = 64;
+
+/// Numbers that any bit pattern is a valid value of, stored little-endian.
+///
+/// # Safety
+/// The type has no padding and no invalid bit patterns, and its alignment divides [`ALIGNMENT`].
+pub unsafe trait Plain: Copy + Send + Sync + 'static {}
+
+macro_rules! plain {
+    ($($type:ty)*) => {$(
+        // SAFETY: a primitive number: no padding, every bit pattern valid, alignment at most eight.
+        unsafe impl Plain for $type {}
+    )*};
+}
+plain!(u8 i8 u16 i16 u32 i32 u64 f32 f64);
+
+/// The bytes of `values` as they lie in memory.
+pub fn as_bytes<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` types have no padding, so all bytes are initialised; u8 has no alignment.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; ALIGNMENT]);
+
+/// A whole model file: mapped, read into aligned memory, or lent by the program for its whole life.
+pub struct Bytes(Source);
+
+enum Source {
+    Mapped(memmap2::Mmap),
+    Owned { lines: Vec<Line>, len: usize },
+    Static(&'static [u8]),
+}
+
+impl Bytes {
+    /// Maps `path`. The file must not be changed in place while it is open: replace it by renaming, as
+    /// `save` does, and this keeps showing the old content.
+    pub fn map(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        // SAFETY: the mapping is read-only and private to this value. Another process that truncates or edits the
+        // file in place breaks the documented contract of `map`; `read` is the alternative that is immune.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, "map", &e))?;
+        Ok(Self(Source::Mapped(map)))
+    }
+
+    /// Reads `path` into aligned memory: nothing that happens to the file afterwards matters.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).map_err(|e| Error::io(path, "read", &e))?;
+        Ok(Self::copy_of(&content))
+    }
+
+    /// Copies `content` into aligned memory.
+    pub fn copy_of(content: &[u8]) -> Self {
+        let mut lines = vec![Line([0; ALIGNMENT]); content.len().div_ceil(ALIGNMENT)];
+        for (line, part) in lines.iter_mut().zip(content.chunks(ALIGNMENT)) {
+            line.0[..part.len()].copy_from_slice(part);
+        }
+        Self(Source::Owned { lines, len: content.len() })
+    }
+
+    /// Uses `content` where it lies, without a copy, if it is aligned to [`ALIGNMENT`].
+    pub fn in_place(content: &'static [u8]) -> Result<Self> {
+        let offset = content.as_ptr().addr() % ALIGNMENT;
+        if offset != 0 {
+            return Err(Error::argument(
+                "model bytes",
+                format!("an address {offset} past a multiple of {ALIGNMENT}"),
+                "an aligned address",
+            )
+            .hint("place the array with #[repr(align(64))], or open a copy"));
+        }
+        Ok(Self(Source::Static(content)))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Source::Mapped(map) => map,
+            // SAFETY: `lines` holds at least `len` initialised bytes, contiguous because Line is 64 bytes with
+            // alignment 64.
+            Source::Owned { lines, len } => unsafe {
+                std::slice::from_raw_parts(lines.as_ptr().cast(), *len)
+            },
+            Source::Static(bytes) => bytes,
+        }
+    }
+}
+
+/// Numbers that are owned, or lie inside a model file that they keep open.
+#[derive(Clone)]
+pub struct Slice<T: Plain>(Place<T>);
+
+#[derive(Clone)]
+enum Place<T> {
+    Owned(Arc<Vec<T>>),
+    Inside { bytes: Arc<Bytes>, offset: usize, len: usize },
+}
+
+impl<T: Plain> Slice<T> {
+    /// The numbers at `range` of `bytes`, or `None` where the range is outside, misaligned or not whole numbers.
+    pub fn inside(bytes: &Arc<Bytes>, range: std::ops::Range<usize>) -> Option<Self> {
+        let part = bytes.get(range.clone())?;
+        let whole = part.len() % size_of::<T>() == 0 && part.as_ptr().addr() % align_of::<T>() == 0;
+        let len = part.len() / size_of::<T>();
+        whole.then(|| Self(Place::Inside { bytes: bytes.clone(), offset: range.start, len }))
+    }
+}
+
+impl<T: Plain> From<Vec<T>> for Slice<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self(Place::Owned(Arc::new(values)))
+    }
+}
+
+impl<T: Plain> Deref for Slice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &self.0 {
+            Place::Owned(values) => values,
+            Place::Inside { bytes, offset, len } => {
+                // SAFETY: `inside` checked that `len` whole values lie at `offset`, aligned for T; `bytes` never
+                // moves nor changes while it is shared, and every bit pattern is a valid T.
+                unsafe { std::slice::from_raw_parts(bytes.as_ptr().add(*offset).cast(), *len) }
+            }
+        }
+    }
+}
+
+impl<T: Plain> std::fmt::Debug for Slice<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Slice of {} {}", self.len(), std::any::type_name::<T>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_aligned_and_equal() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let content: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            let bytes = Bytes::copy_of(&content);
+            assert_eq!(&*bytes, &content[..]);
+            assert_eq!(bytes.as_ptr().addr() % ALIGNMENT, 0);
+        }
+    }
+
+    #[test]
+    fn slices_outside_misaligned_or_uneven_are_refused() {
+        let bytes = Arc::new(Bytes::copy_of(&[0; 64]));
+        assert_eq!(Slice::<f32>::inside(&bytes, 0..64).unwrap().len(), 16);
+        assert_eq!(Slice::<f32>::inside(&bytes, 64..64).unwrap().len(), 0);
+        assert!(Slice::<f32>::inside(&bytes, 0..68).is_none());
+        assert!(Slice::<f32>::inside(&bytes, 2..6).is_none());
+        assert!(Slice::<f32>::inside(&bytes, 0..6).is_none());
+    }
+
+    #[test]
+    fn a_slice_outlives_the_handle_it_came_from() {
+        let bytes = Arc::new(Bytes::copy_of(as_bytes(&[1.0f32, 2.0, 3.0])));
+        let slice = Slice::<f32>::inside(&bytes, 4..12).unwrap();
+        drop(bytes);
+        assert_eq!(&*slice, &[2.0, 3.0]);
+    }
+
+    #[test]
+    fn in_place_wants_an_aligned_address() {
+        static LINES: [Line; 2] = [Line([7; ALIGNMENT]); 2];
+        let bytes = as_bytes(&LINES[0].0);
+        assert_eq!(&*Bytes::in_place(bytes).unwrap(), bytes);
+        assert!(Bytes::in_place(&bytes[1..]).is_err());
+    }
+}

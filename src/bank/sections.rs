@@ -1,0 +1,287 @@
+//! The container of a model file: magic, version, a table of named sections, each aligned and with its checksum.
+//!
+//! ```text
+//! 0   magic        8 bytes "PCORE\r\n\x1a"
+//! 8   version      u32
+//! 12  sections     u32
+//! 16  file length  u64
+//! 24  reserved     u32, zero
+//! 28  checksum     u32, CRC-32 of the header (with this field zero) and the table
+//! 32  table        one entry a section: name 16 bytes zero-padded, offset u64, length u64, CRC-32 u32, zero u32
+//! ..  sections     each at a multiple of 64; the gaps are zero
+//! ```
+//! All numbers are little-endian.
+
+use super::map::{ALIGNMENT, Bytes, Plain, Slice, as_bytes};
+use crate::error::{Error, Result};
+use std::ops::Range;
+use std::sync::Arc;
+
+#[cfg(target_endian = "big")]
+compile_error!("model files are used in place and are little-endian");
+
+const MAGIC: &[u8; 8] = b"PCORE\r\n\x1a";
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const ENTRY: usize = 40;
+const NAME: usize = 16;
+/// More than any version writes; bounds what a damaged header can ask for.
+const MAX_SECTIONS: usize = 64;
+
+/// The sections of an opened model file.
+pub struct Sections {
+    source: String,
+    bytes: Arc<Bytes>,
+    table: Vec<(String, Range<usize>)>,
+}
+
+impl Sections {
+    /// Reads the header and table of `bytes`; `source` names them in errors. With `verify` every section's
+    /// checksum is compared, which reads the whole file once.
+    pub fn parse(source: &str, bytes: Bytes, verify: bool) -> Result<Self> {
+        parse(&bytes, verify)
+            .map(|table| Self { source: source.into(), bytes: Arc::new(bytes), table })
+            .map_err(|e| e.within(source))
+    }
+
+    /// The section `name`, in place.
+    ///
+    /// # Errors
+    /// It is missing, or its length is not a whole number of values.
+    pub fn get<T: Plain>(&self, name: &str) -> Result<Slice<T>> {
+        self.find(name)?.ok_or_else(|| self.error(name, "no such section", "one"))
+    }
+
+    /// The section `name`, in place, or `None` where the file has none.
+    ///
+    /// # Errors
+    /// Its length is not a whole number of values.
+    pub fn find<T: Plain>(&self, name: &str) -> Result<Option<Slice<T>>> {
+        let Some((_, range)) = self.table.iter().find(|(n, _)| n == name) else { return Ok(None) };
+        match Slice::inside(&self.bytes, range.clone()) {
+            Some(slice) => Ok(Some(slice)),
+            None => Err(self.error(
+                name,
+                format!("{} bytes", range.len()),
+                format!("a multiple of {}", size_of::<T>()),
+            )),
+        }
+    }
+
+    /// An error about the content of section `name`.
+    pub fn error(
+        &self,
+        name: &str,
+        found: impl std::fmt::Display,
+        expected: impl std::fmt::Display,
+    ) -> Error {
+        Error::format(format!("{}: section {name}", self.source), found, expected)
+    }
+
+    /// Name and length in bytes of each section, in file order.
+    pub fn list(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.table.iter().map(|(name, range)| (name.as_str(), range.len()))
+    }
+
+    /// Length of the whole file in bytes.
+    pub fn file_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
+    let bad = |found: String, expected: String| Error::format("header", found, expected);
+    let Some(header) = bytes.get(..HEADER) else {
+        return Err(bad(format!("{} bytes", bytes.len()), format!("at least {HEADER}"))
+            .hint("not a .pcore file, or cut short"));
+    };
+    if &header[..8] != MAGIC {
+        return Err(bad(
+            format!("magic {:?}", header[..8].escape_ascii().to_string()),
+            "a .pcore file".into(),
+        ));
+    }
+    if u32_at(header, 8) != VERSION {
+        return Err(bad(format!("version {}", u32_at(header, 8)), format!("version {VERSION}"))
+            .hint("written by another release of patchcore"));
+    }
+    if u64_at(header, 16) != bytes.len() as u64 {
+        return Err(bad(
+            format!("{} bytes", bytes.len()),
+            format!("the {} that it says", u64_at(header, 16)),
+        )
+        .hint("the file was cut short or appended to"));
+    }
+    let count = u32_at(header, 12) as usize;
+    if count > MAX_SECTIONS {
+        return Err(bad(format!("{count} sections"), format!("at most {MAX_SECTIONS}")));
+    }
+    let Some(table) = bytes.get(HEADER..HEADER + count * ENTRY) else {
+        return Err(bad(format!("{} bytes", bytes.len()), format!("room for {count} sections")));
+    };
+    let found = header_checksum(header, table);
+    if found != u32_at(header, 28) {
+        return Err(bad(format!("checksum {found:08x}"), format!("{:08x}", u32_at(header, 28)))
+            .hint("the file is damaged"));
+    }
+    let mut end = HEADER + count * ENTRY;
+    let mut sections = Vec::with_capacity(count);
+    for entry in table.chunks_exact(ENTRY) {
+        let (name, range) = parse_entry(entry, end, bytes)?;
+        if verify {
+            verify_section(&name, &bytes[end..range.start], &bytes[range.clone()], u32_at(entry, NAME + 16))?;
+        }
+        end = range.end;
+        sections.push((name, range));
+    }
+    if end != bytes.len() {
+        return Err(bad(format!("{} bytes after the last section", bytes.len() - end), "none".into()));
+    }
+    Ok(sections)
+}
+
+/// Sections follow one another in file order, so that none overlaps and nothing lies between them unseen.
+fn parse_entry(entry: &[u8], previous_end: usize, bytes: &[u8]) -> Result<(String, Range<usize>)> {
+    let name = entry[..NAME].split(|&b| b == 0).next().unwrap_or_default();
+    let name = String::from_utf8_lossy(name).into_owned();
+    let (offset, len) = (u64_at(entry, NAME), u64_at(entry, NAME + 8));
+    let start = previous_end.next_multiple_of(ALIGNMENT);
+    let end = offset.checked_add(len).and_then(|end| usize::try_from(end).ok());
+    match end {
+        Some(end) if offset == start as u64 && end <= bytes.len() => Ok((name, start..end)),
+        _ => Err(Error::format(
+            format!("section {name}"),
+            format!("{len} bytes at {offset}"),
+            format!("a place from {start} to {}", bytes.len()),
+        )),
+    }
+}
+
+fn verify_section(name: &str, gap: &[u8], content: &[u8], expected: u32) -> Result<()> {
+    let found = crc32fast::hash(content);
+    if found != expected {
+        let subject = format!("section {name}");
+        return Err(Error::format(subject, format!("checksum {found:08x}"), format!("{expected:08x}"))
+            .hint("the file is damaged"));
+    }
+    if gap.iter().any(|&b| b != 0) {
+        return Err(Error::format(
+            format!("the gap before section {name}"),
+            "bytes that are not zero",
+            "zeros",
+        )
+        .hint("the file is damaged"));
+    }
+    Ok(())
+}
+
+fn header_checksum(header: &[u8], table: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&header[..28]);
+    hasher.update(&[0; 4]);
+    hasher.update(table);
+    hasher.finalize()
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+/// Collects sections and writes them in the order they were added.
+#[derive(Default)]
+pub struct SectionWriter<'a> {
+    sections: Vec<(&'static str, &'a [u8])>,
+}
+
+impl<'a> SectionWriter<'a> {
+    /// Adds `values` as the section `name` (at most 16 ASCII bytes, each name once).
+    pub fn add<T: Plain>(&mut self, name: &'static str, values: &'a [T]) {
+        debug_assert!(name.len() <= NAME && self.sections.iter().all(|(n, _)| *n != name));
+        self.sections.push((name, as_bytes(values)));
+    }
+
+    /// Writes the whole file to `out`.
+    pub fn write_to(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        let mut end = HEADER + self.sections.len() * ENTRY;
+        let mut table = Vec::new();
+        let mut starts = Vec::new();
+        for (name, content) in &self.sections {
+            let start = end.next_multiple_of(ALIGNMENT);
+            let mut padded = [0; NAME];
+            padded[..name.len()].copy_from_slice(name.as_bytes());
+            table.extend(padded);
+            table.extend((start as u64).to_le_bytes());
+            table.extend((content.len() as u64).to_le_bytes());
+            table.extend(crc32fast::hash(content).to_le_bytes());
+            table.extend([0; 4]);
+            starts.push(start);
+            end = start + content.len();
+        }
+        let mut header = Vec::from(MAGIC);
+        header.extend(VERSION.to_le_bytes());
+        header.extend((self.sections.len() as u32).to_le_bytes());
+        header.extend((end as u64).to_le_bytes());
+        header.extend([0; 4]);
+        let checksum = header_checksum(&header, &table);
+        header.extend(checksum.to_le_bytes());
+        out.write_all(&header)?;
+        out.write_all(&table)?;
+        let mut written = header.len() + table.len();
+        for ((_, content), start) in self.sections.iter().zip(starts) {
+            out.write_all(&[0; ALIGNMENT][..start - written])?;
+            out.write_all(content)?;
+            written = start + content.len();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        let mut writer = SectionWriter::default();
+        writer.add("meta", &[1u8, 2, 3]);
+        writer.add("empty", &[0u32; 0]);
+        writer.add("bank", &[1.5f32, -2.0]);
+        let mut file = Vec::new();
+        writer.write_to(&mut file).unwrap();
+        file
+    }
+
+    fn open(file: &[u8], verify: bool) -> Result<Sections> {
+        Sections::parse("model.pcore", Bytes::copy_of(file), verify)
+    }
+
+    #[test]
+    fn sections_come_back_aligned_and_equal() {
+        let sections = open(&sample(), true).unwrap();
+        assert_eq!(&*sections.get::<u8>("meta").unwrap(), &[1, 2, 3]);
+        assert_eq!(&*sections.get::<u32>("empty").unwrap(), &[0u32; 0]);
+        let bank = sections.get::<f32>("bank").unwrap();
+        assert_eq!(&*bank, &[1.5, -2.0]);
+        assert_eq!(bank.as_ptr().addr() % ALIGNMENT, 0);
+        assert!(sections.find::<u8>("none").unwrap().is_none());
+        let message = sections.get::<f32>("meta").unwrap_err().to_string();
+        assert_eq!(message, "model.pcore: section meta: found 3 bytes, expected a multiple of 4");
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_an_error() {
+        let file = sample();
+        for at in 0..file.len() {
+            for bit in 0..8 {
+                let mut damaged = file.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(open(&damaged, true).is_err(), "bit {bit} of byte {at}");
+                let _ = open(&damaged, false);
+            }
+            assert!(open(&file[..at], true).is_err(), "cut to {at} bytes");
+        }
+    }
+}

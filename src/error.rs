@@ -1,0 +1,121 @@
+//! The one error type: which file or argument, what was found, what was expected.
+
+use std::fmt::{self, Display};
+use std::path::Path;
+
+/// What went wrong, as a class that a program can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused to read or write.
+    Io,
+    /// A file's content is damaged, unsupported or not what it claims to be.
+    Format,
+    /// An argument is out of its range, or arguments contradict one another.
+    Argument,
+    /// The work would pass a stated limit (dimensions, memory, count).
+    Limit,
+    /// The caller asked to stop.
+    Cancelled,
+}
+
+/// Why a call failed. The message is one line that names the file or argument, what was found and what was
+/// expected.
+#[derive(thiserror::Error)]
+#[error("{0}")]
+pub struct Error(Box<Inner>);
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+struct Inner {
+    kind: ErrorKind,
+    subject: String,
+    problem: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// The class of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// `subject` (a file or a part of it) holds `found` where `expected` belongs.
+    pub(crate) fn format(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        Self::mismatch(ErrorKind::Format, subject, found, expected)
+    }
+
+    /// The argument `subject` is `found`, and must be `expected`.
+    pub(crate) fn argument(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        Self::mismatch(ErrorKind::Argument, subject, found, expected)
+    }
+
+    /// `subject` would need `found`; the limit is `expected`.
+    pub(crate) fn limit(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        Self::mismatch(ErrorKind::Limit, subject, found, expected)
+    }
+
+    /// The operating system failed to `action` ("read", "write", ...) `path`.
+    pub(crate) fn io(path: &Path, action: &str, source: &std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, path.display(), format!("cannot {action}: {source}"))
+    }
+
+    /// The caller asked to stop during `stage`.
+    pub(crate) fn cancelled(stage: impl Display) -> Self {
+        Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish; nothing was written".into())
+    }
+
+    /// Adds what the user can do about it.
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.0.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Puts `outer` (usually the file) before the subject, for a callee that does not know it.
+    pub(crate) fn within(mut self, outer: impl Display) -> Self {
+        self.0.subject = format!("{outer}: {}", self.0.subject);
+        self
+    }
+
+    fn mismatch(kind: ErrorKind, subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        Self::new(kind, subject, format!("found {found}, expected {expected}"))
+    }
+
+    fn new(kind: ErrorKind, subject: impl Display, problem: String) -> Self {
+        Self(Box::new(Inner { kind, subject: subject.to_string(), problem, hint: None }))
+    }
+}
+
+impl Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.problem)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The same line as `Display`, so that `fn main() -> Result<()>` and `unwrap` read well.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_names_subject_found_expected_and_hint() {
+        let error = Error::format("weights.pth: conv1.weight", "[64, 3, 3, 3]", "[64, 3, 7, 7]")
+            .hint("is this another network?");
+        assert_eq!(
+            error.to_string(),
+            "weights.pth: conv1.weight: found [64, 3, 3, 3], expected [64, 3, 7, 7] (is this another network?)"
+        );
+        assert_eq!(error.kind(), ErrorKind::Format);
+    }
+}

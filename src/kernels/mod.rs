@@ -1,0 +1,19 @@
+//! All arithmetic that is worth SIMD: one file an operation, the vector types beneath, one dispatcher.
+//!
+//! An operation is a function that takes an [`Isa`]. An `Isa` can only be made on a CPU that has the instructions,
+//! so holding one is the proof that calling the kernel behind it is sound. Algorithms are written once over
+//! [`simd::Simd`] and instantiated per vector type.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod isa;
+pub(crate) mod pool;
+mod portable;
+pub(crate) mod simd;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub use isa::Isa;
+pub use pool::Pool;

@@ -1,0 +1,95 @@
+//! The engine's own threads.
+
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+
+/// A fixed number of threads that belong to one engine; never the process-wide pool. With one thread none is
+/// started and everything runs on the caller's.
+pub struct Pool {
+    workers: Option<rayon::ThreadPool>,
+}
+
+impl Pool {
+    /// A pool of `threads` threads; 0 means one for each core the operating system grants.
+    ///
+    /// # Errors
+    /// The operating system refuses to start a thread.
+    pub fn new(threads: usize) -> Result<Self> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        if threads == 1 {
+            return Ok(Self { workers: None });
+        }
+        let workers = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("patchcore-{i}"))
+            .build()
+            .map_err(|e| {
+                Error::limit("threads", e, format!("{threads} threads from the operating system"))
+            })?;
+        Ok(Self { workers: Some(workers) })
+    }
+
+    /// Number of threads that work is split over.
+    pub fn threads(&self) -> usize {
+        self.workers.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+    }
+
+    /// Runs `work` inside the pool, so that the parallel calls in it need no hand-over each.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.workers {
+            Some(workers) => workers.install(work),
+            None => work(),
+        }
+    }
+
+    /// Calls `task(i)` for each `i` below `tasks`.
+    pub fn for_each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
+        match &self.workers {
+            Some(workers) if tasks > 1 => {
+                workers.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task))
+            }
+            _ => (0..tasks).for_each(task),
+        }
+    }
+
+    /// Splits `data` into chunks of `chunk` values (the last may be shorter) and calls `task(i, chunk_i)` for each.
+    pub fn for_each_chunk<T: Send>(
+        &self,
+        data: &mut [T],
+        chunk: usize,
+        task: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
+        match &self.workers {
+            Some(workers) if data.len() > chunk => workers.install(|| {
+                data.par_chunks_mut(chunk).with_max_len(1).enumerate().for_each(|(i, part)| task(i, part));
+            }),
+            _ => data.chunks_mut(chunk).enumerate().for_each(|(i, part)| task(i, part)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("threads", &self.threads()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_is_visited_once_at_every_thread_count() {
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads).unwrap();
+            assert_eq!(pool.threads(), threads);
+            let mut data = vec![0usize; 101];
+            pool.for_each_chunk(&mut data, 10, |i, part| part.iter_mut().for_each(|v| *v += i + 1));
+            let expected: Vec<usize> = (0..101).map(|i| i / 10 + 1).collect();
+            assert_eq!(data, expected);
+        }
+    }
+}

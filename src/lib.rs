@@ -1,0 +1,10 @@
+//! PatchCore anomaly detection for CPUs without accelerators.
+
+#![deny(unsafe_code)]
+
+pub mod bank;
+pub mod error;
+pub mod kernels;
+pub mod tensor;
+
+pub use error::{Error, ErrorKind, Result};
