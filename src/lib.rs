@@ -6,5 +6,6 @@ pub mod bank;
 pub mod error;
 pub mod kernels;
 pub mod tensor;
+pub mod weights;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,5 @@
+//! Weight files into named tensors.
+
+mod tensors;
+
+pub use tensors::{NamedTensors, Tensor};
