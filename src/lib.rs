@@ -5,6 +5,7 @@
 pub mod bank;
 pub mod error;
 pub mod kernels;
+pub mod score;
 pub mod tensor;
 pub mod weights;
 

@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+pub(crate) mod blur;
 mod isa;
 pub(crate) mod pool;
 mod portable;
