@@ -4,6 +4,8 @@
 
 pub mod bank;
 pub mod error;
+#[cfg(feature = "train")]
+pub mod evaluate;
 pub mod kernels;
 pub mod score;
 pub mod tensor;

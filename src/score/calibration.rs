@@ -107,7 +107,7 @@ impl Normalization {
     }
 
     /// The raw score from which on a sample is anomalous at this sensitivity.
-    fn cut(&self) -> f32 {
+    pub(crate) fn cut(&self) -> f32 {
         match 0.5 - self.sensitivity {
             0.0 => self.threshold(),
             less => self.threshold() + less * (self.max - self.min),
@@ -115,7 +115,7 @@ impl Normalization {
     }
 
     /// The test for an anomalous raw score.
-    fn labeller(self, rule: LabelRule) -> impl Fn(f32) -> bool {
+    pub(crate) fn labeller(self, rule: LabelRule) -> impl Fn(f32) -> bool {
         let (cut, normalized_cut) = (self.cut(), 1.0 - self.sensitivity);
         move |x| match rule {
             LabelRule::AtOrAbove => x >= cut,

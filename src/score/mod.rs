@@ -14,5 +14,6 @@ mod threshold;
 pub use calibration::{Calibration, CalibrationSource, LabelRule, Normalization};
 pub use image::{reweight, strongest};
 pub use map::{DEFAULT_SIGMA, MapPlan};
+pub(crate) use ranking::key;
 pub use ranking::{Ranking, RankingBuilder};
 pub use threshold::{GOOD_QUANTILE, f1_adaptive, f1_halfway, from_good};

@@ -78,17 +78,12 @@ impl Ranking {
         let both = || [&self.good, &self.defective].into_iter();
         let min = both().filter_map(|keys| keys.first()).min()?;
         let max = both().filter_map(|keys| keys.last()).max()?;
-        Some((score(*min), score(*max)))
+        Some((value(*min), value(*max)))
     }
 
     /// Whether there are samples of both classes, without which most metrics are undefined.
     pub(crate) fn has_both(&self) -> bool {
         !self.good.is_empty() && !self.defective.is_empty()
-    }
-
-    /// The keys of the good samples, ascending; see [`key`].
-    pub(crate) fn good_keys(&self) -> &[u32] {
-        &self.good
     }
 
     /// One step for each distinct score, from the highest to the lowest.
@@ -100,28 +95,22 @@ impl Ranking {
     pub(crate) fn steps_of(&self, f: impl Fn(f32) -> f32) -> impl Iterator<Item = Step> {
         let (mut good, mut defective) = (self.good.len(), self.defective.len());
         std::iter::from_fn(move || {
-            let next = good
-                .checked_sub(1)
-                .map(|i| self.good[i])
-                .max(defective.checked_sub(1).map(|i| self.defective[i]))?;
-            let value = f(score(next));
-            let equal = |keys: &[u32], end: usize| {
-                keys[..end].iter().rev().take_while(|&&k| f(score(k)) == value).count()
-            };
+            let last = |keys: &[u32], end: usize| keys[..end].last().copied();
+            let score = f(value(last(&self.good, good).max(last(&self.defective, defective))?));
+            // By key, so that even a NaN of `f` equals itself and the walk goes on.
+            let same = |k: &&u32| key(f(value(**k))) == key(score);
+            let equal = |keys: &[u32], end: usize| keys[..end].iter().rev().take_while(same).count();
             good -= equal(&self.good, good);
             defective -= equal(&self.defective, defective);
-            Some(Step {
-                score: value,
-                good: self.good.len() - good,
-                defective: self.defective.len() - defective,
-            })
+            Some(Step { score, good: self.good.len() - good, defective: self.defective.len() - defective })
         })
     }
 
-    /// How many samples of each class are positive: a test that holds for all scores above the first it holds for.
-    pub(crate) fn count(&self, positive: impl Fn(f32) -> bool) -> Step {
-        let above = |keys: &[u32]| keys.len() - keys.partition_point(|&k| !positive(score(k)));
-        Step { score: f32::NAN, good: above(&self.good), defective: above(&self.defective) }
+    /// How many good and how many defective samples are `anomalous`; it must hold for every score above one that it
+    /// holds for.
+    pub(crate) fn count(&self, anomalous: impl Fn(f32) -> bool) -> (usize, usize) {
+        let above = |keys: &[u32]| keys.len() - keys.partition_point(|&k| !anomalous(value(k)));
+        (above(&self.good), above(&self.defective))
     }
 }
 
@@ -132,7 +121,7 @@ pub(crate) fn key(score: f32) -> u32 {
 }
 
 /// The score of a key.
-pub(crate) fn score(key: u32) -> f32 {
+pub(crate) fn value(key: u32) -> f32 {
     f32::from_bits(if key >> 31 == 0 { !key } else { key & 0x7FFF_FFFF })
 }
 
@@ -145,7 +134,7 @@ mod tests {
         let ascending =
             [f32::MIN, -1.5, -f32::MIN_POSITIVE, -1e-45, 0.0, 1e-45, 0.25, 1.0, 1.0000001, f32::MAX];
         assert!(ascending.windows(2).all(|pair| key(pair[0]) < key(pair[1])));
-        assert!(ascending.iter().all(|&s| score(key(s)) == s));
+        assert!(ascending.iter().all(|&s| value(key(s)) == s));
         assert_eq!(key(-0.0), key(0.0));
     }
 
@@ -158,7 +147,7 @@ mod tests {
         let clamped: Vec<_> = ranking.steps_of(|s| s.clamp(1.0, 2.0)).collect();
         assert_eq!(clamped, [step(2.0, 1, 2), step(1.0, 3, 2)]);
         assert_eq!(ranking.range(), Some((0.5, 3.0)));
-        assert_eq!((ranking.count(|s| s > 2.0).good, ranking.count(|s| s >= 2.0).defective), (1, 2));
+        assert_eq!((ranking.count(|s| s > 2.0), ranking.count(|s| s >= 2.0)), ((1, 1), (1, 2)));
     }
 
     #[test]
