@@ -1,0 +1,73 @@
+//! Metrics and thresholds against scikit-learn, SciPy and the reference.
+
+#![cfg(feature = "train")]
+
+mod golden;
+
+use golden::{Golden, formula};
+use patchcore::evaluate::metrics::{FPR_LIMIT, PixelRanking, PixelScores, auroc, f1_max};
+use patchcore::score::{Ranking, f1_adaptive};
+
+#[track_caller]
+fn assert_near(what: &str, got: impl Into<f64>, expected: f64) {
+    let got = got.into();
+    assert!((got - expected).abs() < 2e-7, "{what}: {got}, expected {expected}");
+}
+
+fn check(what: &str, ranking: &Ranking, auroc: f64, f1: f64, threshold: f64) {
+    assert_near(what, self::auroc(ranking).unwrap(), auroc);
+    assert_near(what, f1_max(ranking).unwrap().f1, f1);
+    assert_eq!(f64::from(f1_adaptive(ranking).unwrap()), threshold, "{what}: threshold");
+}
+
+fn pixels(maps: &[f32], masks: &[bool], height: usize, width: usize) -> PixelRanking {
+    let mut scores = PixelScores::new(width);
+    for (map, mask) in maps.chunks_exact(height * width).zip(masks.chunks_exact(height * width)) {
+        let mask = mask.contains(&true).then_some(mask);
+        scores.add(map, mask).unwrap();
+    }
+    scores.rank()
+}
+
+#[test]
+fn image_metrics_are_scikit_learns() {
+    let golden = Golden::here("metrics.safetensors");
+    for name in ["fine", "ties"] {
+        let labels = golden.bool(&format!("{name}.label"));
+        let ranking = Ranking::new(&golden.f32(&format!("{name}.score")), &labels).unwrap();
+        let figure = |key: &str| golden.scalar(&format!("{name}.{key}"));
+        check(name, &ranking, figure("auroc"), figure("f1_max"), figure("threshold"));
+        let expected: Vec<bool> = formula(&format!("{name}.label"), labels.len()).map(|u| u < 0.4).collect();
+        assert_eq!(labels, expected, "the formula's twin in make.py");
+    }
+}
+
+#[test]
+fn pixel_metrics_are_scikit_learns_and_scipys() {
+    let golden = Golden::here("metrics.safetensors");
+    let &[_, height, width] = golden.shape("maps") else { panic!("maps are [images, height, width]") };
+    let pixels = pixels(&golden.f32("maps"), &golden.bool("masks"), height, width);
+    let figure = |key: &str| golden.scalar(&format!("pixel.{key}"));
+    check("pixels", pixels.ranking(), figure("auroc"), figure("f1_max"), figure("threshold"));
+    assert_near("AUPRO", pixels.aupro(FPR_LIMIT).unwrap(), figure("aupro"));
+}
+
+#[test]
+fn metrics_are_the_references() {
+    let (Some(golden), Some(path)) =
+        (Golden::beside("metrics.safetensors"), golden::beside("golden/golden.json"))
+    else {
+        return;
+    };
+    let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for name in ["easy", "hard", "ties"] {
+        let labels = golden.bool(&format!("{name}.label"));
+        let ranking = Ranking::new(&golden.f32(&format!("{name}.score")), &labels).unwrap();
+        let figure = |key: &str| all["metrics"][name][key].as_f64().unwrap();
+        check(name, &ranking, figure("auroc"), figure("f1max"), figure("f1_adaptive_threshold"));
+    }
+    let pixels = pixels(&golden.f32("pixel.map"), &golden.bool("pixel.mask"), 64, 64);
+    let figure = |key: &str| all["metrics"]["pixel"][key].as_f64().unwrap();
+    assert_near("pixel AUROC", auroc(pixels.ranking()).unwrap(), figure("pixel_auroc"));
+    assert_near("AUPRO", pixels.aupro(FPR_LIMIT).unwrap(), figure("aupro_fpr0.3"));
+}
