@@ -5,6 +5,8 @@
 pub mod bank;
 pub mod error;
 pub mod kernels;
+pub mod network;
+pub mod patches;
 pub mod tensor;
 pub mod weights;
 
