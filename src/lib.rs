@@ -4,9 +4,12 @@
 
 pub mod bank;
 pub mod error;
+#[cfg(feature = "train")]
+pub mod evaluate;
 pub mod kernels;
 pub mod network;
 pub mod patches;
+pub mod score;
 pub mod tensor;
 pub mod weights;
 

@@ -8,6 +8,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+pub(crate) mod blur;
 pub(crate) mod conv;
 mod gemm;
 mod isa;

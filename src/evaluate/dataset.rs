@@ -1,0 +1,331 @@
+//! Data sets on disk.
+
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
+const LAYOUT: &str = "train/good (and test/good, test/DEFECT, ground_truth/DEFECT), or good (and bad)";
+/// In a plain folder with defects every fifth good image is tested and not trained on.
+const HELD_OUT: usize = 5;
+
+/// The images of one category.
+///
+/// Read from the layout of MVTec AD (`train/good`, `test/good`, `test/DEFECT`, `ground_truth/DEFECT`), of which all but
+/// `train/good` may be missing, or from a plain folder with `good` and, if there is one, `bad`. With `bad` every fifth
+/// good image (in order of name) is kept from training and tested, as otherwise nothing good would be.
+///
+/// Images end in jpg, jpeg, png, bmp, tif or tiff, in any case; other and hidden files are passed over, and folders
+/// inside these are not entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Good images to train on, by path; at least one.
+    pub train: Vec<PathBuf>,
+    /// Images to test, by path.
+    pub test: Vec<Sample>,
+}
+
+/// One image to test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The image.
+    pub path: PathBuf,
+    /// The name of its folder: `good`, or the kind of defect.
+    pub defect: String,
+    /// Whether it has a defect.
+    pub anomalous: bool,
+    /// The image of its defective pixels (those that are not 0), where the data set has one.
+    pub mask: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Lists the images of the category in `path`, or in the folder `category` of `path`.
+    ///
+    /// # Errors
+    /// A folder is missing, unreadable or without images; masks do not pair with the images.
+    pub fn open(path: &Path, category: Option<&str>) -> Result<Self> {
+        let folder = category.map_or_else(|| path.to_path_buf(), |name| path.join(name));
+        if !folder.is_dir() {
+            let found = if folder.exists() { "a file" } else { "no such folder" };
+            return Err(with_categories(Error::format(folder.display(), found, "a folder of images"), path));
+        }
+        if folder.join("train/good").is_dir() {
+            Self::mvtec(&folder)
+        } else if folder.join("good").is_dir() {
+            Self::plain(&folder)
+        } else {
+            let missing = Error::format(folder.display(), "neither train/good nor good", LAYOUT);
+            Err(with_categories(missing, &folder))
+        }
+    }
+
+    /// The categories in `root`: its folders that have a `train/good`, by name.
+    ///
+    /// # Errors
+    /// `root` is missing or unreadable.
+    pub fn categories(root: &Path) -> Result<Vec<String>> {
+        let mut names: Vec<String> = entries(root)?
+            .into_iter()
+            .filter(|path| path.join("train/good").is_dir())
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn mvtec(folder: &Path) -> Result<Self> {
+        let train = some_images(&folder.join("train/good"))?;
+        let tests = folder.join("test");
+        let masks = folder.join("ground_truth");
+        let mut test = Vec::new();
+        if tests.is_dir() {
+            for kind in entries(&tests)?.into_iter().filter(|path| path.is_dir()) {
+                test.extend(samples(&kind, &masks)?);
+            }
+            if test.is_empty() {
+                return Err(Error::format(
+                    tests.display(),
+                    "no images in folders",
+                    "test/good and test/DEFECT",
+                ));
+            }
+        }
+        Ok(Self { train, test })
+    }
+
+    fn plain(folder: &Path) -> Result<Self> {
+        let good = some_images(&folder.join("good"))?;
+        let bad = folder.join("bad");
+        if !bad.is_dir() {
+            return Ok(Self { train: good, test: Vec::new() });
+        }
+        let defective = |path| Sample { path, defect: "bad".into(), anomalous: true, mask: None };
+        let mut test: Vec<Sample> = some_images(&bad)?.into_iter().map(defective).collect();
+        let mut train = Vec::new();
+        for (i, path) in good.into_iter().enumerate() {
+            if i % HELD_OUT == HELD_OUT - 1 {
+                test.push(Sample { path, defect: "good".into(), anomalous: false, mask: None });
+            } else {
+                train.push(path);
+            }
+        }
+        Ok(Self { train, test })
+    }
+}
+
+/// The images in `kind`, a folder of `test`, with their masks from the folder of that name in `masks`.
+fn samples(kind: &Path, masks: &Path) -> Result<Vec<Sample>> {
+    let images = images(kind)?;
+    let defect = kind.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let anomalous = defect != "good";
+    let mut pairs: Vec<Option<PathBuf>> = vec![None; images.len()];
+    if anomalous && masks.is_dir() && !images.is_empty() {
+        pairs = pair(&images, kind, &masks.join(&defect))?.into_iter().map(Some).collect();
+    }
+    let sample = |(path, mask)| Sample { path, defect: defect.clone(), anomalous, mask };
+    Ok(images.into_iter().zip(pairs).map(sample).collect())
+}
+
+/// The mask of each image: `000.png` or `000_mask.png` for `000.png`.
+fn pair(images: &[PathBuf], kind: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let masks = self::images(folder)?;
+    if masks.len() != images.len() {
+        return Err(Error::format(
+            folder.display(),
+            format!("{} masks", masks.len()),
+            format!("one for each of the {} images in {}", images.len(), kind.display()),
+        ));
+    }
+    let mut by_stem: BTreeMap<String, PathBuf> = masks.into_iter().map(|path| (stem(&path), path)).collect();
+    let find = |image: &PathBuf| {
+        let stem = stem(image);
+        by_stem.remove(&format!("{stem}_mask")).or_else(|| by_stem.remove(&stem)).ok_or_else(|| {
+            let expected = format!("{stem}_mask.png or {stem}.png for {}", image.display());
+            Error::format(folder.display(), "no mask of that name", expected)
+        })
+    };
+    images.iter().map(find).collect()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let images = images(folder)?;
+    if images.is_empty() {
+        let expected = format!("at least one ({})", EXTENSIONS.join(", "));
+        return Err(Error::format(folder.display(), "no images", expected));
+    }
+    Ok(images)
+}
+
+/// The images in `folder`, by path.
+fn images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut images = entries(folder)?;
+    images.retain(|path| is_image(path) && path.is_file());
+    Ok(images)
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// What is in `folder`, by path, without hidden files.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = |e: std::io::Error| Error::io(folder, "list", &e);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Adds to `error` which categories `root` has, if it is a folder of categories.
+fn with_categories(error: Error, root: &Path) -> Error {
+    match Dataset::categories(root) {
+        Ok(names) if !names.is_empty() => {
+            error.hint(format!("name one of the categories there: {}", names.join(", ")))
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a file of no content for each of `names`, with its folders.
+    fn tree(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, []).unwrap();
+        }
+        root
+    }
+
+    fn names(root: &Path, paths: &[PathBuf]) -> Vec<String> {
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+        paths.iter().map(name).collect()
+    }
+
+    fn open(root: &tempfile::TempDir) -> Result<Dataset> {
+        Dataset::open(root.path(), None)
+    }
+
+    fn message(root: &tempfile::TempDir) -> String {
+        let message = open(root).unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    }
+
+    #[test]
+    fn mvtec_layout() {
+        let root = tree(&[
+            "nut/train/good/010.PNG",
+            "nut/train/good/002.jpg",
+            "nut/train/good/.hidden.png",
+            "nut/train/good/notes.txt",
+            "nut/train/good/deeper/000.png",
+            "nut/test/good/000.png",
+            "nut/test/bent/000.png",
+            "nut/test/bent/001.png",
+            "nut/ground_truth/bent/000_mask.png",
+            "nut/ground_truth/bent/001.png",
+            "readme.txt",
+        ]);
+        let data = Dataset::open(root.path(), Some("nut")).unwrap();
+        assert_eq!(names(root.path(), &data.train), ["nut/train/good/002.jpg", "nut/train/good/010.PNG"]);
+        let test: Vec<_> =
+            data.test.iter().map(|s| (s.defect.as_str(), s.anomalous, s.mask.is_some())).collect();
+        assert_eq!(test, [("bent", true, true), ("bent", true, true), ("good", false, false)]);
+        let masks: Vec<_> = data.test.iter().filter_map(|s| s.mask.clone()).collect();
+        let expected = ["nut/ground_truth/bent/000_mask.png", "nut/ground_truth/bent/001.png"];
+        assert_eq!(names(root.path(), &masks), expected);
+        assert_eq!(Dataset::open(&root.path().join("nut"), None).unwrap(), data);
+        assert_eq!(Dataset::categories(root.path()).unwrap(), ["nut"]);
+    }
+
+    #[test]
+    fn train_alone_and_test_without_masks_are_enough() {
+        let data = open(&tree(&["train/good/0.png"])).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (1, 0));
+        let data = open(&tree(&["train/good/0.png", "test/odd/0.png"])).unwrap();
+        assert!(data.test[0].anomalous && data.test[0].mask.is_none());
+    }
+
+    #[test]
+    fn plain_folder() {
+        let good: Vec<String> = (0..11).map(|i| format!("good/{i:02}.bmp")).collect();
+        let mut files: Vec<&str> = good.iter().map(String::as_str).collect();
+        let data = open(&tree(&files)).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (11, 0));
+        files.push("bad/x.tif");
+        let root = tree(&files);
+        let data = open(&root).unwrap();
+        let test: Vec<_> = data.test.iter().map(|s| s.path.clone()).collect();
+        assert_eq!(names(root.path(), &test), ["bad/x.tif", "good/04.bmp", "good/09.bmp"]);
+        assert_eq!(data.test.iter().map(|s| s.anomalous).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(data.train.len(), 9);
+    }
+
+    #[test]
+    fn wrong_layouts_say_what_was_expected() {
+        let empty = tree(&["a.txt"]);
+        assert!(message(&empty).contains("neither train/good nor good"), "{}", message(&empty));
+        assert!(message(&tree(&["train/good/a.txt"])).contains("no images, expected at least one (jpg"));
+        assert!(message(&tree(&["good/0.png", "bad/readme"])).contains("bad: found no images"));
+        assert!(message(&tree(&["train/good/0.png", "test/0.png"])).contains("test/good and test/DEFECT"));
+        let missing = Dataset::open(&empty.path().join("none"), None).unwrap_err().to_string();
+        assert!(missing.contains("none: found no such folder"), "{missing}");
+        let file = Dataset::open(&empty.path().join("a.txt"), None).unwrap_err().to_string();
+        assert!(file.contains("a.txt: found a file"), "{file}");
+        assert!(Dataset::categories(&empty.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_root_names_its_categories() {
+        let root = tree(&["nut/train/good/0.png", "bolt/train/good/0.png", "other/0.png"]);
+        assert!(
+            message(&root).ends_with("(name one of the categories there: bolt, nut)"),
+            "{}",
+            message(&root)
+        );
+        let message = Dataset::open(root.path(), Some("screw")).unwrap_err().to_string();
+        assert!(
+            message.contains("screw: found no such folder") && message.contains("bolt, nut"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn masks_that_do_not_pair_are_named() {
+        let test = ["train/good/0.png", "test/bent/000.png", "test/bent/001.png"];
+        let with = |masks: &[&str]| message(&tree(&[&test[..], masks].concat()));
+        assert!(
+            with(&["ground_truth/bent/000_mask.png"])
+                .contains("found 1 masks, expected one for each of the 2")
+        );
+        let odd = with(&["ground_truth/bent/000_mask.png", "ground_truth/bent/002_mask.png"]);
+        assert!(odd.contains("expected 001_mask.png or 001.png"), "{odd}");
+        assert!(with(&["ground_truth/other/000_mask.png"]).contains("bent: cannot list"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_itself_is_no_image_and_no_loop() {
+        let root = tree(&["train/good/0.png"]);
+        std::os::unix::fs::symlink("self.png", root.path().join("train/good/self.png")).unwrap();
+        std::os::unix::fs::symlink(root.path(), root.path().join("train/good/up.png")).unwrap();
+        assert_eq!(open(&root).unwrap().train.len(), 1);
+    }
+}

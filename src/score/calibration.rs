@@ -1,0 +1,342 @@
+//! What a score means: threshold, range and label.
+
+use super::ranking::Ranking;
+use super::threshold::{f1_halfway, from_good};
+use crate::error::{Error, Result};
+use bincode::{Decode, Encode};
+use std::fmt;
+
+/// How raw scores of one kind (of images, or of pixels) map to `[0, 1]`, with the threshold at 0.5.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub struct Normalization {
+    /// Raw score from which on a sample is anomalous; NaN where unknown: then the middle of the range.
+    pub threshold: f32,
+    /// Lowest raw score seen in calibration; NaN where unknown: then scores stay raw.
+    pub min: f32,
+    /// Highest raw score seen in calibration; NaN where unknown: then scores stay raw.
+    pub max: f32,
+    /// 0 to 1: more labels more samples anomalous. 0.5 labels by the threshold.
+    pub sensitivity: f32,
+}
+
+/// Whether a score that is exactly at the threshold is anomalous.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum LabelRule {
+    /// It is; raw scores are compared. The rule of the models trained here.
+    #[default]
+    AtOrAbove,
+    /// It is not; normalised scores are compared. The reference's rule, kept for its checkpoints.
+    StrictlyAbove,
+}
+
+/// What the thresholds were computed from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
+pub enum CalibrationSource {
+    /// Nothing.
+    #[default]
+    None,
+    /// Validation images of both kinds.
+    Defects {
+        /// Good images.
+        good: u32,
+        /// Images with a defect.
+        defective: u32,
+    },
+    /// Good images alone, each scored against a memory bank without it.
+    LeaveOneOut {
+        /// Images.
+        images: u32,
+        /// The quantile of their scores that the threshold starts from, see [`from_good`].
+        quantile: f32,
+    },
+    /// A checkpoint of the reference implementation.
+    Imported,
+}
+
+/// Turns raw scores and maps into normalised ones and into labels.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub struct Calibration {
+    /// For image scores.
+    pub image: Normalization,
+    /// For the values of anomaly maps.
+    pub pixel: Normalization,
+    /// What holds at the threshold.
+    pub rule: LabelRule,
+    /// Where the thresholds come from.
+    pub source: CalibrationSource,
+}
+
+impl Normalization {
+    /// Nothing known: scores stay raw.
+    pub const UNSET: Self = Self { threshold: f32::NAN, min: f32::NAN, max: f32::NAN, sensitivity: 0.5 };
+
+    /// The range of `ranking` with `threshold` in it.
+    fn of(ranking: &Ranking, threshold: f32) -> Self {
+        let (min, max) = ranking.range().unwrap_or((f32::NAN, f32::NAN));
+        Self { threshold, min, max, sensitivity: 0.5 }
+    }
+
+    /// Good scores from `min` on: 0 at `min`, and 1 as far above the threshold as `min` is below, since no defect has
+    /// shown how far scores go.
+    fn above_good(min: f32, threshold: f32) -> Self {
+        Self { threshold, min, max: threshold + (threshold - min), sensitivity: 0.5 }
+    }
+
+    /// `x` in `[0, 1]`, the threshold at 0.5; scores more than half the range away from it are clamped (the formula of
+    /// anomalib's `PostProcessor._normalize`). Without a range `x` itself.
+    pub fn apply(&self, x: f32) -> f32 {
+        if self.min.is_nan() || self.max.is_nan() {
+            return x;
+        }
+        let above = x - self.threshold();
+        if self.max == self.min {
+            return if above > 0.0 {
+                1.0
+            } else if above < 0.0 {
+                0.0
+            } else {
+                0.5
+            };
+        }
+        (above / (self.max - self.min) + 0.5).clamp(0.0, 1.0)
+    }
+
+    /// The threshold, or the middle of the range where it is unknown.
+    fn threshold(&self) -> f32 {
+        if self.threshold.is_nan() { (self.max + self.min) / 2.0 } else { self.threshold }
+    }
+
+    /// The raw score from which on a sample is anomalous at this sensitivity.
+    pub(crate) fn cut(&self) -> f32 {
+        match 0.5 - self.sensitivity {
+            0.0 => self.threshold(),
+            less => self.threshold() + less * (self.max - self.min),
+        }
+    }
+
+    /// The test for an anomalous raw score.
+    pub(crate) fn labeller(self, rule: LabelRule) -> impl Fn(f32) -> bool {
+        let (cut, normalized_cut) = (self.cut(), 1.0 - self.sensitivity);
+        move |x| match rule {
+            LabelRule::AtOrAbove => x >= cut,
+            LabelRule::StrictlyAbove => self.apply(x) > normalized_cut,
+        }
+    }
+}
+
+impl Calibration {
+    /// No calibration: scores stay raw and nothing is labelled anomalous.
+    pub const NONE: Self = Self {
+        image: Normalization::UNSET,
+        pixel: Normalization::UNSET,
+        rule: LabelRule::AtOrAbove,
+        source: CalibrationSource::None,
+    };
+
+    /// From validation images of both kinds: their raw scores, and all values of their maps against the masks. Without
+    /// a defective pixel the maps take the threshold of the images, as in the reference. `None` where one kind of image
+    /// is missing.
+    pub fn from_defects(images: &Ranking, pixels: &Ranking) -> Option<Self> {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let threshold = f1_halfway(images)?;
+        Some(Self {
+            image: Normalization::of(images, threshold),
+            pixel: Normalization::of(pixels, f1_halfway(pixels).unwrap_or(threshold)),
+            rule: LabelRule::AtOrAbove,
+            source: CalibrationSource::Defects {
+                good: count(images.good()),
+                defective: count(images.defective()),
+            },
+        })
+    }
+
+    /// From good images that the memory bank has not seen: their raw scores, the highest value of each one's map, the
+    /// lowest value of all maps, and the quantile for [`from_good`]. `None` without images.
+    pub fn from_good(scores: &[f32], map_peaks: &[f32], map_lowest: f32, quantile: f64) -> Option<Self> {
+        let lowest = scores.iter().copied().reduce(f32::min)?;
+        Some(Self {
+            image: Normalization::above_good(lowest, from_good(scores, quantile)?),
+            pixel: Normalization::above_good(map_lowest, from_good(map_peaks, quantile)?),
+            rule: LabelRule::AtOrAbove,
+            source: CalibrationSource::LeaveOneOut {
+                images: u32::try_from(scores.len()).unwrap_or(u32::MAX),
+                quantile: quantile as f32,
+            },
+        })
+    }
+
+    /// That of a checkpoint of the reference. With `match_thresholds` (its `enable_threshold_matching`) a kind without
+    /// a threshold takes the other's. Where its `enable_normalization` is off, pass ranges of NaN.
+    pub fn imported(mut image: Normalization, mut pixel: Normalization, match_thresholds: bool) -> Self {
+        if match_thresholds {
+            let or = |own: f32, other: f32| if own.is_nan() { other } else { own };
+            (image.threshold, pixel.threshold) =
+                (or(image.threshold, pixel.threshold), or(pixel.threshold, image.threshold));
+        }
+        Self { image, pixel, rule: LabelRule::StrictlyAbove, source: CalibrationSource::Imported }
+    }
+
+    /// The image score in `[0, 1]`, the threshold at 0.5; the raw score where the range is unknown.
+    pub fn normalize_score(&self, score: f32) -> f32 {
+        self.image.apply(score)
+    }
+
+    /// Normalises the values of an anomaly map in place, as [`normalize_score`](Self::normalize_score) does a score.
+    pub fn normalize_map(&self, map: &mut [f32]) {
+        map.iter_mut().for_each(|value| *value = self.pixel.apply(*value));
+    }
+
+    /// Whether an image of this raw score is anomalous.
+    pub fn is_anomalous(&self, score: f32) -> bool {
+        self.image.labeller(self.rule)(score)
+    }
+
+    /// Marks the anomalous pixels of a raw anomaly map.
+    ///
+    /// # Errors
+    /// `map` and `out` differ in length.
+    pub fn mask(&self, map: &[f32], out: &mut [bool]) -> Result<()> {
+        if map.len() != out.len() {
+            return Err(Error::argument("mask", format!("{} pixels", out.len()), format!("{}", map.len())));
+        }
+        let anomalous = self.pixel.labeller(self.rule);
+        out.iter_mut().zip(map).for_each(|(out, &value)| *out = anomalous(value));
+        Ok(())
+    }
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl fmt::Display for CalibrationSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "not calibrated: scores are raw distances and nothing is labelled"),
+            Self::Defects { good, defective } => {
+                write!(f, "threshold of the highest F1 on {good} good and {defective} defective images")
+            }
+            Self::LeaveOneOut { images, quantile } => write!(
+                f,
+                "threshold from {images} good images, each scored against a memory bank without it \
+                 (quantile {quantile} and a margin)"
+            ),
+            Self::Imported => write!(f, "threshold of the imported checkpoint"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Normalization = Normalization { threshold: 1.7, min: 0.5, max: 4.0, sensitivity: 0.5 };
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() < 1e-6
+    }
+
+    /// The four cases are anomalib's own outputs.
+    #[test]
+    fn normalizes_as_the_reference() {
+        for (score, expected) in [(1.2, 0.357_142_87), (3.0, 0.871_428_55), (9.0, 1.0), (0.1, 0.042_857_14)] {
+            assert!(close(KNOWN.apply(score), expected), "{score}: {}", KNOWN.apply(score));
+        }
+        assert_eq!(KNOWN.apply(1.7), 0.5);
+    }
+
+    #[test]
+    fn unknown_numbers_behave_as_in_the_reference() {
+        let no_threshold = Normalization { threshold: f32::NAN, ..KNOWN };
+        assert_eq!(no_threshold.apply(2.25), 0.5, "the middle of the range");
+        assert_eq!(Normalization { min: f32::NAN, ..KNOWN }.apply(9.0), 9.0);
+        assert_eq!(Normalization { max: f32::NAN, ..KNOWN }.apply(9.0), 9.0);
+        let point = Normalization { min: 1.0, max: 1.0, threshold: 1.0, ..KNOWN };
+        assert_eq!([0.9, 1.0, 1.1].map(|x| point.apply(x)), [0.0, 0.5, 1.0]);
+        let raw = Calibration::imported(Normalization::UNSET, Normalization::UNSET, true);
+        assert!(raw.is_anomalous(0.51) && !raw.is_anomalous(0.5));
+    }
+
+    #[test]
+    fn a_score_at_the_threshold_is_anomalous_in_ours_and_not_in_the_reference() {
+        let imported = Calibration::imported(KNOWN, KNOWN, true);
+        let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
+        assert!(ours.is_anomalous(1.7) && !ours.is_anomalous(1.7f32.next_down()));
+        assert!(!imported.is_anomalous(1.7) && imported.is_anomalous(1.700_001));
+        let mut mask = [false; 3];
+        ours.mask(&[1.6, 1.7, 1.8], &mut mask).unwrap();
+        assert_eq!(mask, [false, true, true]);
+        imported.mask(&[1.6, 1.7, 1.8], &mut mask).unwrap();
+        assert_eq!(mask, [false, false, true]);
+        assert!(ours.mask(&[1.0], &mut mask).is_err());
+    }
+
+    #[test]
+    fn both_rules_agree_away_from_the_threshold_at_every_sensitivity() {
+        for sensitivity in [0.1, 0.3, 0.5, 0.8] {
+            let scale = Normalization { sensitivity, ..KNOWN };
+            let imported = Calibration::imported(scale, scale, true);
+            let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
+            for score in (0..500).map(|i| i as f32 * 0.01 + 0.003) {
+                assert_eq!(
+                    ours.is_anomalous(score),
+                    imported.is_anomalous(score),
+                    "{score} at {sensitivity}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_threshold_is_borrowed_only_if_asked() {
+        let blank = Normalization { threshold: f32::NAN, min: 0.0, max: 1.0, sensitivity: 0.5 };
+        assert_eq!(Calibration::imported(KNOWN, blank, true).pixel.threshold, 1.7);
+        assert_eq!(Calibration::imported(blank, KNOWN, true).image.threshold, 1.7);
+        assert!(Calibration::imported(KNOWN, blank, false).pixel.threshold.is_nan());
+    }
+
+    #[test]
+    fn uncalibrated_scores_stay_raw_and_unlabelled() {
+        let mut map = [3.0, 0.1];
+        Calibration::NONE.normalize_map(&mut map);
+        assert_eq!(map, [3.0, 0.1]);
+        assert_eq!(Calibration::NONE.normalize_score(7.0), 7.0);
+        assert!(!Calibration::NONE.is_anomalous(1e9));
+    }
+
+    #[test]
+    fn from_defects_separates_and_without_masks_borrows_the_threshold() {
+        let images = Ranking::new(&[1.0, 2.0, 4.0], &[false, false, true]).unwrap();
+        let pixels = Ranking::new(&[0.5, 1.0, 3.5], &[false; 3]).unwrap();
+        let calibration = Calibration::from_defects(&images, &pixels).unwrap();
+        let expected = Normalization { threshold: 3.0, min: 1.0, max: 4.0, sensitivity: 0.5 };
+        assert_eq!(calibration.image, expected);
+        assert_eq!(calibration.pixel, Normalization { min: 0.5, max: 3.5, ..expected });
+        assert_eq!(
+            calibration.source.to_string(),
+            "threshold of the highest F1 on 2 good and 1 defective images"
+        );
+        assert_eq!(Calibration::from_defects(&pixels, &pixels), None);
+    }
+
+    #[test]
+    fn from_good_puts_the_best_image_at_zero_and_labels_none() {
+        let scores = [1.0, 1.5, 1.2];
+        let calibration = Calibration::from_good(&scores, &[0.8, 0.9, 1.0], 0.1, 1.0).unwrap();
+        assert_eq!(calibration.normalize_score(1.0), 0.0);
+        assert!(scores.iter().all(|&s| !calibration.is_anomalous(s) && calibration.normalize_score(s) < 0.5));
+        assert!(calibration.pixel.threshold > 1.0);
+        assert_eq!(Calibration::from_good(&[], &[], 0.0, 1.0), None);
+    }
+
+    #[test]
+    fn survives_encoding() {
+        let config = bincode::config::standard();
+        let calibration = Calibration::from_good(&[1.0, 2.0], &[1.0, 2.0], 0.0, 0.99).unwrap();
+        let bytes = bincode::encode_to_vec(calibration, config).unwrap();
+        let (back, _): (Calibration, usize) = bincode::decode_from_slice(&bytes, config).unwrap();
+        assert_eq!(back, calibration);
+    }
+}

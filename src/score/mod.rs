@@ -1,0 +1,19 @@
+//! From distances to an answer: image score, anomaly map, threshold and label.
+//!
+//! Plain functions over plain data. Who calls them brings the neighbours: [`strongest`] picks the patch that decides,
+//! the caller looks up the bank rows around that patch's nearest row, and [`reweight`] turns the patch's distances to
+//! them into the image score. [`MapPlan`] spreads the patch distances over the image. [`Calibration`] says what a score
+//! means.
+
+mod calibration;
+mod image;
+mod map;
+mod ranking;
+mod threshold;
+
+pub use calibration::{Calibration, CalibrationSource, LabelRule, Normalization};
+pub use image::{reweight, strongest};
+pub use map::{DEFAULT_SIGMA, MapPlan};
+pub(crate) use ranking::key;
+pub use ranking::{Ranking, RankingBuilder};
+pub use threshold::{GOOD_QUANTILE, f1_adaptive, f1_halfway, from_good};
