@@ -2,6 +2,9 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "train")]
+#[allow(dead_code)]
+mod atomic;
 pub mod bank;
 pub mod error;
 #[cfg(feature = "train")]
