@@ -9,7 +9,10 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 pub(crate) mod blur;
+pub(crate) mod conv;
+mod gemm;
 mod isa;
+pub(crate) mod max_pool;
 pub(crate) mod pool;
 mod portable;
 pub(crate) mod simd;

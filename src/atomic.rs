@@ -1,0 +1,144 @@
+//! Files that appear whole or not at all.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a part.
+///
+/// A link at `path` is replaced, not followed; the new file has the permissions of any new file.
+///
+/// # Errors
+/// The folder cannot be written, `path` is not an ordinary file, or `content` fails; no trace is left then.
+pub(crate) fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    content(&mut file).map_err(|e| Error::io(path, "write", &e))?;
+    file.commit()
+}
+
+/// A file under construction: beside its `path` until [`commit`](Self::commit), gone if dropped before.
+pub(crate) struct AtomicFile {
+    path: PathBuf,
+    content: BufWriter<NamedTempFile>,
+}
+
+impl AtomicFile {
+    /// Starts the file that will be `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let fail = |e: io::Error| Error::io(path, "create", &e);
+        let name = path.file_name().ok_or_else(|| fail(io::ErrorKind::IsADirectory.into()))?;
+        // Renaming over a device or a pipe would destroy it.
+        if path.metadata().is_ok_and(|existing| !existing.is_file()) {
+            return Err(fail(io::Error::other("it exists and is not an ordinary file")));
+        }
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".tmp");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder(path)).map_err(fail)?;
+        Ok(Self { path: path.into(), content: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// Makes the file durable, then visible at its path.
+    pub(crate) fn commit(self) -> Result<()> {
+        let Self { path, content } = self;
+        let fail = |e: io::Error| Error::io(&path, "write", &e);
+        let file = content.into_inner().map_err(|e| fail(e.into_error()))?;
+        file.as_file().sync_all().map_err(fail)?;
+        file.persist(&path).map_err(|e| fail(e.error))?;
+        // Only Unix can open a folder, and needs it for the new name to survive a power cut.
+        if cfg!(unix) {
+            File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.content.flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn replaces_the_old_file_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        fs::write(&path, "old and longer").unwrap();
+        write(&path, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["model"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        fs::write(&path, "old").unwrap();
+        let error = write(&path, |out| {
+            out.write_all(&[0; 1 << 17])?;
+            Err(io::Error::other("no more"))
+        });
+        assert!(error.unwrap_err().to_string().ends_with("model: cannot write: no more"));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(AtomicFile::create(&path).unwrap());
+        assert_eq!(names(dir.path()), ["model"]);
+    }
+
+    #[test]
+    fn folders_and_missing_folders_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(write(dir.path(), |_| Ok(())).is_err());
+        assert!(write(Path::new(""), |_| Ok(())).is_err());
+        assert!(write(&dir.path().join("missing/model"), |_| Ok(())).is_err());
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_any_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        write(&ours, |out| out.write_all(b"x")).unwrap();
+        fs::write(&plain, "x").unwrap();
+        assert_eq!(ours.metadata().unwrap().permissions(), plain.metadata().unwrap().permissions());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_are_refused() {
+        let error = write(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string();
+        assert_eq!(error, "/dev/null: cannot create: it exists and is not an ordinary file");
+    }
+}

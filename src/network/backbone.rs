@@ -1,0 +1,177 @@
+//! A network with its weights: every batch norm folded into its convolution.
+
+use super::architecture::{Architecture, Convolution};
+use crate::bank::map::{Slice, as_bytes};
+use crate::error::{Error, Result};
+use crate::weights::NamedTensors;
+
+/// Of every batch norm in torchvision and timm.
+const EPSILON: f64 = 1e-5;
+
+/// A network with its weights. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    architecture: Architecture,
+    origin: String,
+    embedded: bool,
+    /// For each convolution in the order they run: weights `[output, input, kernel, kernel]`, then biases `[output]`.
+    flat: Slice<f32>,
+}
+
+impl Backbone {
+    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions.
+    ///
+    /// # Errors
+    /// A tensor is missing, has another shape, or is not finite.
+    pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
+        let mut flat = Vec::new();
+        for convolution in architecture.convolutions() {
+            fold(&convolution, tensors, &mut flat)?;
+        }
+        if let Some(at) = flat.iter().position(|v| !v.is_finite()) {
+            let subject = format!("{}: folded weights", tensors.source());
+            return Err(Error::format(subject, format!("{} at {at}", flat[at]), "finite numbers"));
+        }
+        Ok(Self {
+            architecture: *architecture,
+            origin: tensors.source().into(),
+            embedded: false,
+            flat: flat.into(),
+        })
+    }
+
+    /// Takes the folded weights of a model file.
+    ///
+    /// # Errors
+    /// Their number is not the architecture's, or one is not finite.
+    pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
+        let expected: usize = architecture.convolutions().iter().map(|c| c.weights() + c.output).sum();
+        if flat.len() != expected {
+            return Err(Error::format(
+                format!("weights of {}", architecture.name()),
+                format!("{} values", flat.len()),
+                expected,
+            ));
+        }
+        if flat.iter().any(|v| !v.is_finite()) {
+            return Err(Error::format(
+                format!("weights of {}", architecture.name()),
+                "NaN or infinity",
+                "finite numbers",
+            ));
+        }
+        Ok(Self { architecture: *architecture, origin: String::new(), embedded: false, flat })
+    }
+
+    /// A backbone that the library brings: `default` or `small`.
+    ///
+    /// # Errors
+    /// There is none of that name in this build.
+    pub fn embedded(name: &str) -> Result<Self> {
+        let architecture = match name {
+            "default" => "resnet18",
+            "small" => "resnet18_narrow",
+            _ => return Err(Error::argument("embedded backbone", format!("{name:?}"), "default or small")),
+        };
+        let backbone = Self::pseudo_random(&Architecture::named(architecture)?);
+        Ok(Self { origin: name.into(), embedded: true, ..backbone })
+    }
+
+    /// What users of an embedded backbone should know.
+    pub fn note(&self) -> Option<&'static str> {
+        self.embedded.then_some("the embedded backbone has fixed pseudo-random weights: it sees coarse defects and is blind to fine ones")
+    }
+
+    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases.
+    pub fn pseudo_random(architecture: &Architecture) -> Self {
+        let mut flat = Vec::new();
+        let mut state = 0x5EED_u64;
+        for convolution in architecture.convolutions() {
+            let fan_in = (convolution.weights() / convolution.output) as f32;
+            let bound = (6.0 / fan_in).sqrt();
+            flat.extend((0..convolution.weights()).map(|_| (2.0 * uniform(&mut state) - 1.0) * bound));
+            flat.extend(std::iter::repeat_n(0.0, convolution.output));
+        }
+        Self {
+            architecture: *architecture,
+            origin: "pseudo-random".into(),
+            embedded: false,
+            flat: flat.into(),
+        }
+    }
+
+    /// The same weights, said to come from `origin`.
+    #[must_use]
+    pub fn with_origin(self, origin: &str) -> Self {
+        Self { origin: origin.into(), ..self }
+    }
+
+    /// The network's shapes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Where the weights came from: the name of an embedded backbone, or a file's name.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether the library brings the weights, so that a model file need not.
+    pub fn is_embedded(&self) -> bool {
+        self.embedded
+    }
+
+    /// All folded weights and biases: for each convolution in the order they run, weights `[output, input, kernel,
+    /// kernel]`, then biases `[output]`.
+    pub fn flat(&self) -> &[f32] {
+        &self.flat
+    }
+
+    /// CRC-32 of [`flat`](Self::flat).
+    pub fn checksum(&self) -> u32 {
+        crc32fast::hash(as_bytes(&self.flat))
+    }
+
+    /// Weights and biases of each convolution, in the order they run.
+    pub(super) fn folded(&self) -> Vec<(Convolution, &[f32], &[f32])> {
+        let mut rest = self.flat();
+        let all = self.architecture.convolutions().into_iter().map(|convolution| {
+            let (weights, tail) = rest.split_at(convolution.weights());
+            let (biases, tail) = tail.split_at(convolution.output);
+            rest = tail;
+            (convolution, weights, biases)
+        });
+        all.collect()
+    }
+}
+
+/// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Tensors whose norm is folded
+/// already have `NAME.bias` in its place.
+fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) -> Result<()> {
+    let weights = tensors.get(&format!("{}.weight", convolution.name), &convolution.shape())?;
+    let bias = format!("{}.bias", convolution.name);
+    if tensors.find(&bias).is_some() {
+        flat.extend_from_slice(weights);
+        flat.extend_from_slice(tensors.get(&bias, &[convolution.output])?);
+        return Ok(());
+    }
+    let norm = |part: &str| tensors.get(&format!("{}.{part}", convolution.norm), &[convolution.output]);
+    let (gamma, beta, mean, variance) =
+        (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
+    let scale: Vec<f64> =
+        gamma.iter().zip(variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPSILON).sqrt()).collect();
+    for (row, scale) in weights.chunks_exact(weights.len() / convolution.output).zip(&scale) {
+        flat.extend(row.iter().map(|&w| (f64::from(w) * scale) as f32));
+    }
+    flat.extend((0..convolution.output).map(|i| (f64::from(beta[i]) - f64::from(mean[i]) * scale[i]) as f32));
+    Ok(())
+}
+
+/// The next number of splitmix64 as a float in [0, 1).
+fn uniform(state: &mut u64) -> f32 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+}

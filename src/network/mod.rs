@@ -1,0 +1,9 @@
+//! Residual networks from named tensors: batch norm folded, convolutions planned and packed once.
+
+mod architecture;
+mod backbone;
+mod plan;
+
+pub use architecture::{Architecture, Layer};
+pub use backbone::Backbone;
+pub use plan::{Arena, Mode, Network};

@@ -1,0 +1,5 @@
+//! Feature maps into patch embeddings.
+
+mod embed;
+
+pub use embed::Embedder;
