@@ -6,7 +6,8 @@ mod golden;
 
 use golden::{Golden, formula};
 use patchcore::evaluate::metrics::{FPR_LIMIT, PixelRanking, PixelScores, auroc, f1_max};
-use patchcore::score::{Ranking, f1_adaptive};
+use patchcore::evaluate::{Dataset, Evaluator};
+use patchcore::score::{Calibration, LabelRule, Normalization, Ranking, f1_adaptive};
 
 #[track_caller]
 fn assert_near(what: &str, got: impl Into<f64>, expected: f64) {
@@ -70,4 +71,40 @@ fn metrics_are_the_references() {
     let figure = |key: &str| all["metrics"]["pixel"][key].as_f64().unwrap();
     assert_near("pixel AUROC", auroc(pixels.ranking()).unwrap(), figure("pixel_auroc"));
     assert_near("AUPRO", pixels.aupro(FPR_LIMIT).unwrap(), figure("aupro_fpr0.3"));
+}
+
+/// anomalib's normalised scores taken as raw ones, under a calibration that leaves them as they are.
+#[test]
+fn compat_metrics_are_those_of_the_references_run() {
+    let Some(path) = golden::beside("golden/anomalib_e2e.json") else { return };
+    let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let unit = Normalization { threshold: 0.5, min: 0.0, max: 1.0, sensitivity: 0.5 };
+    let imported = Calibration::imported(unit, unit, true);
+    let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
+    for calibration in [imported, ours] {
+        let mut evaluator = Evaluator::new((1, 1));
+        for image in run["images"].as_array().unwrap() {
+            let (name, score) = (image["image"].as_str().unwrap(), image["score"].as_f64().unwrap() as f32);
+            let defective = !name.contains("/good/");
+            evaluator.add(name, defective, score, &[score], Some(&[defective])).unwrap();
+        }
+        let result = evaluator.finish(&calibration);
+        let expected = |name: &str| run["metrics"][name].as_f64().unwrap();
+        assert_near("AUROC", result.compat.image_auroc.unwrap(), expected("image_AUROC"));
+        assert_near("F1", result.compat.image_f1.unwrap(), expected("image_F1Score"));
+        assert_eq!(result.image_f1 == Some(1.0), calibration == ours, "the defect at the threshold");
+    }
+}
+
+#[test]
+fn the_small_data_set_opens() {
+    let Some(root) = golden::beside("data/mini") else { return };
+    assert_eq!(Dataset::categories(&root).unwrap(), ["brick", "grass", "gravel"]);
+    for category in Dataset::categories(&root).unwrap() {
+        let data = Dataset::open(&root, Some(&category)).unwrap();
+        let defective = data.test.iter().filter(|sample| sample.anomalous).count();
+        assert!(!data.train.is_empty() && defective > 0 && defective < data.test.len(), "{category}");
+        assert!(data.test.iter().all(|sample| sample.mask.is_some() == sample.anomalous), "{category}");
+    }
+    assert!(Dataset::open(&root, None).unwrap_err().to_string().contains("brick, grass, gravel"));
 }

@@ -1,7 +1,5 @@
 //! What a score means: threshold, range and label.
 
-use super::ranking::Ranking;
-use super::threshold::{f1_halfway, from_good};
 use crate::error::{Error, Result};
 use bincode::{Decode, Encode};
 use std::fmt;
@@ -46,7 +44,7 @@ pub enum CalibrationSource {
     LeaveOneOut {
         /// Images.
         images: u32,
-        /// The quantile of their scores that the threshold starts from, see [`from_good`].
+        /// The quantile of their scores that the threshold starts from, 0 to 1.
         quantile: f32,
     },
     /// A checkpoint of the reference implementation.
@@ -69,18 +67,6 @@ pub struct Calibration {
 impl Normalization {
     /// Nothing known: scores stay raw.
     pub const UNSET: Self = Self { threshold: f32::NAN, min: f32::NAN, max: f32::NAN, sensitivity: 0.5 };
-
-    /// The range of `ranking` with `threshold` in it.
-    fn of(ranking: &Ranking, threshold: f32) -> Self {
-        let (min, max) = ranking.range().unwrap_or((f32::NAN, f32::NAN));
-        Self { threshold, min, max, sensitivity: 0.5 }
-    }
-
-    /// Good scores from `min` on: 0 at `min`, and 1 as far above the threshold as `min` is below, since no defect has
-    /// shown how far scores go.
-    fn above_good(min: f32, threshold: f32) -> Self {
-        Self { threshold, min, max: threshold + (threshold - min), sensitivity: 0.5 }
-    }
 
     /// `x` in `[0, 1]`, the threshold at 0.5; scores more than half the range away from it are clamped (the formula of
     /// anomalib's `PostProcessor._normalize`). Without a range `x` itself.
@@ -132,38 +118,6 @@ impl Calibration {
         rule: LabelRule::AtOrAbove,
         source: CalibrationSource::None,
     };
-
-    /// From validation images of both kinds: their raw scores, and all values of their maps against the masks. Without
-    /// a defective pixel the maps take the threshold of the images, as in the reference. `None` where one kind of image
-    /// is missing.
-    pub fn from_defects(images: &Ranking, pixels: &Ranking) -> Option<Self> {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let threshold = f1_halfway(images)?;
-        Some(Self {
-            image: Normalization::of(images, threshold),
-            pixel: Normalization::of(pixels, f1_halfway(pixels).unwrap_or(threshold)),
-            rule: LabelRule::AtOrAbove,
-            source: CalibrationSource::Defects {
-                good: count(images.good()),
-                defective: count(images.defective()),
-            },
-        })
-    }
-
-    /// From good images that the memory bank has not seen: their raw scores, the highest value of each one's map, the
-    /// lowest value of all maps, and the quantile for [`from_good`]. `None` without images.
-    pub fn from_good(scores: &[f32], map_peaks: &[f32], map_lowest: f32, quantile: f64) -> Option<Self> {
-        let lowest = scores.iter().copied().reduce(f32::min)?;
-        Some(Self {
-            image: Normalization::above_good(lowest, from_good(scores, quantile)?),
-            pixel: Normalization::above_good(map_lowest, from_good(map_peaks, quantile)?),
-            rule: LabelRule::AtOrAbove,
-            source: CalibrationSource::LeaveOneOut {
-                images: u32::try_from(scores.len()).unwrap_or(u32::MAX),
-                quantile: quantile as f32,
-            },
-        })
-    }
 
     /// That of a checkpoint of the reference. With `match_thresholds` (its `enable_threshold_matching`) a kind without
     /// a threshold takes the other's. Where its `enable_normalization` is off, pass ranges of NaN.
@@ -307,34 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn from_defects_separates_and_without_masks_borrows_the_threshold() {
-        let images = Ranking::new(&[1.0, 2.0, 4.0], &[false, false, true]).unwrap();
-        let pixels = Ranking::new(&[0.5, 1.0, 3.5], &[false; 3]).unwrap();
-        let calibration = Calibration::from_defects(&images, &pixels).unwrap();
-        let expected = Normalization { threshold: 3.0, min: 1.0, max: 4.0, sensitivity: 0.5 };
-        assert_eq!(calibration.image, expected);
-        assert_eq!(calibration.pixel, Normalization { min: 0.5, max: 3.5, ..expected });
-        assert_eq!(
-            calibration.source.to_string(),
-            "threshold of the highest F1 on 2 good and 1 defective images"
-        );
-        assert_eq!(Calibration::from_defects(&pixels, &pixels), None);
-    }
-
-    #[test]
-    fn from_good_puts_the_best_image_at_zero_and_labels_none() {
-        let scores = [1.0, 1.5, 1.2];
-        let calibration = Calibration::from_good(&scores, &[0.8, 0.9, 1.0], 0.1, 1.0).unwrap();
-        assert_eq!(calibration.normalize_score(1.0), 0.0);
-        assert!(scores.iter().all(|&s| !calibration.is_anomalous(s) && calibration.normalize_score(s) < 0.5));
-        assert!(calibration.pixel.threshold > 1.0);
-        assert_eq!(Calibration::from_good(&[], &[], 0.0, 1.0), None);
-    }
-
-    #[test]
     fn survives_encoding() {
         let config = bincode::config::standard();
-        let calibration = Calibration::from_good(&[1.0, 2.0], &[1.0, 2.0], 0.0, 0.99).unwrap();
+        let source = CalibrationSource::LeaveOneOut { images: 3, quantile: 0.99 };
+        let calibration = Calibration { image: KNOWN, pixel: KNOWN, rule: LabelRule::AtOrAbove, source };
         let bytes = bincode::encode_to_vec(calibration, config).unwrap();
         let (back, _): (Calibration, usize) = bincode::decode_from_slice(&bytes, config).unwrap();
         assert_eq!(back, calibration);

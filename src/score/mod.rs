@@ -5,15 +5,22 @@
 //! them into the image score. [`MapPlan`] spreads the patch distances over the image. [`Calibration`] says what a score
 //! means.
 
+#[cfg(feature = "train")]
+mod calibrate;
 mod calibration;
 mod image;
 mod map;
+#[cfg(feature = "train")]
 mod ranking;
+#[cfg(feature = "train")]
 mod threshold;
 
 pub use calibration::{Calibration, CalibrationSource, LabelRule, Normalization};
 pub use image::{reweight, strongest};
 pub use map::{DEFAULT_SIGMA, MapPlan};
+#[cfg(feature = "train")]
 pub(crate) use ranking::key;
+#[cfg(feature = "train")]
 pub use ranking::{Ranking, RankingBuilder};
+#[cfg(feature = "train")]
 pub use threshold::{GOOD_QUANTILE, f1_adaptive, f1_halfway, from_good};

@@ -89,7 +89,7 @@ def networks():
     """The input is 4 * formula("input") - 2; layers are [channels, height, width]."""
     tensors = {}
     nets = [("resnet18", (32, 32)), ("resnet18", (33, 47)), ("resnet34", (32, 32)), ("resnet50", (32, 32)),
-            ("wide_resnet50_2", (33, 31))]
+            ("wide_resnet50_2", (32, 33))]
     for name, (h, w) in nets:
         net = network(name)
         x = torch.from_numpy(4 * formula("input", 1, 3, h, w) - 2)
