@@ -1,1 +1,5 @@
-fn main() {}
+//! The `patchcore` program.
+
+fn main() -> std::process::ExitCode {
+    patchcore::cli::run()
+}

@@ -88,7 +88,7 @@ fn compat_metrics_are_those_of_the_references_run() {
             let defective = !name.contains("/good/");
             evaluator.add(name, defective, score, &[score], Some(&[defective])).unwrap();
         }
-        let result = evaluator.finish(&calibration);
+        let result = evaluator.rank().evaluate(&calibration);
         let expected = |name: &str| run["metrics"][name].as_f64().unwrap();
         assert_near("AUROC", result.compat.image_auroc.unwrap(), expected("image_AUROC"));
         assert_near("F1", result.compat.image_f1.unwrap(), expected("image_F1Score"));

@@ -91,11 +91,11 @@ fn layers_are_torchvisions_on_every_instruction_set() {
             let network = Network::new(&backbone, &layers, (height, width), mode, isa).unwrap();
             let mut arena = network.arena();
             network.run(&image(height, width), &mut arena, &pool).unwrap();
-            for (layer, map) in layers.iter().zip(network.maps(&arena)) {
+            for (layer, map) in layers.iter().zip(network.maps(&arena).iter()) {
                 let name = format!("{net}.{height}x{width}.{}", layer.name());
                 assert_eq!([map.channels, map.height, map.width], golden.shape(&name), "{name}");
                 let what = format!("{name} with {isa:?}, {mode:?}");
-                assert_close(&what, &planar(&map), golden.f64(&name), 1e-5, 1e-5);
+                assert_close(&what, &planar(map), golden.f64(&name), 1e-5, 1e-5);
             }
         }
     }

@@ -204,7 +204,7 @@ mod tests {
             image_auroc,
             pixel_auroc,
             image_f1_max: None,
-            ..Evaluator::new((1, 1)).finish(&Calibration::NONE)
+            ..Evaluator::new((1, 1)).rank().evaluate(&Calibration::NONE)
         }
     }
 

@@ -75,6 +75,12 @@ impl Dataset {
         Ok(names)
     }
 
+    /// Whether the test part has both good and defective images, so that thresholds can be set by it.
+    pub fn has_both_classes(&self) -> bool {
+        let defective = self.test.iter().filter(|sample| sample.anomalous).count();
+        defective > 0 && defective < self.test.len()
+    }
+
     fn mvtec(folder: &Path) -> Result<Self> {
         let train = some_images(&folder.join("train/good"))?;
         let tests = folder.join("test");
@@ -160,6 +166,26 @@ fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
         return Err(Error::format(folder.display(), "no images", expected));
     }
     Ok(images)
+}
+
+/// The images in `folder` and in the folders inside it, by path. Links to folders are not followed.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn find_images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder)? {
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if is_image(&path) && path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The images in `folder`, by path.

@@ -1,9 +1,9 @@
 //! Takes the results of a test set image by image.
 
-use super::metrics::{self, FPR_LIMIT, PixelScores};
+use super::metrics::{self, FPR_LIMIT, PixelRanking, PixelScores};
 use super::report::{Compat, Evaluation, ImageResult};
 use crate::error::{Error, Result};
-use crate::score::{Calibration, CalibrationSource, LabelRule, RankingBuilder};
+use crate::score::{Calibration, CalibrationSource, LabelRule, Ranking, RankingBuilder};
 use std::path::PathBuf;
 
 /// Collects raw scores and maps of a test set: about 4 bytes a pixel, 45 MB for 170 images of 256 x 256; up to twice
@@ -55,38 +55,55 @@ impl Evaluator {
         self.scores.push(score, defective)
     }
 
-    /// Computes all metrics; labels and normalised scores are those of `calibration`.
-    pub fn finish(self, calibration: &Calibration) -> Evaluation {
-        let (images, regions) = (self.scores.rank(), self.pixels.rank());
-        let pixels = regions.ranking();
+    /// Puts all scores and map values in order.
+    pub fn rank(self) -> Ranked {
+        Ranked { images: self.scores.rank(), pixels: self.pixels.rank(), results: self.images }
+    }
+}
 
+/// The results of a test set in order, ready for thresholds and metrics.
+pub struct Ranked {
+    images: Ranking,
+    pixels: PixelRanking,
+    results: Vec<(PathBuf, bool, f32)>,
+}
+
+impl Ranked {
+    /// The thresholds with the highest F1. `None` where the set has not both good and defective images.
+    pub fn calibration(&self) -> Option<Calibration> {
+        Calibration::from_defects(&self.images, self.pixels.ranking())
+    }
+
+    /// Computes all metrics; labels and normalised scores are those of `calibration`.
+    pub fn evaluate(&self, calibration: &Calibration) -> Evaluation {
+        let (images, pixels) = (&self.images, self.pixels.ranking());
         let labelled = calibration.source != CalibrationSource::None;
         let (image, pixel) = (calibration.image, calibration.pixel);
-        let result = |(path, defective, score): (PathBuf, bool, f32)| ImageResult {
-            path,
-            label: defective,
-            score,
-            normalized_score: calibration.normalize_score(score),
-            is_anomalous: calibration.is_anomalous(score),
+        let result = |(path, defective, score): &(PathBuf, bool, f32)| ImageResult {
+            path: path.clone(),
+            label: *defective,
+            score: *score,
+            normalized_score: calibration.normalize_score(*score),
+            is_anomalous: calibration.is_anomalous(*score),
         };
         Evaluation {
-            image_auroc: metrics::auroc(&images),
-            image_f1: metrics::f1(&images, image.labeller(calibration.rule)).filter(|_| labelled),
-            image_f1_max: metrics::f1_max(&images).map(|best| best.f1),
+            image_auroc: metrics::auroc(images),
+            image_f1: metrics::f1(images, image.labeller(calibration.rule)).filter(|_| labelled),
+            image_f1_max: metrics::f1_max(images).map(|best| best.f1),
             image_threshold: Some(image.cut()).filter(|cut| labelled && cut.is_finite()),
             pixel_auroc: metrics::auroc(pixels),
             pixel_f1: metrics::f1(pixels, pixel.labeller(calibration.rule)).filter(|_| labelled),
             pixel_f1_max: metrics::f1_max(pixels).map(|best| best.f1),
             pixel_threshold: Some(pixel.cut()).filter(|cut| labelled && cut.is_finite()),
-            aupro: regions.aupro(FPR_LIMIT),
+            aupro: self.pixels.aupro(FPR_LIMIT),
             compat: Compat {
-                image_auroc: metrics::auroc_of(&images, |score| image.apply(score)),
-                image_f1: metrics::f1(&images, image.labeller(LabelRule::StrictlyAbove)),
+                image_auroc: metrics::auroc_of(images, |score| image.apply(score)),
+                image_f1: metrics::f1(images, image.labeller(LabelRule::StrictlyAbove)),
                 pixel_auroc: metrics::auroc_of(pixels, |value| pixel.apply(value)),
                 pixel_f1: metrics::f1(pixels, pixel.labeller(LabelRule::StrictlyAbove)),
             },
             calibration: calibration.source.to_string(),
-            images: self.images.into_iter().map(result).collect(),
+            images: self.results.iter().map(result).collect(),
         }
     }
 }
@@ -94,7 +111,7 @@ impl Evaluator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::{Normalization, Ranking};
+    use crate::score::Normalization;
 
     /// Four images of 2 x 2; the first defective one has its threshold's own score.
     fn evaluator() -> Evaluator {
@@ -118,7 +135,7 @@ mod tests {
 
     #[test]
     fn ours_and_the_references_metrics_stand_side_by_side() {
-        let ours = evaluator().finish(&calibration(LabelRule::AtOrAbove));
+        let ours = evaluator().rank().evaluate(&calibration(LabelRule::AtOrAbove));
         assert_eq!((ours.image_auroc, ours.image_f1, ours.image_f1_max), (Some(1.0), Some(1.0), Some(1.0)));
         assert_eq!(ours.image_threshold, Some(2.0));
         assert_eq!(
@@ -130,7 +147,7 @@ mod tests {
         assert_eq!(ours.compat.image_f1, Some(2.0 / 3.0), "the one at the threshold is lost");
         assert_eq!(ours.pixel_f1, Some(2.0 * 2.0 / (2.0 * 2.0 + 1.0 + 1.0)));
 
-        let imported = evaluator().finish(&calibration(LabelRule::StrictlyAbove));
+        let imported = evaluator().rank().evaluate(&calibration(LabelRule::StrictlyAbove));
         assert_eq!(imported.image_f1, ours.compat.image_f1);
         assert_eq!(imported.compat, ours.compat);
         assert!(!imported.images[2].is_anomalous);
@@ -143,7 +160,7 @@ mod tests {
         evaluator.add("a", false, 5.0, &[5.0], None).unwrap();
         evaluator.add("b", true, 6.0, &[6.0], Some(&[true])).unwrap();
         let both = Calibration { image: narrow, pixel: narrow, ..calibration(LabelRule::AtOrAbove) };
-        let result = evaluator.finish(&both);
+        let result = evaluator.rank().evaluate(&both);
         assert_eq!((result.image_auroc, result.pixel_auroc), (Some(1.0), Some(1.0)));
         assert_eq!((result.compat.image_auroc, result.compat.pixel_auroc), (Some(0.5), Some(0.5)));
     }
@@ -152,11 +169,11 @@ mod tests {
     fn what_cannot_be_known_is_undefined() {
         let mut evaluator = Evaluator::new((1, 2));
         evaluator.add("a", true, 5.0, &[5.0, 1.0], None).unwrap();
-        let result = evaluator.finish(&Calibration::NONE);
+        let result = evaluator.rank().evaluate(&Calibration::NONE);
         assert_eq!((result.image_auroc, result.image_f1, result.image_threshold), (None, None, None));
         assert_eq!((result.pixel_auroc, result.pixel_f1_max, result.aupro), (None, None, None));
 
-        let uncalibrated = self::evaluator().finish(&Calibration::NONE);
+        let uncalibrated = self::evaluator().rank().evaluate(&Calibration::NONE);
         assert_eq!((uncalibrated.image_auroc, uncalibrated.image_f1_max), (Some(1.0), Some(1.0)));
         assert_eq!((uncalibrated.image_f1, uncalibrated.pixel_f1), (None, None));
         assert_eq!(uncalibrated.images[3].normalized_score, 3.0);
@@ -187,7 +204,7 @@ mod tests {
             evaluator.add("x", defective, score, &[score], Some(&[defective])).unwrap();
         }
         let ranking = Ranking::new(&scores, &defective).unwrap();
-        let result = evaluator.finish(&Calibration::from_defects(&ranking, &ranking).unwrap());
+        let result = evaluator.rank().evaluate(&Calibration::from_defects(&ranking, &ranking).unwrap());
         assert!(result.image_f1.is_some() && result.image_f1 == result.image_f1_max);
         assert!(result.pixel_f1.is_some() && result.pixel_f1 == result.pixel_f1_max);
     }

@@ -12,7 +12,7 @@ mod published;
 mod report;
 
 pub use benchmark::Benchmark;
-pub use dataset::{Dataset, Sample};
-pub use evaluator::Evaluator;
+pub use dataset::{Dataset, Sample, find_images};
+pub use evaluator::{Evaluator, Ranked};
 pub use mask::fit_mask;
 pub use report::{Compat, Evaluation, ImageResult};

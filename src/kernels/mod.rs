@@ -10,6 +10,7 @@
 mod aarch64;
 pub(crate) mod blur;
 pub(crate) mod conv;
+pub(crate) mod distance;
 mod gemm;
 mod isa;
 pub(crate) mod max_pool;

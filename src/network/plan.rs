@@ -185,16 +185,31 @@ impl Network {
     }
 
     /// The maps of the last run in `arena`, in depth order.
-    pub fn maps<'a>(&self, arena: &'a Arena) -> Vec<FeatureMap<'a>> {
-        let map = |&layer: &Layer| {
-            let (height, width) = self.size(layer);
-            FeatureMap {
-                height,
-                width,
-                channels: self.architecture.channels(layer),
-                data: &arena.maps[layer as usize],
-            }
+    pub fn maps<'a>(&self, arena: &'a Arena) -> Maps<'a> {
+        let mut maps = Maps {
+            all: [FeatureMap { height: 0, width: 0, channels: 0, data: &[] }; 3],
+            count: self.layers.len(),
         };
-        self.layers.iter().map(map).collect()
+        for (map, &layer) in maps.all.iter_mut().zip(&self.layers) {
+            let (height, width) = self.size(layer);
+            let channels = self.architecture.channels(layer);
+            *map = FeatureMap { height, width, channels, data: &arena.maps[layer as usize] };
+        }
+        maps
+    }
+}
+
+/// The maps of a run: one to three, in depth order.
+#[derive(Clone, Copy, Debug)]
+pub struct Maps<'a> {
+    all: [FeatureMap<'a>; 3],
+    count: usize,
+}
+
+impl<'a> std::ops::Deref for Maps<'a> {
+    type Target = [FeatureMap<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.all[..self.count]
     }
 }

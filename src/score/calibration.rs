@@ -145,6 +145,11 @@ impl Calibration {
         self.image.labeller(self.rule)(score)
     }
 
+    /// Whether a pixel of this raw map value is anomalous.
+    pub fn is_anomalous_pixel(&self, value: f32) -> bool {
+        self.pixel.labeller(self.rule)(value)
+    }
+
     /// Marks the anomalous pixels of a raw anomaly map.
     ///
     /// # Errors

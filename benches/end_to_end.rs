@@ -1,0 +1,41 @@
+//! One prediction from pixels to score and map, over memory banks of several sizes.
+//!
+//!     cargo bench --bench end_to_end
+//!
+//! The photographs are drawn parts (the demo's) and the weights the embedded default's; the memory bank holds patches
+//! of the drawn parts, so that its spectrum is that of real features.
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use patchcore::cli::demo::parts;
+use patchcore::{Backbone, FitOptions, PatchCore, Session};
+
+const SIDE: usize = 256;
+
+fn model(images: u64, ratio: f64) -> PatchCore {
+    let options = FitOptions { coreset_ratio: ratio, leave_one_out: false, ..FitOptions::default() };
+    let backbone = Backbone::embedded("default").expect("this build embeds it");
+    let photographs = (0..images).map(|index| Ok(parts::draw(None, index, SIDE).0));
+    PatchCore::fit(&backbone, &options, photographs).expect("the drawn parts train")
+}
+
+fn predict(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("predict");
+    group.sample_size(20);
+    let photograph = parts::draw(None, 1_000_000, SIDE).0;
+    for (images, ratio) in [(8, 0.1), (32, 0.1), (32, 0.5)] {
+        let model = model(images, ratio);
+        for threads in [1, 2] {
+            let mut session = Session::new(&model, threads).expect("threads start");
+            let name = format!("bank {} threads {threads}", model.information().bank_rows());
+            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+                bencher.iter(|| {
+                    session.predict(&photograph.frame()).expect("a drawn part is a fit photograph").score
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, predict);
+criterion_main!(benches);

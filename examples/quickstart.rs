@@ -1,0 +1,29 @@
+//! Train on a folder of good photographs, score one more.
+//!
+//!     cargo run --release --example quickstart -- GOOD_FOLDER PHOTOGRAPH
+
+use patchcore::evaluate::find_images;
+use patchcore::image::{Limits, Picture};
+use patchcore::{Backbone, FitOptions, PatchCore, Session};
+use std::path::Path;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [good, photograph] = &arguments[..] else {
+        return Err("usage: quickstart GOOD_FOLDER PHOTOGRAPH".into());
+    };
+    let limits = Limits::default();
+    let photographs = find_images(Path::new(good))?;
+    let images = photographs.iter().map(|path| Picture::decode(path, &limits));
+    let model = PatchCore::fit(&Backbone::embedded("default")?, &FitOptions::default(), images)?;
+    model.save("quickstart.pcore")?;
+
+    let mut session = Session::new(&model, 0)?;
+    let picture = Picture::decode(Path::new(photograph), &limits)?;
+    let prediction = session.predict(&picture.frame())?;
+    println!(
+        "score {:.3}, normalized {:.3}, anomalous: {}",
+        prediction.score, prediction.normalized_score, prediction.is_anomalous
+    );
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `patchcore evaluate`
+
+use super::fit;
+use crate::detector::PatchCore;
+use crate::error::{Error, Result};
+use crate::evaluate::Dataset;
+use std::path::PathBuf;
+
+/// Measure a model on labelled photographs
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The model file
+    #[arg(long, value_name = "MODEL.pcore")]
+    model: PathBuf,
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Which category of --data
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Threads; 0 means one for each core
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    threads: usize,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    if dataset.test.is_empty() {
+        return Err(Error::argument(
+            arguments.data.display(),
+            "no test photographs",
+            "test/good and test/<defect>, or bad/",
+        ));
+    }
+    let model = PatchCore::open(&arguments.model)?;
+    let evaluation = fit::score_test_part(&model, &dataset, arguments.threads)?.evaluate(model.calibration());
+    match arguments.json {
+        true => super::print(evaluation.to_json()),
+        false => super::print(evaluation),
+    }
+}

@@ -1,0 +1,99 @@
+//! `patchcore info`
+
+use crate::detector::{Information, OpenOptions, PatchCore};
+use crate::error::Result;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Show what a model file holds
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The model file
+    model: PathBuf,
+    /// Compare every checksum
+    #[arg(long)]
+    verify: bool,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let model = OpenOptions { verify: arguments.verify, ..OpenOptions::default() }.open(&arguments.model)?;
+    match arguments.json {
+        true => super::print(to_json(&model, arguments.verify)),
+        false => super::print(to_text(&model, arguments.verify)),
+    }
+}
+
+fn layers(information: Information<'_>) -> Vec<&'static str> {
+    information.layers().iter().map(|layer| layer.name()).collect()
+}
+
+fn to_json(model: &PatchCore, verified: bool) -> serde_json::Value {
+    let information = model.information();
+    let (preprocess, training, calibration) =
+        (information.preprocess(), information.training(), model.calibration());
+    json!({
+        "producer": information.producer(),
+        "backbone": information.architecture(),
+        "weights": information.weights(),
+        "weights_checksum": format!("{:08x}", information.weights_checksum()),
+        "weights_embedded": information.weights_are_embedded(),
+        "layers": layers(information),
+        "resize": preprocess.resize,
+        "crop": preprocess.crop,
+        "antialias": preprocess.antialias,
+        "bank_rows": information.bank_rows(),
+        "dim": information.dim(),
+        "neighbors": information.neighbors(),
+        "training_images": training.images,
+        "training_patches": training.patches,
+        "coreset_ratio": training.coreset_ratio,
+        "seed": training.seed,
+        "search": information.search(),
+        "calibration": calibration.source.to_string(),
+        "image_threshold": calibration.image.threshold,
+        "pixel_threshold": calibration.pixel.threshold,
+        "file_bytes": information.file_bytes(),
+        "isa": model.isa().name(),
+        "verified": verified,
+    })
+}
+
+fn to_text(model: &PatchCore, verified: bool) -> String {
+    let information = model.information();
+    let (preprocess, training, calibration) =
+        (information.preprocess(), information.training(), model.calibration());
+    let embedded = if information.weights_are_embedded() { ", in the library" } else { "" };
+    let crop = preprocess.crop.map_or(String::new(), |(h, w)| format!(", centre crop {h}x{w}"));
+    let antialias = if preprocess.antialias { "" } else { ", no antialias" };
+    let seed = training.seed.map_or("none (imported)".into(), |seed| seed.to_string());
+    [
+        format!("made by      {}", information.producer()),
+        format!(
+            "backbone     {} ({}{embedded}, checksum {:08x})",
+            information.architecture(),
+            information.weights(),
+            information.weights_checksum()
+        ),
+        format!("layers       {}", layers(information).join(", ")),
+        format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
+        format!("memory bank  {} x {}", information.bank_rows(), information.dim()),
+        format!(
+            "training     {} photographs, {} patches, coreset ratio {}, seed {seed}",
+            training.images, training.patches, training.coreset_ratio
+        ),
+        format!("neighbors    {}", information.neighbors()),
+        format!("search       {}", information.search()),
+        format!("calibration  {}", calibration.source),
+        format!("thresholds   image {}, pixel {}", calibration.image.threshold, calibration.pixel.threshold),
+        format!(
+            "file         {} bytes{}",
+            information.file_bytes().unwrap_or(0),
+            if verified { ", checksums verified" } else { "" }
+        ),
+        format!("isa          {}", model.isa().name()),
+    ]
+    .join("\n")
+}

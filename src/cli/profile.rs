@@ -1,0 +1,179 @@
+//! `patchcore profile`
+
+use super::backbone::BackboneArguments;
+use super::demo::parts;
+use crate::detector::{FitOptions, PatchCore, Session, Timings, Trainer};
+use crate::error::{Error, Result};
+use crate::image::{Limits, Picture, Preprocess};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Time each stage of a prediction on this machine
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The model file; without it a memory bank of drawn parts is made for --backbone
+    #[arg(long, value_name = "MODEL.pcore", conflicts_with_all = ["backbone", "weights", "bank", "image_size"])]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    backbone: BackboneArguments,
+    /// Rows of the memory bank
+    #[arg(long, value_name = "ROWS", default_value_t = 4096)]
+    bank: usize,
+    /// Side length of the network's input, or HEIGHTxWIDTH
+    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::fit::parse_size)]
+    image_size: (usize, usize),
+    /// The photograph to predict on; a drawn part of the network's input size by default
+    #[arg(long, value_name = "FILE")]
+    photograph: Option<PathBuf>,
+    /// Threads; 0 means one for each core
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    threads: usize,
+    /// Predictions to time
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    match &arguments.model {
+        Some(model) => {
+            let profile = measure(model, &arguments)?;
+            super::print(if arguments.json { profile.to_string() } else { to_text(&profile) })
+        }
+        None => in_new_process(&arguments),
+    }
+}
+
+/// Makes a model and measures it in a process of its own, so that training's memory is not counted.
+fn in_new_process(arguments: &Arguments) -> Result<()> {
+    let folder =
+        tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "create a folder in", &e))?;
+    let file = folder.path().join("profile.pcore");
+    drawn_model(arguments)?.save(&file)?;
+    let program = std::env::current_exe().map_err(|e| Error::io(Path::new("patchcore"), "find", &e))?;
+    let mut command = std::process::Command::new(&program);
+    command.arg("profile").arg("--model").arg(&file);
+    command.args(["--runs", &arguments.runs.to_string(), "--threads", &arguments.threads.to_string()]);
+    command.args(arguments.json.then_some("--json"));
+    if let Some(photograph) = &arguments.photograph {
+        command.arg("--photograph").arg(photograph);
+    }
+    let status = command.status().map_err(|e| Error::io(&program, "run", &e))?;
+    if status.success() { Ok(()) } else { Err(Error::argument("profile", status, "a measurement")) }
+}
+
+/// A model whose memory bank holds `--bank` patches of drawn parts.
+fn drawn_model(arguments: &Arguments) -> Result<PatchCore> {
+    let preprocess = Preprocess { resize: arguments.image_size, ..Preprocess::default() };
+    let options =
+        FitOptions { preprocess, threads: arguments.threads, leave_one_out: false, ..FitOptions::default() };
+    let mut trainer = Trainer::new(&arguments.backbone.load()?, &options)?;
+    let mut index = 0;
+    while trainer.rows() < arguments.bank {
+        trainer.add(&parts::draw(None, index, side(arguments.image_size)).0.frame())?;
+        index += 1;
+    }
+    trainer.keep_first(arguments.bank)
+}
+
+fn side(size: (usize, usize)) -> usize {
+    size.0.max(size.1)
+}
+
+fn measure(path: &Path, arguments: &Arguments) -> Result<Value> {
+    let start = Instant::now();
+    let model = PatchCore::open(path)?;
+    let open = start.elapsed();
+    let encoded = photograph(&model, arguments.photograph.as_deref())?;
+    let decode = || Picture::decode_bytes("the photograph", &encoded, &Limits::default());
+    let mut session = Session::new(&model, arguments.threads)?;
+    let picture = decode()?;
+    let start = Instant::now();
+    session.predict(&picture.frame())?;
+    let first = start.elapsed();
+    let mut samples = Vec::new();
+    for _ in 0..arguments.runs {
+        let start = Instant::now();
+        let picture = decode()?;
+        let decode = start.elapsed();
+        samples.push((decode, session.predict(&picture.frame())?.timings));
+    }
+    let information = model.information();
+    let stage = |of: &dyn Fn(&(Duration, Timings)) -> Duration| summary(samples.iter().map(of).collect());
+    Ok(json!({
+        "net": information.architecture(),
+        "image_size": information.preprocess().output_size(),
+        "threads": session.threads(),
+        "isa": model.isa().name(),
+        "bank": information.bank_rows(),
+        "dim": information.dim(),
+        "runs": arguments.runs,
+        "search_kind": information.search(),
+        "decode": stage(&|s| s.0),
+        "preprocess": stage(&|s| s.1.preprocess),
+        "backbone": stage(&|s| s.1.backbone),
+        "patches": stage(&|s| s.1.patches),
+        "search": stage(&|s| s.1.search),
+        "score": stage(&|s| s.1.score),
+        "total": stage(&|s| s.0 + s.1.total()),
+        "peak_rss_bytes": peak_rss(),
+        "model_bytes": information.file_bytes(),
+        "open_s": open.as_secs_f64(),
+        "first_prediction_s": first.as_secs_f64(),
+    }))
+}
+
+/// The encoded photograph to predict on.
+fn photograph(model: &PatchCore, path: Option<&Path>) -> Result<Vec<u8>> {
+    match path {
+        Some(path) => std::fs::read(path).map_err(|e| Error::io(path, "read", &e)),
+        None => parts::draw(None, u64::from(u32::MAX), side(model.information().preprocess().output_size()))
+            .0
+            .to_png(),
+    }
+}
+
+fn summary(mut times: Vec<Duration>) -> Value {
+    times.sort_unstable();
+    let seconds = |at: usize| times.get(at).map(Duration::as_secs_f64);
+    json!({"median_s": seconds(times.len() / 2), "min_s": seconds(0)})
+}
+
+/// The most memory this process ever held, where the operating system tells.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn to_text(profile: &Value) -> String {
+    let mut lines = vec![format!(
+        "{} {}, bank {} x {}, {} threads, {}\n{:<12} {:>9} {:>9}",
+        profile["net"],
+        profile["image_size"],
+        profile["bank"],
+        profile["dim"],
+        profile["threads"],
+        profile["isa"],
+        "ms",
+        "median",
+        "min"
+    )];
+    for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
+        let ms = |figure: &str| profile[stage][figure].as_f64().unwrap_or(f64::NAN) * 1e3;
+        lines.push(format!("{stage:<12} {:>9.3} {:>9.3}", ms("median_s"), ms("min_s")));
+    }
+    let mb = |figure: &str| profile[figure].as_f64().unwrap_or(f64::NAN) / 1e6;
+    let ms = |figure: &str| profile[figure].as_f64().unwrap_or(f64::NAN) * 1e3;
+    lines.push(format!(
+        "peak memory {:.1} MB, model {:.1} MB, opened in {:.1} ms, first prediction {:.1} ms",
+        mb("peak_rss_bytes"),
+        mb("model_bytes"),
+        ms("open_s"),
+        ms("first_prediction_s")
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,45 @@
+//! `patchcore train`
+
+use super::backbone::BackboneArguments;
+use super::fit::{self, FitArguments};
+use crate::error::Result;
+use crate::evaluate::Dataset;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Learn what good parts look like
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Which category of --data
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    #[command(flatten)]
+    backbone: BackboneArguments,
+    #[command(flatten)]
+    fit: FitArguments,
+    /// The model file to write
+    #[arg(long, value_name = "MODEL.pcore")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let start = Instant::now();
+    let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    let backbone = arguments.backbone.load()?;
+    let model = fit::train(&dataset, &backbone, &arguments.fit)?.model;
+    model.save(&arguments.out)?;
+    let information = model.information();
+    super::print(format!(
+        "{}: {} good photographs, {} patches; memory bank {} x {}\ncalibration: {}\ndone in {:.1} s",
+        arguments.out.display(),
+        information.training().images,
+        information.training().patches,
+        information.bank_rows(),
+        information.dim(),
+        model.calibration().source,
+        start.elapsed().as_secs_f64(),
+    ))
+}

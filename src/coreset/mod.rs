@@ -1,0 +1,94 @@
+//! Which patches to store: greedy k-center over randomly projected embeddings.
+
+mod projection;
+pub(crate) mod random;
+
+pub use projection::Projection;
+
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Pool, distance};
+use crate::tensor::Patches;
+use random::Random;
+use std::ops::ControlFlow;
+
+/// Rows a task compares with the newest centre.
+const BLOCK: usize = 1024;
+
+/// Number of rows that `ratio` of `rows` keeps: `trunc(rows * ratio)`, as the reference.
+///
+/// # Errors
+/// The ratio is not in (0, 1], or keeps no row.
+pub fn size(rows: usize, ratio: f64) -> Result<usize> {
+    if !(ratio > 0.0 && ratio <= 1.0) {
+        return Err(Error::argument("coreset ratio", ratio, "a number above 0, at most 1"));
+    }
+    match (rows as f64 * ratio) as usize {
+        0 => Err(Error::argument(
+            "coreset ratio",
+            format!("{ratio}, which keeps none of {rows} patches"),
+            "one that keeps a patch",
+        )),
+        count => Ok(count),
+    }
+}
+
+/// Dimensions that keep the distances of `rows` points within a factor 1.9: `trunc(4 ln(rows) / (e^2/2 - e^3/3))` with
+/// `e` = 0.9 (Johnson and Lindenstrauss, as scikit-learn computes it), at least 1.
+pub fn projection_dim(rows: usize) -> usize {
+    let eps = 0.9f64;
+    ((4.0 * (rows as f64).ln() / (eps * eps / 2.0 - eps * eps * eps / 3.0)) as usize).max(1)
+}
+
+/// The row that the selection starts with: uniform, the same for the same `seed`.
+pub fn start(rows: usize, seed: u64) -> usize {
+    Random::new(seed, 0x0053_7461_7274).below(rows)
+}
+
+/// Greedy k-center: beginning with `start`, `count` times the row that is farthest from all chosen ones, ties to the
+/// lowest index; the start is the first. Distances are direct differences (`KCenterGreedy.select_coreset_idxs` of the
+/// reference). `observer` is told how many are chosen of how many, and may stop.
+///
+/// # Errors
+/// A feature is not finite, or `observer` stopped the selection.
+pub fn select(
+    features: Patches<'_>,
+    count: usize,
+    start: usize,
+    isa: Isa,
+    pool: &Pool,
+    observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Vec<u32>> {
+    if let Some(at) = features.data.iter().position(|v| !v.is_finite()) {
+        let subject = format!("features of patch {}", at / features.dim);
+        return Err(Error::format(subject, features.data[at], "finite numbers"));
+    }
+    let mut nearest = vec![f32::INFINITY; features.rows()];
+    let mut chosen = vec![start as u32];
+    let mut last = start;
+    while chosen.len() < count {
+        if observer(chosen.len(), count).is_break() {
+            return Err(Error::cancelled("coreset"));
+        }
+        let center = features.row(last);
+        pool.for_each_chunk(&mut nearest, BLOCK, |block, nearest| {
+            for (row, nearest) in (block * BLOCK..).zip(nearest) {
+                *nearest = nearest.min(distance::squared(isa, features.row(row), center));
+            }
+        });
+        nearest[last] = 0.0;
+        last = farthest(&nearest);
+        chosen.push(last as u32);
+    }
+    Ok(chosen)
+}
+
+/// The first of the largest.
+fn farthest(distances: &[f32]) -> usize {
+    let mut best = 0;
+    for (row, &distance) in distances.iter().enumerate() {
+        if distance > distances[best] {
+            best = row;
+        }
+    }
+    best
+}

@@ -1,0 +1,58 @@
+//! Photograph in, patch embeddings out: the first half of the way, which training and prediction share.
+
+use super::session::Timings;
+use crate::error::Result;
+use crate::image::{Frame, Preprocess, Preprocessor};
+use crate::kernels::{Isa, Pool};
+use crate::network::{Arena, Network};
+use crate::patches::Embedder;
+use crate::tensor::{ImageTensor, Patches};
+use std::time::Instant;
+
+/// Turns photographs into patch embeddings. Owns all memory that this takes, and reuses it.
+pub struct PatchExtractor {
+    preprocessor: Preprocessor,
+    image: ImageTensor,
+    arena: Arena,
+    embedder: Embedder,
+    embedding: Vec<f32>,
+}
+
+impl PatchExtractor {
+    /// An extractor for `network`, whose input size must be `preprocess`'s output size.
+    ///
+    /// # Errors
+    /// The preprocessing is invalid.
+    pub fn new(network: &Network, preprocess: &Preprocess, isa: Isa) -> Result<Self> {
+        Ok(Self {
+            preprocessor: Preprocessor::new(preprocess, isa)?,
+            image: ImageTensor::default(),
+            arena: network.arena(),
+            embedder: Embedder::new(network.map_shapes(), isa)?,
+            embedding: Vec::new(),
+        })
+    }
+
+    /// The embeddings of `frame`'s patches: one row a position of the finest layer's grid.
+    ///
+    /// # Errors
+    /// The frame is too small or too large.
+    pub fn extract(
+        &mut self,
+        network: &Network,
+        frame: &Frame<'_>,
+        pool: &Pool,
+        timings: &mut Timings,
+    ) -> Result<Patches<'_>> {
+        let start = Instant::now();
+        self.preprocessor.run(frame, pool, &mut self.image)?;
+        let preprocessed = Instant::now();
+        network.run(&self.image, &mut self.arena, pool)?;
+        let mapped = Instant::now();
+        let patches = self.embedder.run(&network.maps(&self.arena), pool, &mut self.embedding);
+        timings.preprocess = preprocessed - start;
+        timings.backbone = mapped - preprocessed;
+        timings.patches = mapped.elapsed();
+        Ok(patches)
+    }
+}

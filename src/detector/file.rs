@@ -1,0 +1,143 @@
+//! Models as files: sections in, detector out, and back.
+
+use super::options::MAX_NEIGHBORS;
+use super::record::Record;
+use super::{Model, PatchCore};
+use crate::bank::map::Bytes;
+use crate::bank::record;
+#[cfg(feature = "train")]
+use crate::bank::sections::SectionWriter;
+use crate::bank::sections::Sections;
+use crate::error::{Error, Result};
+use crate::kernels::Isa;
+use crate::network::{Architecture, Backbone, Mode, Network};
+use crate::search::Index;
+use std::path::Path;
+use std::sync::Arc;
+
+const METADATA: &str = "metadata";
+const WEIGHTS: &str = "weights";
+
+/// How a model file is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// Compare every section's checksum, which reads the file once. Default: on.
+    pub verify: bool,
+    /// Read the file into memory instead of mapping it: what happens to the file afterwards does not matter, but
+    /// processes do not share the memory bank. Default: off.
+    pub read: bool,
+    /// Convolution arithmetic. Default: `Fast`.
+    pub mode: Mode,
+    /// Instruction set; `None` detects the best. Default: `None`.
+    pub isa: Option<Isa>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { verify: true, read: false, mode: Mode::Fast, isa: None }
+    }
+}
+
+impl OpenOptions {
+    /// Opens the model file `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, is damaged, was written by another format version, or needs an embedded backbone that this
+    /// build does not have.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<PatchCore> {
+        let path = path.as_ref();
+        let bytes = if self.read { Bytes::read(path) } else { Bytes::map(path) }?;
+        self.open_bytes(&path.display().to_string(), bytes)
+    }
+
+    /// Opens a model that lies in memory for the program's whole life, such as one linked into flash, where it
+    /// lies: the memory bank is not copied. The first byte must be aligned to 64.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where the bytes are not aligned.
+    pub fn open_static(&self, content: &'static [u8]) -> Result<PatchCore> {
+        self.open_bytes("model in memory", Bytes::in_place(content)?)
+    }
+
+    /// Opens a copy of the model file whose bytes are `content`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_copy(&self, content: &[u8]) -> Result<PatchCore> {
+        self.open_bytes("model in memory", Bytes::copy_of(content))
+    }
+
+    fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
+        let sections = Sections::parse(source, bytes, self.verify)?;
+        let record: Record = record::decode(&sections, METADATA)?;
+        let isa = self.isa.map_or_else(Isa::detect, Ok)?;
+        let bad = |what: &str, found: String, expected: String| {
+            Err(Error::format(format!("{source}: {what}"), found, expected))
+        };
+        if !(1..=MAX_NEIGHBORS).contains(&record.neighbors) {
+            return bad("neighbors", record.neighbors.to_string(), format!("1 to {MAX_NEIGHBORS}"));
+        }
+        record.preprocess.validate().map_err(|e| e.within(source))?;
+        let backbone = backbone(&sections, &record).map_err(|e| e.within(source))?;
+        if backbone.checksum() != record.weights_checksum {
+            let found = format!("checksum {:08x}", backbone.checksum());
+            return bad(
+                &format!("weights {:?}", record.weights),
+                found,
+                format!("{:08x}", record.weights_checksum),
+            );
+        }
+        let dim = usize::try_from(record.dim).unwrap_or(usize::MAX);
+        let index = Index::open(&sections, dim, isa)?;
+        if index.rows() as u64 != record.rows {
+            return bad("memory bank", format!("{} rows", index.rows()), format!("{}", record.rows));
+        }
+        let network =
+            Network::new(&backbone, &record.layers, record.preprocess.output_size(), self.mode, isa)
+                .map_err(|e| e.within(source))?;
+        if network.dim() != dim {
+            return bad(
+                "memory bank",
+                format!("{dim} values a row"),
+                format!("the {} of its layers", network.dim()),
+            );
+        }
+        let file_bytes = Some(sections.file_len());
+        Ok(PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes })))
+    }
+}
+
+fn backbone(sections: &Sections, record: &Record) -> Result<Backbone> {
+    if record.embedded {
+        return Backbone::embedded(&record.weights);
+    }
+    Backbone::from_flat(&Architecture::named(&record.architecture)?, sections.get(WEIGHTS)?)
+}
+
+impl PatchCore {
+    /// Opens the model file `path` by mapping it; see [`OpenOptions`] for other ways.
+    ///
+    /// # Errors
+    /// See [`OpenOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::default().open(path)
+    }
+
+    /// Writes the model to `path`: to a temporary file in the same folder first, synced, then renamed, so that there
+    /// is always the old file or the new one, whole.
+    ///
+    /// # Errors
+    /// The file cannot be written; an existing one is then untouched.
+    #[cfg(feature = "train")]
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let model = &*self.0;
+        let metadata = record::encode(&model.record)?;
+        let mut writer = SectionWriter::default();
+        writer.add(METADATA, &metadata);
+        if !model.record.embedded {
+            writer.add(WEIGHTS, model.backbone.flat());
+        }
+        model.index.write(&mut writer);
+        crate::atomic::write(path.as_ref(), |mut out| writer.write_to(&mut out))
+    }
+}

@@ -1,0 +1,62 @@
+//! The detector: train it on photographs of good parts, save it, open it, and let sessions score new ones.
+
+mod extractor;
+mod file;
+mod options;
+mod record;
+mod session;
+#[cfg(feature = "train")]
+mod train;
+
+pub use extractor::PatchExtractor;
+pub use file::OpenOptions;
+pub use options::{FitOptions, Stage};
+pub use record::{Information, Training};
+pub use session::{Prediction, Session, Timings};
+#[cfg(feature = "train")]
+pub use train::Trainer;
+
+use crate::kernels::Isa;
+use crate::network::{Backbone, Network};
+use crate::score::Calibration;
+use crate::search::Index;
+use record::Record;
+use std::sync::Arc;
+
+/// A trained PatchCore: backbone, memory bank and calibration.
+///
+/// Cloning is cheap and shares everything; a clone may be used on any thread. Predictions are made by a
+/// [`Session`], of which each thread has its own.
+#[derive(Clone)]
+pub struct PatchCore(Arc<Model>);
+
+struct Model {
+    record: Record,
+    backbone: Backbone,
+    network: Network,
+    index: Index,
+    isa: Isa,
+    file_bytes: Option<usize>,
+}
+
+impl PatchCore {
+    /// What the model is: network, shapes, training, search, calibration.
+    pub fn information(&self) -> Information<'_> {
+        Information { model: &self.0 }
+    }
+
+    /// Thresholds and ranges.
+    pub fn calibration(&self) -> &Calibration {
+        &self.0.record.calibration
+    }
+
+    /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them.
+    pub fn memory_bank(&self) -> crate::tensor::Patches<'_> {
+        self.0.index.bank()
+    }
+
+    /// The instruction set that predictions use.
+    pub fn isa(&self) -> Isa {
+        self.0.isa
+    }
+}

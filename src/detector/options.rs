@@ -1,0 +1,69 @@
+//! What training can be told.
+
+use crate::error::{Error, Result};
+use crate::image::Preprocess;
+use crate::network::Layer;
+use crate::search::SearchKind;
+
+/// A re-weighting over more rows than this is no PatchCore; bounds what a damaged file asks for.
+pub(super) const MAX_NEIGHBORS: u32 = 4096;
+
+/// Choices of a training run; `Default` gives those of the reference.
+#[derive(Clone, Debug)]
+pub struct FitOptions {
+    /// Layers whose maps make the embedding, in any order, each once. Default: layer2 and layer3.
+    pub layers: Vec<Layer>,
+    /// From photograph to network input. Default: 256x256 with antialiasing, no crop.
+    pub preprocess: Preprocess,
+    /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
+    pub coreset_ratio: f64,
+    /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
+    pub neighbors: u32,
+    /// Of the coreset's start and projection: the same seed gives the same file. Default: 42.
+    pub seed: u64,
+    /// Threads; 0 means one for each core. Default: 0.
+    pub threads: usize,
+    /// Which search the model uses. Default: the one that suits its bank.
+    pub search: SearchKind,
+    /// Sets the threshold from the good photographs alone, by scoring each against the memory bank without its own
+    /// rows. Turn it off where defective photographs will calibrate the model. Default: on.
+    pub leave_one_out: bool,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            layers: vec![Layer::Layer2, Layer::Layer3],
+            preprocess: Preprocess::default(),
+            coreset_ratio: 0.1,
+            neighbors: 9,
+            seed: 42,
+            threads: 0,
+            search: SearchKind::Auto,
+            leave_one_out: true,
+        }
+    }
+}
+
+impl FitOptions {
+    pub(super) fn validate(&self) -> Result<()> {
+        self.preprocess.validate()?;
+        if !(self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0) {
+            return Err(Error::argument("coreset ratio", self.coreset_ratio, "a number above 0, at most 1"));
+        }
+        if !(1..=MAX_NEIGHBORS).contains(&self.neighbors) {
+            return Err(Error::argument("neighbors", self.neighbors, format!("1 to {MAX_NEIGHBORS}")));
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a training run that take long, for progress bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Choosing the memory bank; counts its rows.
+    Coreset,
+    /// Setting thresholds by leaving photographs out; counts them.
+    Calibration,
+}

@@ -1,0 +1,274 @@
+//! Predictions, without allocating after the first.
+
+use super::{PatchCore, PatchExtractor};
+use crate::error::{Error, Result};
+use crate::image::{Frame, Preprocess};
+use crate::kernels::Pool;
+use crate::score::{self, DEFAULT_SIGMA, MapPlan};
+use crate::search::{Index, Scratch, Search};
+use crate::tensor::{Neighbor, Patches};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What one photograph was found to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Prediction<'a> {
+    /// The image score: distance in embedding space, from 0 up.
+    pub score: f32,
+    /// The score relative to the threshold, in [0, 1], with the threshold at 0.5; equal to `score` where the model
+    /// has no calibration.
+    pub normalized_score: f32,
+    /// Whether the score reaches the threshold.
+    pub is_anomalous: bool,
+    /// The anomaly map: `[map_height, map_width]` smoothed patch scores, in the score's units.
+    pub map: &'a [f32],
+    /// Rows of the map: the network's input height.
+    pub map_height: usize,
+    /// Columns of the map: the network's input width.
+    pub map_width: usize,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Time a stage took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// Resize, crop, normalise.
+    pub preprocess: Duration,
+    /// The network.
+    pub backbone: Duration,
+    /// Pooling, upsampling, concatenation.
+    pub patches: Duration,
+    /// Nearest neighbours of all patches.
+    pub search: Duration,
+    /// Image score and anomaly map.
+    pub score: Duration,
+}
+
+impl Timings {
+    /// All stages together.
+    pub fn total(&self) -> Duration {
+        self.preprocess + self.backbone + self.patches + self.search + self.score
+    }
+}
+
+/// Scores photographs with one model. Owns its working memory: make one a thread, and keep it.
+pub struct Session {
+    model: PatchCore,
+    pool: Arc<Pool>,
+    extractor: PatchExtractor,
+    scorer: Scorer,
+    has_predicted: bool,
+}
+
+impl Session {
+    /// A session on `threads` threads of its own; 0 means one for each core, 1 starts none.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn new(model: &PatchCore, threads: usize) -> Result<Self> {
+        Self::with_pool(model, Arc::new(Pool::new(threads)?))
+    }
+
+    /// A session on the threads of `pool`, which other sessions may share.
+    ///
+    /// # Errors
+    /// None beside those of a model that cannot be used on this machine.
+    pub fn with_pool(model: &PatchCore, pool: Arc<Pool>) -> Result<Self> {
+        let inner = &model.0;
+        let extractor = PatchExtractor::new(&inner.network, &inner.record.preprocess, inner.isa)?;
+        let scorer =
+            Scorer::new(inner.network.grid(), inner.record.preprocess.output_size(), inner.record.neighbors)?;
+        Ok(Self { model: model.clone(), pool, extractor, scorer, has_predicted: false })
+    }
+
+    /// Scores `frame`. The first call sizes the working memory; later ones with frames of that size allocate nothing.
+    ///
+    /// # Errors
+    /// The frame is too small or too large.
+    pub fn predict(&mut self, frame: &Frame<'_>) -> Result<Prediction<'_>> {
+        let Self { model, pool, extractor, scorer, has_predicted } = self;
+        let inner = &*model.0;
+        pool.run(|| {
+            let mut timings = Timings::default();
+            let patches = extractor.extract(&inner.network, frame, pool, &mut timings)?;
+            let score = scorer.run(&inner.index, patches, inner.isa, pool, &mut timings)?;
+            *has_predicted = true;
+            let calibration = &inner.record.calibration;
+            let (map_height, map_width) = inner.record.preprocess.output_size();
+            Ok(Prediction {
+                score,
+                normalized_score: calibration.normalize_score(score),
+                is_anomalous: calibration.is_anomalous(score),
+                map: &scorer.map,
+                map_height,
+                map_width,
+                timings,
+            })
+        })
+    }
+
+    /// Writes the anomaly map of the last prediction, scaled to `height` rows and `width` columns over the whole
+    /// photograph, in the score's units. Outside a centre crop nothing was looked at and the map is 0.
+    ///
+    /// # Errors
+    /// Nothing was predicted yet, or `out` does not hold `height * width` values.
+    pub fn map_over_image(&self, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
+        self.over_image(height, width, out, |value| value)
+    }
+
+    /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 where the
+    /// map reaches the pixel threshold, else 0.
+    ///
+    /// # Errors
+    /// As `map_over_image`.
+    pub fn mask_over_image(&self, height: usize, width: usize, out: &mut [u8]) -> Result<()> {
+        let calibration = self.model.calibration();
+        self.over_image(
+            height,
+            width,
+            out,
+            |value| if calibration.is_anomalous_pixel(value) { 255 } else { 0 },
+        )
+    }
+
+    fn over_image<T>(&self, height: usize, width: usize, out: &mut [T], of: impl Fn(f32) -> T) -> Result<()> {
+        if !self.has_predicted {
+            return Err(Error::argument("session", "no prediction", "one before its map is asked for"));
+        }
+        if height.checked_mul(width) != Some(out.len()) || out.is_empty() {
+            return Err(Error::argument(
+                "map buffer",
+                format!("{} values", out.len()),
+                format!("{height} x {width}"),
+            ));
+        }
+        let placement = Placement::new(self.model.information().preprocess(), &self.scorer.map);
+        for (y, row) in out.chunks_exact_mut(width).enumerate() {
+            for (x, value) in row.iter_mut().enumerate() {
+                *value =
+                    of(placement.sample((y as f32 + 0.5) / height as f32, (x as f32 + 0.5) / width as f32));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of threads that predictions are split over.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The model that this session scores with.
+    pub fn model(&self) -> &PatchCore {
+        &self.model
+    }
+}
+
+/// Where an anomaly map lies on the photograph: the centre crop of its resized version.
+struct Placement<'a> {
+    map: &'a [f32],
+    size: (usize, usize),
+    resized: (f32, f32),
+    offset: (f32, f32),
+}
+
+impl<'a> Placement<'a> {
+    fn new(preprocess: &Preprocess, map: &'a [f32]) -> Self {
+        let offset = preprocess.crop_offset();
+        Self {
+            map,
+            size: preprocess.output_size(),
+            resized: (preprocess.resize.0 as f32, preprocess.resize.1 as f32),
+            offset: (offset.0 as f32, offset.1 as f32),
+        }
+    }
+
+    /// The map, bilinearly, at a place of the photograph given in shares of its height and width.
+    fn sample(&self, y: f32, x: f32) -> f32 {
+        let (height, width) = self.size;
+        let (y, x) = (y * self.resized.0 - self.offset.0, x * self.resized.1 - self.offset.1);
+        if y < 0.0 || x < 0.0 || y > height as f32 || x > width as f32 {
+            return 0.0;
+        }
+        let (top, bottom, down) = between(y, height);
+        let (left, right, across) = between(x, width);
+        let row = |at: usize| {
+            let row = &self.map[at * width..][..width];
+            row[left] + (row[right] - row[left]) * across
+        };
+        row(top) + (row(bottom) - row(top)) * down
+    }
+}
+
+/// The two samples around `position` (in pixels, centres at halves), and the share of the second.
+fn between(position: f32, length: usize) -> (usize, usize, f32) {
+    let position = (position - 0.5).clamp(0.0, (length - 1) as f32);
+    let first = position as usize;
+    (first, (first + 1).min(length - 1), position - first as f32)
+}
+
+/// Patch embeddings in, image score and anomaly map out: the second half of the way.
+pub(super) struct Scorer {
+    neighbors: u32,
+    plan: MapPlan,
+    scratch: Scratch,
+    nearest: Vec<Neighbor>,
+    around: Vec<Neighbor>,
+    distances: Vec<f32>,
+    pub(super) map: Vec<f32>,
+}
+
+impl Scorer {
+    pub(super) fn new(grid: (usize, usize), output: (usize, usize), neighbors: u32) -> Result<Self> {
+        Ok(Self {
+            neighbors,
+            plan: MapPlan::new(grid, output, DEFAULT_SIGMA)?,
+            scratch: Scratch::default(),
+            nearest: Vec::new(),
+            around: Vec::new(),
+            distances: Vec::new(),
+            map: vec![0.0; output.0 * output.1],
+        })
+    }
+
+    pub(super) fn run(
+        &mut self,
+        index: &Index,
+        patches: Patches<'_>,
+        isa: crate::kernels::Isa,
+        pool: &Pool,
+        timings: &mut Timings,
+    ) -> Result<f32> {
+        let start = Instant::now();
+        self.nearest.resize(patches.rows(), Neighbor::default());
+        index.nearest(patches, &mut self.scratch, pool, &mut self.nearest);
+        let searched = Instant::now();
+        let score = self.image_score(index, patches, pool);
+        self.distances.clear();
+        self.distances.extend(self.nearest.iter().map(|n| n.distance));
+        self.plan.run(&self.distances, isa, &mut self.map)?;
+        timings.search = searched - start;
+        timings.score = searched.elapsed();
+        Ok(score)
+    }
+
+    /// The largest patch score, re-weighted by how crowded the memory bank is around its nearest row (paper,
+    /// equation 7, as the reference computes it).
+    fn image_score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> f32 {
+        let Some((patch, strongest)) = score::strongest(&self.nearest) else { return 0.0 };
+        if self.neighbors == 1 || index.rows() == 1 {
+            return strongest.distance;
+        }
+        let query = patches.row(patch);
+        index.k_nearest(
+            index.bank().row(strongest.index as usize),
+            self.neighbors as usize,
+            &mut self.scratch,
+            pool,
+            &mut self.around,
+        );
+        self.distances.clear();
+        self.distances.extend(self.around.iter().map(|n| index.distance(query, n.index)));
+        score::reweight(&self.distances, strongest.distance)
+    }
+}

@@ -1,0 +1,127 @@
+//! Pixels that somebody else owns: a camera's buffer or a decoded file.
+
+use crate::error::{Error, Result};
+
+/// More pixels than a camera has; bounds the time and memory that one photograph takes.
+const MAX_PIXELS: usize = 100_000_000;
+/// Below this there is nothing to see.
+const MIN_SIDE: usize = 8;
+
+/// How a pixel lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelFormat {
+    /// One byte.
+    Gray8,
+    /// Red, green, blue.
+    Rgb8,
+    /// Blue, green, red.
+    Bgr8,
+    /// Red, green, blue, ignored.
+    Rgba8,
+    /// Blue, green, red, ignored.
+    Bgra8,
+    /// One native-endian pair of bytes, full scale 65,535.
+    Gray16,
+    /// Red, green, blue, each a native-endian pair of bytes.
+    Rgb16,
+}
+
+impl PixelFormat {
+    /// Bytes a pixel.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Gray8 => 1,
+            Self::Gray16 => 2,
+            Self::Rgb8 | Self::Bgr8 => 3,
+            Self::Rgba8 | Self::Bgra8 => 4,
+            Self::Rgb16 => 6,
+        }
+    }
+
+    /// Where red, green and blue lie in a pixel, in samples.
+    pub(super) fn order(self) -> [usize; 3] {
+        match self {
+            Self::Gray8 | Self::Gray16 => [0, 0, 0],
+            Self::Rgb8 | Self::Rgba8 | Self::Rgb16 => [0, 1, 2],
+            Self::Bgr8 | Self::Bgra8 => [2, 1, 0],
+        }
+    }
+
+    pub(super) fn is_16_bit(self) -> bool {
+        matches!(self, Self::Gray16 | Self::Rgb16)
+    }
+}
+
+/// A photograph in borrowed memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    width: usize,
+    height: usize,
+    stride: usize,
+    format: PixelFormat,
+    data: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// `height` rows of `width` pixels, `stride` bytes from one row to the next.
+    ///
+    /// # Errors
+    /// A side is below 8, there are more than 100 million pixels, the stride is shorter than a row, or `data` is
+    /// shorter than the rows.
+    pub fn new(
+        width: usize,
+        height: usize,
+        stride: usize,
+        format: PixelFormat,
+        data: &'a [u8],
+    ) -> Result<Self> {
+        if width.min(height) < MIN_SIDE {
+            return Err(Error::argument(
+                "image size",
+                format!("{width}x{height}"),
+                format!("sides of at least {MIN_SIDE} pixels"),
+            ));
+        }
+        if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
+            return Err(Error::limit(
+                "image size",
+                format!("{width}x{height}"),
+                format!("at most {MAX_PIXELS} pixels"),
+            ));
+        }
+        let row = width * format.bytes();
+        if stride < row {
+            return Err(Error::argument(
+                "stride",
+                format!("{stride} bytes"),
+                format!("at least the {row} of a row"),
+            ));
+        }
+        let needed = stride.checked_mul(height - 1).and_then(|n| n.checked_add(row));
+        if needed.is_none_or(|needed| data.len() < needed) {
+            let expected = needed.map_or("less".to_string(), |n| format!("at least {n}"));
+            return Err(Error::argument("pixel buffer", format!("{} bytes", data.len()), expected));
+        }
+        Ok(Self { width, height, stride, format, data })
+    }
+
+    /// Pixels a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// How a pixel lies in memory.
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// The bytes of row `y`.
+    pub(super) fn row(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.stride..][..self.width * self.format.bytes()]
+    }
+}

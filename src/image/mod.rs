@@ -1,0 +1,15 @@
+//! From image bytes to the network's input, and from anomaly maps to pictures.
+
+#[cfg(feature = "decode")]
+mod decode;
+mod frame;
+mod heatmap;
+mod picture;
+mod preprocess;
+
+#[cfg(feature = "decode")]
+pub use decode::{Limits, Mask, decode_mask};
+pub use frame::{Frame, PixelFormat};
+pub use heatmap::HeatMap;
+pub use picture::Picture;
+pub use preprocess::{Preprocess, Preprocessor};

@@ -1,0 +1,80 @@
+//! Pixels that the library owns.
+
+use super::{Frame, PixelFormat};
+use crate::error::{Error, Result};
+
+/// An owned photograph: gray or RGB, 8 or 16 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    format: PixelFormat,
+    data: Vec<u8>,
+}
+
+/// The samples of a photograph, row by row, the channels of a pixel side by side.
+pub(super) enum Samples {
+    Eight(Vec<u8>),
+    Sixteen(Vec<u16>),
+}
+
+impl Picture {
+    pub(super) fn new(width: usize, height: usize, channels: usize, samples: Samples) -> Result<Self> {
+        let (format, data) = match samples {
+            Samples::Eight(values) => {
+                (if channels == 1 { PixelFormat::Gray8 } else { PixelFormat::Rgb8 }, values)
+            }
+            Samples::Sixteen(values) => {
+                let bytes = values.into_iter().flat_map(u16::to_ne_bytes).collect();
+                (if channels == 1 { PixelFormat::Gray16 } else { PixelFormat::Rgb16 }, bytes)
+            }
+        };
+        Frame::new(width, height, width * format.bytes(), format, &data)?;
+        Ok(Self { width, height, format, data })
+    }
+
+    /// An RGB picture of `width * height` pixels, three bytes each.
+    ///
+    /// # Errors
+    /// The sides are out of a [`Frame`]'s range, or `data` has another length.
+    pub fn from_rgb(width: usize, height: usize, data: Vec<u8>) -> Result<Self> {
+        if width.checked_mul(height).and_then(|n| n.checked_mul(3)) != Some(data.len()) {
+            return Err(Error::argument(
+                "pixels",
+                format!("{} bytes", data.len()),
+                format!("3 x {width} x {height}"),
+            ));
+        }
+        Self::new(width, height, 3, Samples::Eight(data))
+    }
+
+    /// Pixels a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    pub(super) fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    pub(super) fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The pixels, borrowed.
+    pub fn frame(&self) -> Frame<'_> {
+        // `new` checked what `Frame::new` checks.
+        Frame::new(self.width, self.height, self.width * self.format.bytes(), self.format, &self.data)
+            .expect("checked when made")
+    }
+
+    /// Whether each pixel has a sample that is not 0.
+    pub(super) fn marked(&self) -> Vec<bool> {
+        self.data.chunks_exact(self.format.bytes()).map(|pixel| pixel.iter().any(|&b| b != 0)).collect()
+    }
+}

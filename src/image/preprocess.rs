@@ -1,0 +1,202 @@
+//! From photograph to network input: resize, centre crop, normalise.
+
+use super::Frame;
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Pool};
+use crate::tensor::ImageTensor;
+use bincode::{Decode, Encode};
+
+/// Bounds the memory that preprocessing asks for.
+const MAX_SIDE: usize = 16_384;
+
+/// How a photograph becomes the network's input. Sizes are (height, width).
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub struct Preprocess {
+    /// Size after resizing; the aspect ratio is not kept.
+    pub resize: (usize, usize),
+    /// Size of the centre that is kept after resizing.
+    pub crop: Option<(usize, usize)>,
+    /// Triangle filter that widens when shrinking, as the reference trains and tests; without it plain bilinear, as
+    /// its exported models do.
+    pub antialias: bool,
+    /// Mean of each channel in [0, 1], subtracted.
+    pub mean: [f32; 3],
+    /// Deviation of each channel, divided by.
+    pub std: [f32; 3],
+}
+
+impl Default for Preprocess {
+    /// 256x256 with antialiasing, no crop, ImageNet's mean and deviation.
+    fn default() -> Self {
+        Self {
+            resize: (256, 256),
+            crop: None,
+            antialias: true,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+}
+
+impl Preprocess {
+    /// Height and width of the network's input.
+    pub fn output_size(&self) -> (usize, usize) {
+        self.crop.unwrap_or(self.resize)
+    }
+
+    /// Rows and columns of the resized photograph that lie before the crop: half the difference, rounded to even as
+    /// torchvision does.
+    pub fn crop_offset(&self) -> (usize, usize) {
+        let (height, width) = self.output_size();
+        let half_to_even = |n: usize| n / 2 + usize::from(n % 4 == 3);
+        (
+            half_to_even(self.resize.0.saturating_sub(height)),
+            half_to_even(self.resize.1.saturating_sub(width)),
+        )
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// A side is 0 or above 16,384, the crop is larger than the resized photograph, or mean and deviation cannot
+    /// normalise.
+    pub fn validate(&self) -> Result<()> {
+        let (height, width) = self.resize;
+        if height.min(width) == 0 || height.max(width) > MAX_SIDE {
+            return Err(Error::argument(
+                "image size",
+                format!("{height}x{width}"),
+                format!("sides from 1 to {MAX_SIDE}"),
+            ));
+        }
+        let crop = self.output_size();
+        if crop.0.min(crop.1) == 0 || crop.0 > height || crop.1 > width {
+            return Err(Error::argument(
+                "centre crop",
+                format!("{}x{}", crop.0, crop.1),
+                format!("1x1 to {height}x{width}"),
+            ));
+        }
+        if !self.mean.iter().all(|m| m.is_finite()) || !self.std.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err(Error::argument(
+                "normalisation",
+                format!("mean {:?}, deviation {:?}", self.mean, self.std),
+                "finite numbers, deviations above 0",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Preprocesses frame after frame with one plan. Owns the memory that this takes; frames of the size of the last one
+/// need no more.
+#[derive(Clone, Debug)]
+pub struct Preprocessor {
+    plan: Preprocess,
+    source: (usize, usize),
+    rows: Vec<Taps>,
+    columns: Vec<Taps>,
+    vertical: Vec<f32>,
+}
+
+/// The source samples that an output sample is a weighted mean of.
+#[derive(Clone, Debug, Default)]
+struct Taps {
+    first: usize,
+    weights: Vec<f32>,
+}
+
+impl Preprocessor {
+    /// A preprocessor for `plan`.
+    ///
+    /// # Errors
+    /// The plan is invalid.
+    pub fn new(plan: &Preprocess, _isa: Isa) -> Result<Self> {
+        plan.validate()?;
+        Ok(Self { plan: *plan, source: (0, 0), rows: Vec::new(), columns: Vec::new(), vertical: Vec::new() })
+    }
+
+    /// Writes the network's input for `frame` to `out`.
+    ///
+    /// # Errors
+    /// None yet.
+    pub fn run(&mut self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) -> Result<()> {
+        let source = (frame.height(), frame.width());
+        if self.source != source {
+            let (offset, size) = (self.plan.crop_offset(), self.plan.output_size());
+            self.rows = taps(source.0, self.plan.resize.0, self.plan.antialias, offset.0, size.0);
+            self.columns = taps(source.1, self.plan.resize.1, self.plan.antialias, offset.1, size.1);
+            self.source = source;
+        }
+        let (height, width) = (self.rows.len(), self.columns.len());
+        (out.height, out.width) = (height, width);
+        out.data.resize(3 * height * width, 0.0);
+        self.shrink_rows(frame, pool);
+        self.shrink_columns(frame, pool, out);
+        Ok(())
+    }
+
+    /// `vertical` = the weighted means of source rows, `[height, source width, samples a pixel]`.
+    fn shrink_rows(&mut self, frame: &Frame<'_>, pool: &Pool) {
+        let format = frame.format();
+        let samples = if format.is_16_bit() { format.bytes() / 2 } else { format.bytes() };
+        let row_len = frame.width() * samples;
+        let full_scale = if format.is_16_bit() { 65535.0 } else { 255.0 };
+        self.vertical.resize(self.rows.len() * row_len, 0.0);
+        let rows = &self.rows;
+        pool.for_each_chunk(&mut self.vertical, row_len, |y, out| {
+            out.fill(0.0);
+            for (i, &weight) in rows[y].weights.iter().enumerate() {
+                let source = frame.row(rows[y].first + i);
+                let weight = weight / full_scale;
+                if format.is_16_bit() {
+                    let pairs = source.as_chunks().0;
+                    out.iter_mut()
+                        .zip(pairs)
+                        .for_each(|(out, &pair)| *out += weight * f32::from(u16::from_ne_bytes(pair)));
+                } else {
+                    out.iter_mut().zip(source).for_each(|(out, &byte)| *out += weight * f32::from(byte));
+                }
+            }
+        });
+    }
+
+    fn shrink_columns(&self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) {
+        let format = frame.format();
+        let samples = if format.is_16_bit() { format.bytes() / 2 } else { format.bytes() };
+        let row_len = frame.width() * samples;
+        let order = format.order();
+        let Preprocess { mean, std, .. } = self.plan;
+        let (height, width) = (out.height, out.width);
+        pool.for_each_chunk(&mut out.data, width, |row, out| {
+            let (channel, y) = (row / height, row % height);
+            let source = &self.vertical[y * row_len..][..row_len];
+            for (out, taps) in out.iter_mut().zip(&self.columns) {
+                let values = source[taps.first * samples + order[channel]..].iter().step_by(samples);
+                let sum: f32 = values.zip(&taps.weights).map(|(value, weight)| value * weight).sum();
+                *out = (sum - mean[channel]) / std[channel];
+            }
+        });
+    }
+}
+
+/// For each of the `count` outputs from `offset` on, of `output` that `input` samples are resized to, what it is made of
+/// (torch's `upsample_bilinear2d`, with its antialiasing variant).
+fn taps(input: usize, output: usize, antialias: bool, offset: usize, count: usize) -> Vec<Taps> {
+    let scale = input as f64 / output as f64;
+    let support = if antialias { scale.max(1.0) } else { 1.0 };
+    let one = |i: usize| {
+        if input == output {
+            return Taps { first: i, weights: vec![1.0] };
+        }
+        let center = scale * (i as f64 + 0.5);
+        let center = if antialias { center } else { center.clamp(0.5, input as f64 - 0.5) };
+        let first = (center - support + 0.5).max(0.0) as usize;
+        let end = ((center + support + 0.5) as usize).min(input);
+        let weights: Vec<f64> =
+            (first..end).map(|j| (1.0 - ((j as f64 + 0.5 - center) / support).abs()).max(0.0)).collect();
+        let total: f64 = weights.iter().sum();
+        Taps { first, weights: weights.iter().map(|w| (w / total) as f32).collect() }
+    };
+    (offset..offset + count).map(one).collect()
+}

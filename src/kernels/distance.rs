@@ -1,0 +1,77 @@
+//! The one squared Euclidean distance that every search and the coreset decide by: direct differences, summed in a
+//! fixed order, so that all of them see the same bits.
+
+use super::isa::{Isa, Kind};
+use super::portable::F32x8;
+use super::simd::Simd;
+
+/// Sum of the squared differences of `a` and `b`.
+///
+/// # Panics
+/// The lengths differ.
+pub(crate) fn squared(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    // SAFETY: the isa proves that the CPU has the instructions; the lengths are equal.
+    unsafe {
+        match isa.kind() {
+            Kind::Portable => sum::<F32x8>(a, b),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2(a, b),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512(a, b),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => sum::<super::aarch64::Neon>(a, b),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(a: &[f32], b: &[f32]) -> f32 {
+    // SAFETY: the caller grants equal lengths.
+    unsafe { sum::<super::x86_64::Avx2>(a, b) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+unsafe fn avx512(a: &[f32], b: &[f32]) -> f32 {
+    // SAFETY: the caller grants equal lengths.
+    unsafe { sum::<super::x86_64::Avx512>(a, b) }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`; `a` and `b` are of equal length.
+#[inline(always)]
+unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+    let whole = a.len() / V::LANES * V::LANES;
+    // SAFETY: `at + LANES` is at most `whole`, which is at most both lengths.
+    let vectors = unsafe {
+        let mut sums = [V::splat(0.0); 4];
+        for (i, at) in (0..whole).step_by(V::LANES).enumerate() {
+            let difference = V::load(a.as_ptr().add(at)).sub(V::load(b.as_ptr().add(at)));
+            sums[i % 4] = difference.mul_add(difference, sums[i % 4]);
+        }
+        sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
+    };
+    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b) * (a - b));
+    vectors + rest.sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_agrees_with_the_sum_in_double_precision() {
+        for len in [1, 3, 4, 7, 8, 15, 16, 17, 31, 63, 64, 65, 384, 1000] {
+            let a: Vec<f32> = (0..len).map(|i| (i as f32 * 0.7).sin()).collect();
+            let b: Vec<f32> = (0..len).map(|i| (i as f32 * 1.3).cos()).collect();
+            let exact: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            for isa in Isa::available() {
+                let found = f64::from(squared(isa, &a, &b));
+                assert!((found - exact).abs() <= exact * 1e-6, "{isa:?} {len}: {found} {exact}");
+                assert_eq!(squared(isa, &a, &a), 0.0);
+            }
+        }
+    }
+}

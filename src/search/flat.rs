@@ -1,0 +1,68 @@
+//! Exhaustive search: the fallback that always works, and the oracle of the others.
+
+use super::{Scratch, Search};
+use crate::bank::map::Slice;
+use crate::kernels::{Isa, Pool, distance};
+use crate::tensor::{Neighbor, Patches};
+
+/// Queries that go through the memory bank together, so that each row is read once for all of them.
+const BLOCK: usize = 32;
+
+/// Compares every query with every row.
+#[derive(Clone, Debug)]
+pub struct Flat {
+    bank: Slice<f32>,
+    dim: usize,
+    isa: Isa,
+}
+
+impl Flat {
+    /// A search over `bank`, rows of `dim` values.
+    pub fn new(bank: Slice<f32>, dim: usize, isa: Isa) -> Self {
+        Self { bank, dim, isa }
+    }
+}
+
+impl Search for Flat {
+    fn nearest(&self, queries: Patches<'_>, _: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
+        pool.for_each_chunk(out, BLOCK, |block, out| {
+            out.fill(Neighbor { index: 0, distance: f32::INFINITY });
+            for (index, row) in (0..).zip(self.bank.chunks_exact(self.dim)) {
+                for (q, best) in out.iter_mut().enumerate() {
+                    let squared = distance::squared(self.isa, queries.row(block * BLOCK + q), row);
+                    if squared < best.distance {
+                        *best = Neighbor { index, distance: squared };
+                    }
+                }
+            }
+            out.iter_mut().for_each(|best| best.distance = best.distance.sqrt());
+        });
+    }
+
+    fn k_nearest(
+        &self,
+        query: &[f32],
+        k: usize,
+        scratch: &mut Scratch,
+        pool: &Pool,
+        out: &mut Vec<Neighbor>,
+    ) {
+        let rows = self.bank.len() / self.dim;
+        scratch.distances.resize(rows, 0.0);
+        pool.for_each_chunk(&mut scratch.distances, 1024, |chunk, distances| {
+            for (row, out) in (chunk * 1024..).zip(distances) {
+                *out = distance::squared(self.isa, query, &self.bank[row * self.dim..][..self.dim]);
+            }
+        });
+        out.clear();
+        for (index, &distance) in (0..).zip(&scratch.distances) {
+            if out.len() == k && out.last().is_some_and(|last| distance >= last.distance) {
+                continue;
+            }
+            let at = out.partition_point(|n| n.distance <= distance);
+            out.insert(at, Neighbor { index, distance });
+            out.truncate(k);
+        }
+        out.iter_mut().for_each(|n| n.distance = n.distance.sqrt());
+    }
+}

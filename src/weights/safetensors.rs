@@ -1,0 +1,72 @@
+//! `.safetensors`: a length, a JSON header, raw little-endian values.
+
+use super::dtype::Dtype;
+use super::{NamedTensors, Tensor, WeightLimits};
+use crate::error::{Error, Result};
+use serde_json::Value;
+
+/// Reads the bytes of a `.safetensors` file; `source` names it in errors.
+pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
+    let bad = |found: String, expected: &str| Error::format(format!("{source}: header"), found, expected);
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(
+            bad(format!("{} bytes", bytes.len()), "a .safetensors file").hint("the file is cut short")
+        );
+    };
+    let length = u64::from_le_bytes(*length);
+    let Some((header, data)) = usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)) else {
+        return Err(bad(format!("{} bytes", rest.len()), &format!("the {length} that it says"))
+            .hint("the file is cut short, or is no .safetensors file"));
+    };
+    let header: Value = serde_json::from_slice(header).map_err(|e| bad(e.to_string(), "JSON"))?;
+    let Value::Object(entries) = header else { return Err(bad("another JSON value".into(), "an object")) };
+    if entries.len() > limits.max_tensors {
+        return Err(Error::limit(
+            source,
+            format!("{} tensors", entries.len()),
+            format!("at most {}", limits.max_tensors),
+        ));
+    }
+    let mut tensors = NamedTensors::new(source);
+    for (name, entry) in &entries {
+        if name != "__metadata__"
+            && let Some(tensor) =
+                tensor(entry, data, limits).map_err(|e| e.within(format!("{source}: tensor {name}")))?
+        {
+            tensors.insert(name, tensor);
+        }
+    }
+    Ok(tensors)
+}
+
+/// The tensor that `entry` describes; `None` where it is not of numbers that networks are made of.
+fn tensor(entry: &Value, data: &[u8], limits: &WeightLimits) -> Result<Option<Tensor>> {
+    let Some(dtype) = entry["dtype"].as_str().and_then(Dtype::from_safetensors) else { return Ok(None) };
+    let numbers = |field: &str| -> Option<Vec<usize>> {
+        entry[field].as_array()?.iter().map(|v| v.as_u64().and_then(|n| usize::try_from(n).ok())).collect()
+    };
+    let Some(shape) = numbers("shape") else {
+        return Err(Error::format("shape", &entry["shape"], "a list of sizes"));
+    };
+    let count = limits.elements(&shape)?;
+    let Some([start, end]) = numbers("data_offsets").as_deref().and_then(|o| <[usize; 2]>::try_from(o).ok())
+    else {
+        return Err(Error::format("data_offsets", &entry["data_offsets"], "two offsets"));
+    };
+    let Some(part) = data.get(start..end) else {
+        return Err(Error::format(
+            "data",
+            format!("{} bytes", data.len()),
+            format!("bytes {start} to {end}"),
+        )
+        .hint("the file is cut short"));
+    };
+    if part.len() != count * dtype.size() {
+        return Err(Error::format(
+            "data",
+            format!("{} bytes", part.len()),
+            format!("{} for shape {shape:?}", count * dtype.size()),
+        ));
+    }
+    Ok(Some(Tensor { shape, data: dtype.to_f32(part) }))
+}

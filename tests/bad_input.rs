@@ -1,0 +1,209 @@
+//! Bad input gives exit status 1 and one line that names the file, what was found and what was expected.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use common::{patchcore, patchcore_fails, patchcore_ok};
+use image::{GrayImage, RgbImage};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// A data set of plain 64x64 photographs and a model of them, made once.
+struct Set {
+    folder: tempfile::TempDir,
+}
+
+impl Set {
+    fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+}
+
+fn photograph(path: &Path, side: u32, tone: u8) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    RgbImage::from_fn(side, side, |x, y| image::Rgb([tone, (x * 3) as u8, (y * 5) as u8]))
+        .save(path)
+        .unwrap();
+}
+
+fn set() -> &'static Set {
+    static SET: OnceLock<Set> = OnceLock::new();
+    SET.get_or_init(|| {
+        let set = Set { folder: tempfile::tempdir().unwrap() };
+        for i in 0..3u8 {
+            photograph(&set.path(&format!("train/good/{i}.png")), 64, 100 + i);
+        }
+        photograph(&set.path("test/good/0.png"), 64, 104);
+        photograph(&set.path("test/stain/0.png"), 64, 200);
+        train(&set.path(""), &set.path("model.pcore"));
+        set
+    })
+}
+
+fn train(data: &Path, out: &Path) -> String {
+    let arguments =
+        ["train", "--image-size", "64", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    patchcore_ok(arguments)
+}
+
+fn predict(path: &Path, parts: &[&str]) {
+    let model = set().path("model.pcore");
+    patchcore_fails(["predict", "--model", model.to_str().unwrap(), path.to_str().unwrap()], parts);
+}
+
+#[test]
+fn a_text_file_named_png() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.png");
+    std::fs::write(&path, "this is no photograph\n").unwrap();
+    predict(&path, &["part.png", "expected"]);
+}
+
+#[test]
+fn an_empty_file_and_a_missing_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.png");
+    predict(&path, &["part.png", "No such file"]);
+    std::fs::write(&path, "").unwrap();
+    predict(&path, &["part.png", "expected"]);
+}
+
+#[test]
+fn a_truncated_photograph() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.png");
+    let whole = std::fs::read(set().path("test/good/0.png")).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    predict(&path, &["part.png"]);
+}
+
+#[test]
+fn a_photograph_of_one_pixel() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.png");
+    photograph(&path, 1, 0);
+    predict(&path, &["part.png", "1x1", "at least"]);
+}
+
+#[test]
+fn one_bad_photograph_does_not_keep_the_others_from_being_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.png"), "text").unwrap();
+    photograph(&folder.path().join("b.png"), 64, 100);
+    let model = set().path("model.pcore");
+    let output = patchcore(["predict", "--model", model.to_str().unwrap(), folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("b.png"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a.png"));
+}
+
+#[test]
+fn an_empty_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    patchcore_fails(["train", "--data", path, "--out", "unused.pcore"], &[path, "train/good"]);
+    predict(folder.path(), &[path, "no photograph"]);
+    std::fs::create_dir_all(folder.path().join("train/good")).unwrap();
+    patchcore_fails(["train", "--data", path, "--out", "unused.pcore"], &["train/good"]);
+    assert!(!Path::new("unused.pcore").exists());
+}
+
+#[test]
+fn a_mask_of_the_wrong_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |relative: &str| folder.path().join(relative);
+    for name in ["train/good/0.png", "train/good/1.png", "test/good/0.png", "test/dent/0.png"] {
+        photograph(&at(name), 64, 90);
+    }
+    std::fs::create_dir_all(at("ground_truth/dent")).unwrap();
+    GrayImage::new(32, 48).save(at("ground_truth/dent/0_mask.png")).unwrap();
+    let model = set().path("model.pcore");
+    let arguments =
+        ["evaluate", "--model", model.to_str().unwrap(), "--data", folder.path().to_str().unwrap()];
+    patchcore_fails(arguments, &["0_mask.png", "32x48", "64x64"]);
+}
+
+#[test]
+fn a_model_file_cut_short_or_of_another_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    let whole = std::fs::read(set().path("model.pcore")).unwrap();
+    for length in [0, 3, 31, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        patchcore_fails(["info", path.to_str().unwrap()], &["model.pcore", "expected"]);
+    }
+    std::fs::write(&path, "PNG or something else that is long enough to hold a header").unwrap();
+    patchcore_fails(["info", path.to_str().unwrap()], &["model.pcore", "a .pcore file"]);
+}
+
+#[test]
+fn a_truncated_weight_file_and_one_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnet18.pth");
+    // The first bytes of a zip archive, whose directory is missing.
+    std::fs::write(&path, b"PK\x03\x04\x00\x00\x08\x08\x00\x00\x00\x00\x00\x00").unwrap();
+    let data = set().path("");
+    let arguments = |weights: &str| {
+        [
+            "train",
+            "--backbone",
+            "resnet18",
+            "--weights",
+            weights,
+            "--data",
+            data.to_str().unwrap(),
+            "--out",
+            "unused.pcore",
+        ]
+        .map(String::from)
+    };
+    patchcore_fails(arguments(path.to_str().unwrap()), &["resnet18.pth", "expected"]);
+    patchcore_fails(arguments("nowhere.pth"), &["nowhere.pth"]);
+    patchcore_fails(
+        ["train", "--backbone", "resnet18", "--data", ".", "--out", "unused.pcore"],
+        &["--weights", "resnet18"],
+    );
+}
+
+#[test]
+fn a_failed_training_leaves_the_old_model_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |relative: &str| folder.path().join(relative);
+    photograph(&at("train/good/0.png"), 64, 90);
+    std::fs::write(at("train/good/1.png"), "text").unwrap();
+    std::fs::write(at("model.pcore"), "the old model").unwrap();
+    let out = at("model.pcore");
+    patchcore_fails(
+        ["train", "--data", folder.path().to_str().unwrap(), "--out", out.to_str().unwrap()],
+        &["1.png"],
+    );
+    assert_eq!(std::fs::read(&out).unwrap(), b"the old model");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn wrong_usage_is_status_two() {
+    for arguments in
+        [&["train"][..], &["predict", "--model", "m.pcore"], &["nothing"], &["train", "--coreset-ratio", "x"]]
+    {
+        assert_eq!(patchcore(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn arguments_out_of_range_are_named() {
+    let data = set().path("");
+    for (flag, value, part) in [
+        ("--coreset-ratio", "0", "coreset ratio"),
+        ("--coreset-ratio", "1.5", "coreset ratio"),
+        ("--neighbors", "0", "neighbors"),
+        ("--image-size", "8", "32"),
+        ("--center-crop", "300", "crop"),
+    ] {
+        patchcore_fails(
+            ["train", flag, value, "--data", data.to_str().unwrap(), "--out", "unused.pcore"],
+            &[part],
+        );
+    }
+}

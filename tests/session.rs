@@ -1,0 +1,101 @@
+//! What a session promises: no allocation once warm, the same bits at every thread count and from every copy of a model.
+
+#![cfg(all(feature = "train", feature = "embedded-backbone"))]
+
+use patchcore::image::{Frame, PixelFormat};
+use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const WIDTH: usize = 96;
+const HEIGHT: usize = 80;
+
+/// A smooth gray pattern; `seed` moves it.
+fn photograph(seed: usize) -> Vec<u8> {
+    (0..WIDTH * HEIGHT).map(|i| ((i % WIDTH * 3 + seed * 11) ^ (i / WIDTH * 2 + seed)) as u8).collect()
+}
+
+fn frame(pixels: &[u8]) -> Frame<'_> {
+    Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
+}
+
+fn options(threads: usize) -> FitOptions {
+    let mut options = FitOptions { threads, coreset_ratio: 0.3, ..FitOptions::default() };
+    options.preprocess.resize = (64, 96);
+    options
+}
+
+fn train(threads: usize) -> PatchCore {
+    let backbone = Backbone::embedded("default").unwrap();
+    let mut trainer = Trainer::new(&backbone, &options(threads)).unwrap();
+    for seed in 0..4 {
+        trainer.add(&frame(&photograph(seed))).unwrap();
+    }
+    trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap()
+}
+
+fn model() -> &'static PatchCore {
+    static MODEL: OnceLock<PatchCore> = OnceLock::new();
+    MODEL.get_or_init(|| train(1))
+}
+
+/// Score and map as bits.
+fn bits(session: &mut Session, seed: usize) -> Vec<u32> {
+    let pixels = photograph(seed);
+    let found = session.predict(&frame(&pixels)).unwrap();
+    std::iter::once(found.score).chain(found.map.iter().copied()).map(f32::to_bits).collect()
+}
+
+fn saved(model: &PatchCore) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    model.save(&path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+// One test, because the counter counts the whole process.
+#[test]
+fn predictions_allocate_nothing_and_give_the_same_bits_at_every_thread_count() {
+    let expected: Vec<_> = (4..8).map(|seed| bits(&mut Session::new(model(), 1).unwrap(), seed)).collect();
+    for threads in [1, 2, 3, 8] {
+        let mut session = Session::new(model(), threads).unwrap();
+        let photographs: Vec<_> = (4..8).map(photograph).collect();
+        for pixels in photographs.iter().chain(&photographs) {
+            session.predict(&frame(pixels)).unwrap();
+        }
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for pixels in &photographs {
+            session.predict(&frame(pixels)).unwrap();
+        }
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{threads} threads");
+        let found: Vec<_> = (4..8).map(|seed| bits(&mut session, seed)).collect();
+        assert!(found == expected, "{threads} threads");
+    }
+
+    let file = saved(model());
+    assert!(file == saved(&train(2)), "the file depends on the number of threads");
+    let reopened = OpenOptions::default().open_copy(&file).unwrap();
+    assert!(bits(&mut Session::new(&reopened, 2).unwrap(), 5) == expected[1], "opening changes scores");
+}
