@@ -160,10 +160,9 @@ fn a_truncated_weight_file_and_one_that_is_missing() {
     };
     patchcore_fails(arguments(path.to_str().unwrap()), &["resnet18.pth", "expected"]);
     patchcore_fails(arguments("nowhere.pth"), &["nowhere.pth"]);
-    patchcore_fails(
-        ["train", "--backbone", "resnet18", "--data", ".", "--out", "unused.pcore"],
-        &["--weights", "resnet18"],
-    );
+    let no_weights =
+        ["train", "--backbone", "resnet18", "--data", data.to_str().unwrap(), "--out", "unused.pcore"];
+    patchcore_fails(no_weights, &["--weights", "resnet18"]);
 }
 
 #[test]

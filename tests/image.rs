@@ -24,6 +24,7 @@ fn pixels((height, width): (usize, usize)) -> Vec<u8> {
     formula("image", height * width * 3).map(|u| (256.0 * u) as u8).collect()
 }
 
+// torchvision computes its weights in f32, which is up to 1.8e-6 from the exact value here.
 #[test]
 fn resizing_is_torchvisions() {
     let golden = Golden::here("preprocess.safetensors");
@@ -34,7 +35,7 @@ fn resizing_is_torchvisions() {
             let name = format!("{}x{}.{}x{}.{kind}", source.0, source.1, size.0, size.1);
             for isa in Isa::available() {
                 let out = preprocess(&resize(size, antialias), &pixels(source), source, isa);
-                assert_close(&format!("{name} with {isa:?}"), &out, golden.f64(&name), 1e-6, 0.0);
+                assert_close(&format!("{name} with {isa:?}"), &out, golden.f64(&name), 3e-6, 0.0);
             }
         }
     }
@@ -46,7 +47,7 @@ fn crop_and_normalisation_are_torchvisions() {
     let plan = Preprocess { resize: (40, 50), crop: Some((33, 33)), ..Preprocess::default() };
     for isa in Isa::available() {
         let out = preprocess(&plan, &pixels((23, 37)), (23, 37), isa);
-        assert_close("crop", &out, golden.f64("23x37.40x50.crop33"), 5e-6, 0.0);
+        assert_close("crop", &out, golden.f64("23x37.40x50.crop33"), 3e-6 / 0.22, 0.0);
     }
 }
 

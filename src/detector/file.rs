@@ -103,7 +103,15 @@ impl OpenOptions {
             );
         }
         let file_bytes = Some(sections.file_len());
-        Ok(PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes })))
+        Ok(PatchCore(Arc::new(Model {
+            record,
+            #[cfg(feature = "train")]
+            backbone,
+            network,
+            index,
+            isa,
+            file_bytes,
+        })))
     }
 }
 

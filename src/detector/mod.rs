@@ -17,7 +17,7 @@ pub use session::{Prediction, Session, Timings};
 pub use train::Trainer;
 
 use crate::kernels::Isa;
-use crate::network::{Backbone, Network};
+use crate::network::Network;
 use crate::score::Calibration;
 use crate::search::Index;
 use record::Record;
@@ -32,7 +32,8 @@ pub struct PatchCore(Arc<Model>);
 
 struct Model {
     record: Record,
-    backbone: Backbone,
+    #[cfg(feature = "train")]
+    backbone: crate::network::Backbone,
     network: Network,
     index: Index,
     isa: Isa,

@@ -1,5 +1,6 @@
 //! What training can be told.
 
+#[cfg(feature = "train")]
 use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::network::Layer;
@@ -45,6 +46,7 @@ impl Default for FitOptions {
     }
 }
 
+#[cfg(feature = "train")]
 impl FitOptions {
     pub(super) fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;

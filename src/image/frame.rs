@@ -120,6 +120,16 @@ impl<'a> Frame<'a> {
         self.format
     }
 
+    /// Bytes from one row to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The bytes from row `y` to the end.
+    pub(super) fn rows_from(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.stride..]
+    }
+
     /// The bytes of row `y`.
     pub(super) fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.stride..][..self.width * self.format.bytes()]

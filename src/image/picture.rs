@@ -15,6 +15,7 @@ pub struct Picture {
 /// The samples of a photograph, row by row, the channels of a pixel side by side.
 pub(super) enum Samples {
     Eight(Vec<u8>),
+    #[cfg(feature = "decode")]
     Sixteen(Vec<u16>),
 }
 
@@ -24,6 +25,7 @@ impl Picture {
             Samples::Eight(values) => {
                 (if channels == 1 { PixelFormat::Gray8 } else { PixelFormat::Rgb8 }, values)
             }
+            #[cfg(feature = "decode")]
             Samples::Sixteen(values) => {
                 let bytes = values.into_iter().flat_map(u16::to_ne_bytes).collect();
                 (if channels == 1 { PixelFormat::Gray16 } else { PixelFormat::Rgb16 }, bytes)
@@ -58,10 +60,12 @@ impl Picture {
         self.height
     }
 
+    #[cfg(all(feature = "decode", feature = "train"))]
     pub(super) fn format(&self) -> PixelFormat {
         self.format
     }
 
+    #[cfg(all(feature = "decode", feature = "train"))]
     pub(super) fn data(&self) -> &[u8] {
         &self.data
     }
@@ -74,6 +78,7 @@ impl Picture {
     }
 
     /// Whether each pixel has a sample that is not 0.
+    #[cfg(feature = "decode")]
     pub(super) fn marked(&self) -> Vec<bool> {
         self.data.chunks_exact(self.format.bytes()).map(|pixel| pixel.iter().any(|&b| b != 0)).collect()
     }

@@ -2,12 +2,14 @@
 
 use super::Frame;
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::{Isa, Pool, resize};
 use crate::tensor::ImageTensor;
 use bincode::{Decode, Encode};
 
 /// Bounds the memory that preprocessing asks for.
 const MAX_SIDE: usize = 16_384;
+/// Values behind each row, so that four can be read at its last sample.
+const PADDING: usize = 3;
 
 /// How a photograph becomes the network's input. Sizes are (height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
@@ -93,6 +95,7 @@ impl Preprocess {
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
     plan: Preprocess,
+    isa: Isa,
     source: (usize, usize),
     rows: Vec<Taps>,
     columns: Vec<Taps>,
@@ -111,9 +114,16 @@ impl Preprocessor {
     ///
     /// # Errors
     /// The plan is invalid.
-    pub fn new(plan: &Preprocess, _isa: Isa) -> Result<Self> {
+    pub fn new(plan: &Preprocess, isa: Isa) -> Result<Self> {
         plan.validate()?;
-        Ok(Self { plan: *plan, source: (0, 0), rows: Vec::new(), columns: Vec::new(), vertical: Vec::new() })
+        Ok(Self {
+            plan: *plan,
+            isa,
+            source: (0, 0),
+            rows: Vec::new(),
+            columns: Vec::new(),
+            vertical: Vec::new(),
+        })
     }
 
     /// Writes the network's input for `frame` to `out`.
@@ -136,47 +146,66 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// `vertical` = the weighted means of source rows, `[height, source width, samples a pixel]`.
+    /// `vertical` = the weighted means of source rows, `[height, source width, samples a pixel]`, in [0, 1].
     fn shrink_rows(&mut self, frame: &Frame<'_>, pool: &Pool) {
-        let format = frame.format();
-        let samples = if format.is_16_bit() { format.bytes() / 2 } else { format.bytes() };
-        let row_len = frame.width() * samples;
-        let full_scale = if format.is_16_bit() { 65535.0 } else { 255.0 };
-        self.vertical.resize(self.rows.len() * row_len, 0.0);
-        let rows = &self.rows;
-        pool.for_each_chunk(&mut self.vertical, row_len, |y, out| {
-            out.fill(0.0);
-            for (i, &weight) in rows[y].weights.iter().enumerate() {
-                let source = frame.row(rows[y].first + i);
-                let weight = weight / full_scale;
-                if format.is_16_bit() {
-                    let pairs = source.as_chunks().0;
-                    out.iter_mut()
-                        .zip(pairs)
-                        .for_each(|(out, &pair)| *out += weight * f32::from(u16::from_ne_bytes(pair)));
-                } else {
-                    out.iter_mut().zip(source).for_each(|(out, &byte)| *out += weight * f32::from(byte));
+        let row_len = frame.width() * samples(frame);
+        let padded = row_len + PADDING;
+        self.vertical.resize(self.rows.len() * padded, 0.0);
+        let (rows, isa) = (&self.rows, self.isa);
+        pool.for_each_chunk(&mut self.vertical, padded, |y, out| {
+            let Taps { first, weights } = &rows[y];
+            let out = &mut out[..row_len];
+            if frame.format().is_16_bit() {
+                out.fill(0.0);
+                for (row, weight) in (*first..).zip(weights) {
+                    let pairs =
+                        frame.row(row).as_chunks().0.iter().map(|&pair| f32::from(u16::from_ne_bytes(pair)));
+                    out.iter_mut().zip(pairs).for_each(|(out, value)| *out += weight * value);
                 }
+            } else {
+                resize::weighted_rows(isa, frame.rows_from(*first), frame.stride(), weights, out);
             }
         });
     }
 
     fn shrink_columns(&self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) {
-        let format = frame.format();
-        let samples = if format.is_16_bit() { format.bytes() / 2 } else { format.bytes() };
-        let row_len = frame.width() * samples;
-        let order = format.order();
+        let samples = samples(frame);
+        let padded = frame.width() * samples + PADDING;
+        let full_scale = if frame.format().is_16_bit() { 65535.0 } else { 255.0 };
         let Preprocess { mean, std, .. } = self.plan;
+        let scale = std.map(|std| 1.0 / (std * full_scale));
+        let shift: [f32; 3] = std::array::from_fn(|c| -mean[c] / std[c]);
+        let order = frame.format().order();
         let (height, width) = (out.height, out.width);
-        pool.for_each_chunk(&mut out.data, width, |row, out| {
-            let (channel, y) = (row / height, row % height);
-            let source = &self.vertical[y * row_len..][..row_len];
-            for (out, taps) in out.iter_mut().zip(&self.columns) {
-                let values = source[taps.first * samples + order[channel]..].iter().step_by(samples);
-                let sum: f32 = values.zip(&taps.weights).map(|(value, weight)| value * weight).sum();
-                *out = (sum - mean[channel]) / std[channel];
+        let (red, rest) = out.data.split_at_mut(height * width);
+        let (green, blue) = rest.split_at_mut(height * width);
+        pool.for_each_chunk_triple([red, green, blue], width, |y, mut channels| {
+            let source = &self.vertical[y * padded..][..padded];
+            for (x, taps) in self.columns.iter().enumerate() {
+                let pixel = taps.sum(&source[taps.first * samples..], samples);
+                for (c, channel) in channels.iter_mut().enumerate() {
+                    channel[x] = pixel[order[c]] * scale[c] + shift[c];
+                }
             }
         });
+    }
+}
+
+/// Samples a pixel.
+fn samples(frame: &Frame<'_>) -> usize {
+    frame.format().bytes() / if frame.format().is_16_bit() { 2 } else { 1 }
+}
+
+impl Taps {
+    /// The weighted sum of the pixels at the start of `source`, four samples side by side: those after the pixel's own
+    /// are of no meaning.
+    fn sum(&self, source: &[f32], samples: usize) -> [f32; 4] {
+        let mut sum = [0.0; 4];
+        for (weight, at) in self.weights.iter().zip((0..).step_by(samples)) {
+            let values: [f32; 4] = std::array::from_fn(|i| source[at..at + 4][i]);
+            sum = std::array::from_fn(|i| sum[i] + weight * values[i]);
+        }
+        sum
     }
 }
 

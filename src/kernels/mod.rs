@@ -2,7 +2,7 @@
 //!
 //! An operation is a function that takes an [`Isa`]. An `Isa` can only be made on a CPU that has the instructions,
 //! so holding one is the proof that calling the kernel behind it is sound. Algorithms are written once over
-//! [`simd::Simd`] and instantiated per vector type.
+//! the vector type `simd::Simd` and instantiated per vector type.
 
 #![allow(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod isa;
 pub(crate) mod max_pool;
 pub(crate) mod pool;
 mod portable;
+pub(crate) mod resize;
 pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -89,6 +89,25 @@ impl Pool {
                 .for_each(|(i, (a, b))| task(i, a, b)),
         }
     }
+
+    /// As [`for_each_chunk`](Self::for_each_chunk) over three slices of one length at once.
+    pub(crate) fn for_each_chunk_triple<T: Send>(
+        &self,
+        [a, b, c]: [&mut [T]; 3],
+        chunk: usize,
+        task: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
+    ) {
+        match &self.workers {
+            Some(workers) if a.len() > chunk => workers.install(|| {
+                let parts = (a.par_chunks_mut(chunk), b.par_chunks_mut(chunk), c.par_chunks_mut(chunk));
+                parts.into_par_iter().enumerate().for_each(|(i, (a, b, c))| task(i, [a, b, c]));
+            }),
+            _ => {
+                let parts = a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(c.chunks_mut(chunk));
+                parts.enumerate().for_each(|(i, ((a, b), c))| task(i, [a, b, c]));
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Pool {

@@ -13,18 +13,16 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn splat(value: f32) -> Self;
     /// Reads `LANES` values; `from` may be unaligned and must be valid for them.
     unsafe fn load(from: *const f32) -> Self;
+    /// Reads `LANES` bytes as whole numbers; `from` must be valid for them.
+    unsafe fn load_u8(from: *const u8) -> Self;
     /// Writes `LANES` values; `to` may be unaligned and must be valid for them.
     unsafe fn store(self, to: *mut f32);
     /// `self + other`
     unsafe fn add(self, other: Self) -> Self;
     /// `self - other`
     unsafe fn sub(self, other: Self) -> Self;
-    /// `self * other`
-    unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    /// The larger of each lane.
-    unsafe fn max(self, other: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 }

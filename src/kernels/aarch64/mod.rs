@@ -22,6 +22,14 @@ unsafe impl Simd for Neon {
         Self(unsafe { vld1q_f32(from) })
     }
     #[inline(always)]
+    unsafe fn load_u8(from: *const u8) -> Self {
+        // SAFETY: as the trait's contract says: four bytes are read.
+        unsafe {
+            let bytes = vcreate_u8(u64::from(from.cast::<u32>().read_unaligned()));
+            Self(vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes)))))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: as the trait's contract says.
         unsafe { vst1q_f32(to, self.0) }
@@ -37,19 +45,9 @@ unsafe impl Simd for Neon {
         Self(unsafe { vsubq_f32(self.0, other.0) })
     }
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        // SAFETY: as the trait's contract says.
-        Self(unsafe { vmulq_f32(self.0, other.0) })
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: as the trait's contract says.
         Self(unsafe { vfmaq_f32(b.0, self.0, a.0) })
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Self) -> Self {
-        // SAFETY: as the trait's contract says.
-        Self(unsafe { vmaxq_f32(self.0, other.0) })
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {

@@ -27,6 +27,11 @@ unsafe impl Simd for F32x8 {
         Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
     }
     #[inline(always)]
+    unsafe fn load_u8(from: *const u8) -> Self {
+        // SAFETY: the caller grants eight readable bytes.
+        Self(unsafe { from.cast::<[u8; 8]>().read() }.map(f32::from))
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller grants eight writable values.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
@@ -40,16 +45,8 @@ unsafe impl Simd for F32x8 {
         self.zip(other, |a, b| a - b)
     }
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        self.zip(other, |a, b| a * b)
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] * a.0[i] + b.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
