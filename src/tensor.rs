@@ -20,8 +20,22 @@ pub struct FeatureMap<'a> {
     pub width: usize,
     /// Values a position.
     pub channels: usize,
-    /// `height * width * channels` values.
+    /// Values from one row to the next: at least `width * channels`.
+    pub line: usize,
+    /// All rows: `(height - 1) * line + width * channels` values.
     pub data: &'a [f32],
+}
+
+impl<'a> FeatureMap<'a> {
+    /// A map whose rows follow one another without gaps.
+    pub fn dense(height: usize, width: usize, channels: usize, data: &'a [f32]) -> Self {
+        Self { height, width, channels, line: width * channels, data }
+    }
+
+    /// The values at row `y`, column `x`.
+    pub fn at(&self, y: usize, x: usize) -> &'a [f32] {
+        &self.data[y * self.line + x * self.channels..][..self.channels]
+    }
 }
 
 /// Patch embeddings of one or more images: `[rows, dim]`, row-major; a row is one position of the patch grid.

@@ -68,7 +68,8 @@ fn image(height: usize, width: usize) -> ImageTensor {
 
 /// A map as torch lays it out: channel by channel.
 fn planar(map: &FeatureMap) -> Vec<f32> {
-    (0..map.channels).flat_map(|c| map.data.iter().skip(c).step_by(map.channels).copied()).collect()
+    let positions = || (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.at(y, x)));
+    (0..map.channels).flat_map(|c| positions().map(move |values| values[c])).collect()
 }
 
 #[test]

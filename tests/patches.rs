@@ -27,7 +27,7 @@ fn embeddings_are_torchs() {
         let maps: Vec<FeatureMap> = SHAPES[..count]
             .iter()
             .zip(&values)
-            .map(|(&(height, width, channels), data)| FeatureMap { height, width, channels, data })
+            .map(|(&(height, width, channels), data)| FeatureMap::dense(height, width, channels, data))
             .collect();
         for isa in Isa::available() {
             let mut embedder = Embedder::new(SHAPES[..count].to_vec(), isa).unwrap();

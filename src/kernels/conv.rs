@@ -1,131 +1,91 @@
-//! Convolution as a matrix product: the patches under the kernel, gathered row by row, times the packed weights.
+//! Convolution: by the cheapest algorithm for its shape, or directly in a fixed order.
 
-use super::gemm::{Epilogue, PackedMatrix};
+use super::direct::Direct;
+use super::map::{Map, Shape};
+use super::winograd::{Scratch, Winograd};
 use super::{Isa, Pool};
-use crate::tensor::ImageTensor;
 
-/// Output positions a task: their gathered patches stay in the second-level cache.
-const TASK_ROWS: usize = 96;
-
-/// A square convolution with padding of half the kernel, packed for one instruction set.
+/// A square convolution with padding of half the kernel, and its bias, packed for one instruction set.
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
-    weights: PackedMatrix,
+    algorithm: Algorithm,
     bias: Vec<f32>,
-    kernel: usize,
+    shape: [usize; 4],
     stride: usize,
-    input: usize,
 }
 
-/// What a convolution reads.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    data: &'a [f32],
-    size: (usize, usize),
-    /// Distance between the channels of a position, and between positions; rows are `size.1` positions.
-    strides: (usize, usize),
-}
-
-impl<'a> Source<'a> {
-    /// A planar image `[3, height, width]`.
-    pub(crate) fn planar(image: &'a ImageTensor) -> Self {
-        Self {
-            data: &image.data,
-            size: (image.height, image.width),
-            strides: (image.height * image.width, 1),
-        }
-    }
-
-    /// A map `[height, width, channels]`.
-    pub(crate) fn interleaved(data: &'a [f32], size: (usize, usize)) -> Self {
-        Self { data, size, strides: (1, data.len() / (size.0 * size.1)) }
-    }
+#[derive(Clone, Debug)]
+enum Algorithm {
+    Direct(Direct),
+    Winograd(Winograd),
 }
 
 impl Convolution {
-    /// Packs `weights` `[output, input, kernel, kernel]`.
-    pub(crate) fn new(shape: [usize; 4], stride: usize, weights: &[f32], bias: &[f32], isa: Isa) -> Self {
-        let [output, input, kernel, _] = shape;
-        let area = kernel * kernel;
-        // Rows in the order that `gather` writes: tap by tap, channel by channel.
-        let value = |row: usize, column: usize| weights[(column * input + row % input) * area + row / input];
-        Self {
-            weights: PackedMatrix::new(area * input, output, isa, value),
-            bias: bias.to_vec(),
-            kernel,
-            stride,
-            input,
+    /// Packs `weights` `[output, input, kernel, kernel]`. With `fast` 3x3 convolutions of stride 1 are Winograd's where
+    /// that is possible.
+    pub(crate) fn new(
+        shape: [usize; 4],
+        stride: usize,
+        weights: &[f32],
+        bias: &[f32],
+        fast: bool,
+        isa: Isa,
+    ) -> Self {
+        let algorithm = match fast && Winograd::fits(shape, stride, isa) {
+            true => Algorithm::Winograd(Winograd::new(shape, weights, isa)),
+            false => Algorithm::Direct(Direct::new(shape, stride, weights, isa)),
+        };
+        Self { algorithm, bias: bias.to_vec(), shape, stride }
+    }
+
+    /// Shape of the output for an input of `input`.
+    pub(crate) fn output(&self, input: Shape) -> Shape {
+        Shape {
+            height: input.height.div_ceil(self.stride),
+            width: input.width.div_ceil(self.stride),
+            channels: self.shape[0],
         }
     }
 
-    /// Channels of the output.
-    pub(crate) fn output(&self) -> usize {
-        self.weights.n()
+    /// Makes `scratch` large enough for an output of `shape` on `threads` threads.
+    pub(crate) fn reserve(&self, shape: Shape, threads: usize, scratch: &mut Scratch) {
+        if let Algorithm::Winograd(winograd) = &self.algorithm {
+            winograd.reserve(shape, threads, scratch);
+        }
     }
 
-    /// Height and width of the output.
-    pub(crate) fn output_size(&self, input: (usize, usize)) -> (usize, usize) {
-        (input.0.div_ceil(self.stride), input.1.div_ceil(self.stride))
+    /// The algorithm's name.
+    pub(crate) fn algorithm(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::Direct(_) => "direct",
+            Algorithm::Winograd(_) => "winograd",
+        }
     }
 
-    /// Writes the convolution of `source`, plus `residual`, to `out` as `[height, width, output]`. `columns` is working
-    /// memory.
+    /// Floating-point operations of the direct sum for an output of `shape`.
+    pub(crate) fn operations(&self, shape: Shape) -> usize {
+        2 * shape.height * shape.width * self.shape.iter().product::<usize>()
+    }
+
+    /// Writes the convolution of `source`, plus bias and `residual`, with negative values as 0 if `relu`, to `out`. The
+    /// source's border is at least half the kernel; the residual is a map like `out`; `scratch` must have been
+    /// [reserved](Self::reserve).
     pub(crate) fn run(
         &self,
-        source: Source<'_>,
-        residual: Option<&[f32]>,
+        source: &Map,
+        residual: Option<&Map>,
         relu: bool,
-        columns: &mut Vec<f32>,
-        out: &mut Vec<f32>,
+        scratch: &mut Scratch,
+        out: &mut Map,
         pool: &Pool,
     ) {
-        let (height, width) = self.output_size(source.size);
-        let (rows, k, n) = (height * width, self.weights.k(), self.weights.n());
-        out.resize(rows * n, 0.0);
-        let epilogue = |first: usize, count: usize| Epilogue {
-            bias: &self.bias,
-            residual: residual.map(|r| &r[first * n..(first + count) * n]),
-            relu,
-        };
-        if self.kernel == 1 && self.stride == 1 {
-            pool.for_each_chunk(out, TASK_ROWS * n, |task, out| {
-                let (first, count) = (task * TASK_ROWS, out.len() / n);
-                self.weights.multiply(
-                    &source.data[first * k..(first + count) * k],
-                    epilogue(first, count),
-                    out,
-                );
-            });
-            return;
-        }
-        columns.resize(rows * k, 0.0);
-        pool.for_each_chunk_pair((columns, TASK_ROWS * k), (out, TASK_ROWS * n), |task, columns, out| {
-            let (first, count) = (task * TASK_ROWS, out.len() / n);
-            for (position, row) in (first..).zip(columns.chunks_exact_mut(k)) {
-                self.gather(source, position / width, position % width, row);
-            }
-            self.weights.multiply(columns, epilogue(first, count), out);
-        });
-    }
-
-    /// The values under the kernel at an output position, tap by tap, zero outside the input.
-    fn gather(&self, source: Source<'_>, y: usize, x: usize, row: &mut [f32]) {
-        let (height, width) = source.size;
-        let (channel, position) = source.strides;
-        let pad = self.kernel / 2;
-        for (tap, values) in row.chunks_exact_mut(self.input).enumerate() {
-            let (sy, sx) = (y * self.stride + tap / self.kernel, x * self.stride + tap % self.kernel);
-            if sy < pad || sx < pad || sy - pad >= height || sx - pad >= width {
-                values.fill(0.0);
-                continue;
-            }
-            let at = ((sy - pad) * width + sx - pad) * position;
-            match channel {
-                1 => values.copy_from_slice(&source.data[at..at + self.input]),
-                _ => values
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(c, value)| *value = source.data[at + c * channel]),
+        assert!(source.border() >= self.shape[2] / 2 && source.shape().channels == self.shape[1]);
+        assert_eq!(out.shape(), self.output(source.shape()));
+        assert!(residual.is_none_or(|r| (r.shape(), r.border()) == (out.shape(), out.border())));
+        match &self.algorithm {
+            Algorithm::Direct(direct) => direct.run(source, &self.bias, residual, relu, out, pool),
+            Algorithm::Winograd(winograd) => {
+                winograd.run(source, &self.bias, residual, relu, scratch, out, pool);
             }
         }
     }
@@ -139,7 +99,13 @@ mod tests {
         (0..count).map(|i| (i as f32 * 0.37 + seed).sin()).collect()
     }
 
-    /// Direct convolution in f64.
+    fn filled(shape: Shape, border: usize, values: &[f32]) -> Map {
+        let mut map = Map::new(shape, border);
+        map.fill_planar(values);
+        map
+    }
+
+    /// Direct convolution in f64 of planar data; `[height, width, output]`.
     fn naive(
         shape: [usize; 4],
         stride: usize,
@@ -160,7 +126,7 @@ mod tests {
                             let (sy, sx) = (y as isize + ky as isize - pad, x as isize + kx as isize - pad);
                             if (0..height as isize).contains(&sy) && (0..width as isize).contains(&sx) {
                                 for c in 0..input {
-                                    let value = data[(sy as usize * width + sx as usize) * input + c];
+                                    let value = data[(c * height + sy as usize) * width + sx as usize];
                                     sum += f64::from(value)
                                         * f64::from(weights[((o * input + c) * kernel + ky) * kernel + kx]);
                                 }
@@ -174,41 +140,89 @@ mod tests {
         out
     }
 
-    #[test]
-    fn every_shape_convolves_like_the_direct_sum() {
-        for (shape, stride, size) in [
-            ([64, 3, 7, 7], 2, (33, 47)),
-            ([8, 16, 3, 3], 1, (9, 7)),
-            ([33, 5, 3, 3], 2, (11, 10)),
-            ([40, 24, 1, 1], 1, (12, 13)),
-            ([16, 8, 1, 1], 2, (9, 9)),
-        ] {
-            let weights = wave(shape.iter().product(), 0.1);
-            let bias = wave(shape[0], 0.2);
-            let data = wave(size.0 * size.1 * shape[1], 0.3);
-            let expected = naive(shape, stride, &weights, &bias, &data, size);
-            for isa in Isa::available() {
-                for threads in [1, 3] {
-                    let mut out = Vec::new();
-                    let convolution = Convolution::new(shape, stride, &weights, &bias, isa);
-                    let pool = Pool::new(threads).unwrap();
-                    convolution.run(
-                        Source::interleaved(&data, size),
-                        None,
-                        false,
-                        &mut Vec::new(),
-                        &mut out,
-                        &pool,
+    /// Compares every algorithm, instruction set and number of threads with the naive sum, with residual and ReLU; the
+    /// same bits at every number of threads.
+    fn check(shape: [usize; 4], stride: usize, input: (usize, usize)) {
+        let weights = wave(shape.iter().product(), 0.1);
+        let bias = wave(shape[0], 0.2);
+        let data = wave(input.0 * input.1 * shape[1], 0.3);
+        let sums = naive(shape, stride, &weights, &bias, &data, input);
+        // Rounding grows with the terms, not with what is left of them.
+        let magnitudes = |values: &[f32]| values.iter().map(|v| v.abs()).collect::<Vec<_>>();
+        let sizes =
+            naive(shape, stride, &magnitudes(&weights), &magnitudes(&bias), &magnitudes(&data), input);
+        let largest = sizes.into_iter().fold(1.0, f64::max);
+        let source =
+            filled(Shape { height: input.0, width: input.1, channels: shape[1] }, shape[2] / 2, &data);
+        for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+            let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa);
+            let out_shape = convolution.output(source.shape());
+            let Shape { height, width, channels } = out_shape;
+            let residual = filled(out_shape, 1, &wave(height * width * channels, 0.4));
+            let mut bits = Vec::new();
+            for threads in [1, 3] {
+                let mut out = Map::new(out_shape, 1);
+                let mut scratch = Scratch::default();
+                // Winograd's transforms pass through values several times as large as inputs and outputs.
+                let bound = largest * if convolution.algorithm() == "winograd" { 5e-6 } else { 1e-6 };
+                convolution.reserve(out_shape, threads, &mut scratch);
+                let pool = Pool::new(threads).unwrap();
+                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &pool);
+                for (i, sum) in sums.iter().enumerate() {
+                    let (y, x, c) = (i / channels / width, i / channels % width, i % channels);
+                    let expected = (sum + f64::from(residual.view().at(y, x)[c])).max(0.0);
+                    let found = f64::from(out.view().at(y, x)[c]);
+                    let what = convolution.algorithm();
+                    assert!(
+                        (found - expected).abs() <= bound,
+                        "{isa:?} {what} {shape:?} {input:?} at {y},{x},{c}: {found} {expected}"
                     );
-                    assert_eq!(out.len(), expected.len());
-                    for (found, expected) in out.iter().zip(&expected) {
-                        assert!(
-                            (f64::from(*found) - expected).abs() < 1e-4,
-                            "{isa:?} {shape:?}: {found} {expected}"
-                        );
-                    }
                 }
+                let inside: f64 = (0..height).map(|y| sum_of(out.view(), y)).sum();
+                let all: f64 = out.data().iter().map(|&v| f64::from(v)).sum();
+                assert!((inside - all).abs() <= 1e-9 * all, "{isa:?} {shape:?}: the border was written to");
+                bits.push(out.data().iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            }
+            assert!(bits[0] == bits[1], "{isa:?} {shape:?}: the number of threads changes bits");
+        }
+    }
+
+    fn sum_of(map: crate::tensor::FeatureMap<'_>, y: usize) -> f64 {
+        (0..map.width).flat_map(|x| map.at(y, x)).map(|&v| f64::from(v)).sum()
+    }
+
+    #[test]
+    fn every_kind_of_convolution_is_the_direct_sum() {
+        check([64, 3, 7, 7], 2, (33, 47));
+        check([8, 16, 3, 3], 1, (9, 7));
+        check([33, 5, 3, 3], 2, (11, 10));
+        check([40, 24, 1, 1], 1, (12, 13));
+        check([16, 8, 1, 1], 2, (9, 9));
+        check([32, 32, 1, 1], 1, (1, 1));
+    }
+
+    #[test]
+    fn winograd_tiles_cover_maps_of_every_size() {
+        for height in [1, 3, 4, 5, 9] {
+            for width in [1, 2, 4, 7, 8, 17] {
+                check([32, 16, 3, 3], 1, (height, width));
             }
         }
+        check([64, 48, 3, 3], 1, (16, 40));
+        check([96, 32, 3, 3], 1, (70, 6));
+    }
+
+    #[test]
+    fn winograd_is_taken_where_it_fits() {
+        let isa = Isa::best();
+        let named = |shape: [usize; 4], stride, fast| {
+            let count = shape.iter().product();
+            Convolution::new(shape, stride, &wave(count, 0.0), &wave(shape[0], 0.0), fast, isa).algorithm()
+        };
+        assert_eq!(named([32, 32, 3, 3], 1, true), "winograd");
+        assert_eq!(named([32, 32, 3, 3], 1, false), "direct");
+        assert_eq!(named([32, 32, 3, 3], 2, true), "direct");
+        assert_eq!(named([32, 32, 1, 1], 1, true), "direct");
+        assert_eq!(named([32, 3, 3, 3], 1, true), "direct");
     }
 }

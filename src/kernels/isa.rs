@@ -1,5 +1,9 @@
 //! Which vector instructions to use: detected once, or forced with `PATCHCORE_ISA`.
 
+use super::portable::F32x8;
+use super::simd::Simd;
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{Avx2, Avx512};
 use crate::error::{Error, Result};
 use std::fmt;
 
@@ -69,6 +73,19 @@ impl Isa {
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => "neon",
+        }
+    }
+
+    /// f32 values a register.
+    pub(crate) fn lanes(self) -> usize {
+        match self.0 {
+            Kind::Portable => F32x8::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Avx512::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => super::aarch64::Neon::LANES,
         }
     }
 

@@ -8,16 +8,22 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod aligned;
 pub(crate) mod blur;
 pub(crate) mod conv;
+mod direct;
 pub(crate) mod distance;
+#[allow(dead_code)]
 mod gemm;
 mod isa;
+pub(crate) mod map;
 pub(crate) mod max_pool;
 pub(crate) mod pool;
 mod portable;
 pub(crate) mod resize;
 pub(crate) mod simd;
+mod tile;
+pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A fixed number of threads that belong to one engine; never the process-wide pool. With one thread none is
 /// started and everything runs on the caller's.
@@ -70,23 +72,24 @@ impl Pool {
         }
     }
 
-    /// As [`for_each_chunk`](Self::for_each_chunk) over two slices at once, each with its own chunk length.
-    pub(crate) fn for_each_chunk_pair<A: Send, B: Send>(
+    /// Calls `task(own, i)` for each `i` below `tasks`, `own` being one of `scratch`, which holds one for each thread (and is
+    /// not empty).
+    pub(crate) fn for_each_with<S: Send>(
         &self,
-        (a, chunk_a): (&mut [A], usize),
-        (b, chunk_b): (&mut [B], usize),
-        task: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+        scratch: &mut [S],
+        tasks: usize,
+        task: impl Fn(&mut S, usize) + Sync + Send,
     ) {
         match &self.workers {
-            Some(workers) if a.len() > chunk_a => workers.install(|| {
-                let pairs = a.par_chunks_mut(chunk_a).zip(b.par_chunks_mut(chunk_b));
-                pairs.with_max_len(1).enumerate().for_each(|(i, (a, b))| task(i, a, b));
-            }),
-            _ => a
-                .chunks_mut(chunk_a)
-                .zip(b.chunks_mut(chunk_b))
-                .enumerate()
-                .for_each(|(i, (a, b))| task(i, a, b)),
+            Some(workers) if tasks > 1 && scratch.len() > 1 => {
+                let next = AtomicUsize::new(0);
+                let work = |own: &mut S| {
+                    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < tasks);
+                    std::iter::from_fn(take).for_each(|i| task(own, i));
+                };
+                workers.install(|| scratch.par_iter_mut().with_max_len(1).for_each(work));
+            }
+            _ => (0..tasks).for_each(|i| task(&mut scratch[0], i)),
         }
     }
 
@@ -107,6 +110,36 @@ impl Pool {
                 parts.enumerate().for_each(|(i, ((a, b), c))| task(i, [a, b, c]));
             }
         }
+    }
+}
+
+/// A slice that several threads write to, each its own part, where the parts are no chunks.
+pub(crate) struct Shared<'a> {
+    data: *mut f32,
+    len: usize,
+    borrow: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pointer is only followed in `unsafe` code, whose author keeps the parts apart.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(data: &'a mut [f32]) -> Self {
+        Self { data: data.as_mut_ptr(), len: data.len(), borrow: PhantomData }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The address of value `index`. Writing there is sound while no other thread uses that value.
+    ///
+    /// # Panics
+    /// There is no such value.
+    pub(crate) fn at(&self, index: usize) -> *mut f32 {
+        assert!(index < self.len);
+        // SAFETY: the index was checked.
+        unsafe { self.data.add(index) }
     }
 }
 

@@ -21,8 +21,12 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// `self - other`
     unsafe fn sub(self, other: Self) -> Self;
+    /// `self * other`
+    unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The larger of each lane; either where one is NaN or both are zeros.
+    unsafe fn max(self, other: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 }

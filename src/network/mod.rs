@@ -6,4 +6,4 @@ mod plan;
 
 pub use architecture::{Architecture, Layer};
 pub use backbone::Backbone;
-pub use plan::{Arena, Maps, Mode, Network};
+pub use plan::{Arena, Maps, Mode, Network, StepTiming};

@@ -1,23 +1,28 @@
-//! The network as a plan for one input size: packed weights, sizes of all activations, and how to run it.
+//! The network as a plan for one input size: packed weights, the steps in order, and which map each reads and writes.
 
-use super::architecture::{Architecture, BlockPlan, Layer};
+use super::architecture::{BlockPlan, Layer};
 use super::backbone::Backbone;
 use crate::error::{Error, Result};
-use crate::kernels::conv::{Convolution, Source};
+use crate::kernels::conv::Convolution;
+use crate::kernels::map::{Map, Shape};
+use crate::kernels::winograd::Scratch;
 use crate::kernels::{Isa, Pool, max_pool};
 use crate::tensor::{FeatureMap, ImageTensor};
+use std::time::{Duration, Instant};
 
 /// Smaller inputs leave layer3 with less than 2x2 positions.
 const MIN_SIDE: usize = 32;
 /// Bounds the memory that a plan asks for.
 const MAX_SIDE: usize = 8192;
+/// Border of the input: half the stem's kernel.
+const STEM_BORDER: usize = 3;
 
 /// Convolution arithmetic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Direct convolution in a fixed order.
     Reference,
-    /// Whatever is fastest here.
+    /// Winograd's where it pays: a quarter of the multiplications, and rounding that differs in the sixth digit.
     #[default]
     Fast,
 }
@@ -26,43 +31,68 @@ pub enum Mode {
 /// [`Arena`].
 #[derive(Clone, Debug)]
 pub struct Network {
-    architecture: Architecture,
     layers: Vec<Layer>,
-    input: (usize, usize),
-    convolutions: Vec<Convolution>,
-    blocks: Vec<BlockPlan>,
+    input: Size,
+    steps: Vec<Step>,
+    /// Shape and border of each map of the arena; the first is the input.
+    maps: Vec<(Shape, usize)>,
+    /// The maps that are the layers' outputs.
+    outputs: Vec<usize>,
+}
+
+/// One operation, with the indices of the maps it reads and writes.
+#[derive(Clone, Debug)]
+struct Step {
+    name: String,
+    operation: Operation,
+    from: usize,
+    to: usize,
+    residual: Option<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Convolution { convolution: Box<Convolution>, relu: bool },
+    MaxPool,
 }
 
 /// Memory for the activations of one run at a time.
 #[derive(Clone, Debug)]
 pub struct Arena {
-    slots: [Vec<f32>; 4],
-    columns: Vec<f32>,
-    maps: [Vec<f32>; 3],
+    maps: Vec<Map>,
+    scratch: Scratch,
+}
+
+/// Time of one step of a run.
+#[derive(Clone, Debug)]
+pub struct StepTiming {
+    /// State-dict name of the convolution, or `maxpool`.
+    pub name: String,
+    /// `direct`, `winograd` or `pool`.
+    pub algorithm: &'static str,
+    /// Height, width and channels of the output.
+    pub output: (usize, usize, usize),
+    /// Floating-point operations of the direct sum.
+    pub operations: usize,
+    /// Time it took.
+    pub time: Duration,
 }
 
 type Size = (usize, usize);
-
-fn half((height, width): Size) -> Size {
-    (height.div_ceil(2), width.div_ceil(2))
-}
 
 impl Network {
     /// Plans `backbone` as far as the deepest of `layers` for normalised images of `input` (height, width).
     ///
     /// # Errors
     /// `layers` is empty or repeats one, or a side of the input is below 32 or above 8,192.
-    pub fn new(backbone: &Backbone, layers: &[Layer], input: Size, _mode: Mode, isa: Isa) -> Result<Self> {
+    pub fn new(backbone: &Backbone, layers: &[Layer], input: Size, mode: Mode, isa: Isa) -> Result<Self> {
         let mut layers = layers.to_vec();
         layers.sort_unstable();
         let count = layers.len();
         layers.dedup();
         let Some(&deepest) = layers.last().filter(|_| layers.len() == count) else {
-            return Err(Error::argument(
-                "layers",
-                format!("{count} with repeats"),
-                "one to three different layers",
-            ));
+            let found = format!("{count} with repeats");
+            return Err(Error::argument("layers", found, "one to three different layers"));
         };
         if input.0.min(input.1) < MIN_SIDE || input.0.max(input.1) > MAX_SIDE {
             let found = format!("{}x{}", input.0, input.1);
@@ -72,15 +102,18 @@ impl Network {
                 format!("sides from {MIN_SIDE} to {MAX_SIDE}"),
             ));
         }
-        let architecture = *backbone.architecture();
-        let blocks: Vec<_> =
-            architecture.blocks().into_iter().filter(|block| block.layer <= deepest).collect();
-        let used =
-            blocks.iter().flat_map(|b| b.body.iter().chain(&b.downsample)).max().map_or(1, |last| last + 1);
-        let folded = backbone.folded();
-        let convolutions =
-            folded[..used].iter().map(|(c, w, b)| Convolution::new(c.shape(), c.stride, w, b, isa)).collect();
-        Ok(Self { architecture, layers, input, convolutions, blocks })
+        let mut planner = Planner::new(backbone, mode, isa);
+        let image = planner.acquire(Shape { height: input.0, width: input.1, channels: 3 }, STEM_BORDER);
+        let mut at = planner.stem(image);
+        let mut outputs = Vec::new();
+        for block in backbone.architecture().blocks().iter().filter(|block| block.layer <= deepest) {
+            at = planner.block(block, at);
+            if block.last_of_layer && layers.contains(&block.layer) {
+                outputs.push(at);
+                planner.kept.push(at);
+            }
+        }
+        Ok(Self { layers, input, steps: planner.steps, maps: planner.maps, outputs })
     }
 
     /// The layers whose maps a run gives, in depth order.
@@ -90,30 +123,28 @@ impl Network {
 
     /// Rows and columns of the patch grid: those of the first layer's map.
     pub fn grid(&self) -> Size {
-        self.size(self.layers[0])
+        let shape = self.maps[self.outputs[0]].0;
+        (shape.height, shape.width)
     }
 
     /// Values of a patch: the channels of all layers together.
     pub fn dim(&self) -> usize {
-        self.layers.iter().map(|&layer| self.architecture.channels(layer)).sum()
+        self.outputs.iter().map(|&map| self.maps[map].0.channels).sum()
     }
 
     /// Height, width and channels of each layer's map, in depth order.
     pub fn map_shapes(&self) -> Vec<(usize, usize, usize)> {
-        let shape = |&layer: &Layer| {
-            let (height, width) = self.size(layer);
-            (height, width, self.architecture.channels(layer))
+        let shape = |&map: &usize| {
+            let Shape { height, width, channels } = self.maps[map].0;
+            (height, width, channels)
         };
-        self.layers.iter().map(shape).collect()
-    }
-
-    fn size(&self, layer: Layer) -> Size {
-        (0..layer as usize).fold(half(half(self.input)), |size, _| half(size))
+        self.outputs.iter().map(shape).collect()
     }
 
     /// Memory for runs of this network; one run at a time.
     pub fn arena(&self) -> Arena {
-        Arena { slots: Default::default(), columns: Vec::new(), maps: Default::default() }
+        let maps = self.maps.iter().map(|&(shape, border)| Map::new(shape, border)).collect();
+        Arena { maps, scratch: Scratch::default() }
     }
 
     /// Runs the network on `image`.
@@ -121,81 +152,182 @@ impl Network {
     /// # Errors
     /// The image is not of the planned size.
     pub fn run(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<()> {
+        self.run_observed(image, arena, pool, |_, _| ())
+    }
+
+    /// As [`run`](Self::run); also gives the time of each step.
+    ///
+    /// # Errors
+    /// The image is not of the planned size.
+    pub fn run_timed(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<Vec<StepTiming>> {
+        let mut timings = Vec::new();
+        self.run_observed(image, arena, pool, |step, time| timings.push(self.timing(step, time)))?;
+        Ok(timings)
+    }
+
+    fn run_observed(
+        &self,
+        image: &ImageTensor,
+        arena: &mut Arena,
+        pool: &Pool,
+        mut observe: impl FnMut(&Step, Duration) + Send,
+    ) -> Result<()> {
         if (image.height, image.width) != self.input || image.data.len() != 3 * image.height * image.width {
             let found = format!("{}x{}", image.height, image.width);
-            return Err(Error::argument(
-                "network input",
-                found,
-                format!("{}x{}", self.input.0, self.input.1),
-            ));
+            let expected = format!("{}x{}", self.input.0, self.input.1);
+            return Err(Error::argument("network input", found, expected));
         }
-        let Arena { slots: [x, y, body, residual], columns, maps } = arena;
-        let stem = half(self.input);
-        self.convolutions[0].run(Source::planar(image), None, true, columns, y, pool);
-        let mut size = half(stem);
-        max_pool::run(y, stem, self.convolutions[0].output(), x, pool);
-        for block in &self.blocks {
-            let (&last, first) = block.body.split_last().unwrap_or((&0, &[]));
-            let mut at = size;
-            for (i, &index) in first.iter().enumerate() {
-                let convolution = &self.convolutions[index];
-                let (from, to) = if i % 2 == 0 {
-                    (if i == 0 { &*x } else { &*residual }, &mut *body)
-                } else {
-                    (&*body, &mut *residual)
-                };
-                convolution.run(Source::interleaved(from, at), None, true, columns, to, pool);
-                at = convolution.output_size(at);
+        self.reserve(arena, pool.threads());
+        arena.maps[0].fill_planar(&image.data);
+        pool.run(|| {
+            for step in &self.steps {
+                let start = Instant::now();
+                step.run(arena, pool);
+                observe(step, start.elapsed());
             }
-            let input = if first.len() % 2 == 1 {
-                &mut *body
-            } else {
-                std::mem::swap(body, residual);
-                &mut *body
-            };
-            let shortcut: &[f32] = match block.downsample {
-                Some(index) => {
-                    self.convolutions[index].run(
-                        Source::interleaved(x, size),
-                        None,
-                        false,
-                        columns,
-                        residual,
-                        pool,
-                    );
-                    residual
-                }
-                None => x,
-            };
-            self.convolutions[last].run(
-                Source::interleaved(input, at),
-                Some(shortcut),
-                true,
-                columns,
-                y,
-                pool,
-            );
-            std::mem::swap(x, y);
-            size = at;
-            if block.last_of_layer && self.layers.contains(&block.layer) {
-                maps[block.layer as usize].clone_from(x);
-            }
-        }
+        });
         Ok(())
+    }
+
+    fn reserve(&self, arena: &mut Arena, threads: usize) {
+        for step in &self.steps {
+            if let Operation::Convolution { convolution, .. } = &step.operation {
+                convolution.reserve(self.maps[step.to].0, threads, &mut arena.scratch);
+            }
+        }
+    }
+
+    fn timing(&self, step: &Step, time: Duration) -> StepTiming {
+        let shape = self.maps[step.to].0;
+        let (algorithm, operations) = match &step.operation {
+            Operation::Convolution { convolution, .. } => {
+                (convolution.algorithm(), convolution.operations(shape))
+            }
+            Operation::MaxPool => ("pool", 0),
+        };
+        let output = (shape.height, shape.width, shape.channels);
+        StepTiming { name: step.name.clone(), algorithm, output, operations, time }
     }
 
     /// The maps of the last run in `arena`, in depth order.
     pub fn maps<'a>(&self, arena: &'a Arena) -> Maps<'a> {
-        let mut maps = Maps {
-            all: [FeatureMap { height: 0, width: 0, channels: 0, data: &[] }; 3],
-            count: self.layers.len(),
-        };
-        for (map, &layer) in maps.all.iter_mut().zip(&self.layers) {
-            let (height, width) = self.size(layer);
-            let channels = self.architecture.channels(layer);
-            *map = FeatureMap { height, width, channels, data: &arena.maps[layer as usize] };
+        let mut maps = Maps { all: [FeatureMap::dense(0, 0, 0, &[]); 3], count: self.layers.len() };
+        for (map, &output) in maps.all.iter_mut().zip(&self.outputs) {
+            *map = arena.maps[output].view();
         }
         maps
+    }
+}
+
+impl Step {
+    fn run(&self, arena: &mut Arena, pool: &Pool) {
+        let Arena { maps, scratch } = arena;
+        // The output is taken out while its step runs, since it is never one of the inputs.
+        let mut out = std::mem::take(&mut maps[self.to]);
+        match &self.operation {
+            Operation::Convolution { convolution, relu } => {
+                let residual = self.residual.map(|map| &maps[map]);
+                convolution.run(&maps[self.from], residual, *relu, scratch, &mut out, pool);
+            }
+            Operation::MaxPool => max_pool::run(&maps[self.from], &mut out, pool),
+        }
+        maps[self.to] = out;
+    }
+}
+
+/// Lays out the steps, and lets maps that are read no more be written again.
+struct Planner<'a> {
+    convolutions: Vec<(super::architecture::Convolution, &'a [f32], &'a [f32])>,
+    mode: Mode,
+    isa: Isa,
+    steps: Vec<Step>,
+    maps: Vec<(Shape, usize)>,
+    free: Vec<usize>,
+    /// Maps that stay as they are until the end of the run.
+    kept: Vec<usize>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(backbone: &'a Backbone, mode: Mode, isa: Isa) -> Self {
+        let convolutions = backbone.folded();
+        Self {
+            convolutions,
+            mode,
+            isa,
+            steps: Vec::new(),
+            maps: Vec::new(),
+            free: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// A map to write to. Its border is still zero: only maps of the same shape take turns.
+    fn acquire(&mut self, shape: Shape, border: usize) -> usize {
+        let fits = |&map: &usize| self.maps[map] == (shape, border);
+        match self.free.iter().position(fits) {
+            Some(at) => self.free.swap_remove(at),
+            None => {
+                self.maps.push((shape, border));
+                self.maps.len() - 1
+            }
+        }
+    }
+
+    fn release(&mut self, map: usize) {
+        if !self.kept.contains(&map) {
+            self.free.push(map);
+        }
+    }
+
+    /// Adds a convolution; gives the map that it writes.
+    fn convolution(&mut self, index: usize, from: usize, residual: Option<usize>, relu: bool) -> usize {
+        let (convolution, weights, bias) = &self.convolutions[index];
+        let fast = self.mode == Mode::Fast;
+        let packed = Convolution::new(convolution.shape(), convolution.stride, weights, bias, fast, self.isa);
+        let (name, shape) = (convolution.name.clone(), packed.output(self.maps[from].0));
+        let to = self.acquire(shape, 1);
+        let operation = Operation::Convolution { convolution: Box::new(packed), relu };
+        self.steps.push(Step { name, operation, from, to, residual });
+        to
+    }
+
+    /// The first convolution and the pooling behind it.
+    fn stem(&mut self, image: usize) -> usize {
+        let from = self.convolution(0, image, None, true);
+        let Shape { height, width, channels } = self.maps[from].0;
+        let shape = Shape { height: height.div_ceil(2), width: width.div_ceil(2), channels };
+        let to = self.acquire(shape, 1);
+        self.steps.push(Step {
+            name: "maxpool".into(),
+            operation: Operation::MaxPool,
+            from,
+            to,
+            residual: None,
+        });
+        self.release(from);
+        to
+    }
+
+    /// A residual block, whose input is read no more afterwards.
+    fn block(&mut self, block: &BlockPlan, input: usize) -> usize {
+        let shortcut = match block.downsample {
+            Some(index) => self.convolution(index, input, None, false),
+            None => input,
+        };
+        let mut at = input;
+        for (i, &index) in block.body.iter().enumerate() {
+            let last = i + 1 == block.body.len();
+            let to = self.convolution(index, at, last.then_some(shortcut), true);
+            if at != input {
+                self.release(at);
+            }
+            at = to;
+        }
+        if shortcut != input {
+            self.release(shortcut);
+        }
+        self.release(input);
+        at
     }
 }
 

@@ -34,9 +34,9 @@ impl Embedder {
         out.resize(rows * columns * dim, 0.0);
         let mut offset = 0;
         for map in maps {
-            self.pooled.resize(map.data.len(), 0.0);
+            self.pooled.resize(map.height * map.width * map.channels, 0.0);
             mean_3x3(map, pool, &mut self.pooled);
-            let pooled = FeatureMap { data: &self.pooled, ..*map };
+            let pooled = FeatureMap::dense(map.height, map.width, map.channels, &self.pooled);
             upsample(&pooled, (rows, columns), pool, out, dim, offset);
             offset += map.channels;
         }
@@ -45,14 +45,13 @@ impl Embedder {
 }
 
 fn mean_3x3(map: &FeatureMap<'_>, pool: &Pool, out: &mut [f32]) {
-    let FeatureMap { height, width, channels, data } = *map;
+    let FeatureMap { height, width, channels, .. } = *map;
     pool.for_each_chunk(out, width * channels, |y, row| {
         row.fill(0.0);
         for sy in y.saturating_sub(1)..(y + 2).min(height) {
             for (x, out) in row.chunks_exact_mut(channels).enumerate() {
                 for sx in x.saturating_sub(1)..(x + 2).min(width) {
-                    let values = &data[(sy * width + sx) * channels..][..channels];
-                    out.iter_mut().zip(values).for_each(|(out, value)| *out += value);
+                    out.iter_mut().zip(map.at(sy, sx)).for_each(|(out, value)| *out += value);
                 }
             }
         }
@@ -74,8 +73,8 @@ fn upsample(
         let (top, bottom, down) = source(y, rows, map.height);
         for (x, out) in row.chunks_exact_mut(dim).enumerate() {
             let (left, right, across) = source(x, columns, map.width);
-            let at = |y: usize, x: usize| &map.data[(y * map.width + x) * channels..][..channels];
-            let (a, b, c, d) = (at(top, left), at(top, right), at(bottom, left), at(bottom, right));
+            let (a, b) = (map.at(top, left), map.at(top, right));
+            let (c, d) = (map.at(bottom, left), map.at(bottom, right));
             for (i, out) in out[offset..offset + channels].iter_mut().enumerate() {
                 let upper = a[i] * (1.0 - across) + b[i] * across;
                 let lower = c[i] * (1.0 - across) + d[i] * across;
@@ -105,15 +104,15 @@ mod tests {
 
     #[test]
     fn padding_counts_in_the_mean() {
-        let map = FeatureMap { height: 3, width: 3, channels: 1, data: &[1.0; 9] };
+        let map = FeatureMap::dense(3, 3, 1, &[1.0; 9]);
         let expected = [4.0, 6.0, 4.0, 6.0, 9.0, 6.0, 4.0, 6.0, 4.0].map(|n: f32| n / 9.0);
         assert_eq!(embed(&[map]), expected);
     }
 
     #[test]
     fn the_second_map_is_upsampled_and_follows_the_first() {
-        let fine = FeatureMap { height: 1, width: 4, channels: 1, data: &[9.0, 0.0, 0.0, 0.0] };
-        let coarse = FeatureMap { height: 1, width: 2, channels: 1, data: &[9.0, 27.0] };
+        let fine = FeatureMap::dense(1, 4, 1, &[9.0, 0.0, 0.0, 0.0]);
+        let coarse = FeatureMap::dense(1, 2, 1, &[9.0, 27.0]);
         // Means: fine 1, 1, 0, 0; coarse 4, 4.
         assert_eq!(embed(&[fine, coarse]), [1.0, 4.0, 1.0, 4.0, 0.0, 4.0, 0.0, 4.0]);
     }

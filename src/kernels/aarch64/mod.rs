@@ -50,6 +50,16 @@ unsafe impl Simd for Neon {
         Self(unsafe { vfmaq_f32(b.0, self.0, a.0) })
     }
     #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: as the trait's contract says.
+        Self(unsafe { vmulq_f32(self.0, other.0) })
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: as the trait's contract says.
+        Self(unsafe { vmaxq_f32(self.0, other.0) })
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         // SAFETY: as the trait's contract says.
         unsafe { vaddvq_f32(self.0) }

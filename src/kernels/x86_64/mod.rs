@@ -12,7 +12,7 @@ pub(crate) struct Avx2(__m256);
 pub(crate) struct Avx512(__m512);
 
 macro_rules! simd {
-    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $fma:ident, |$from:ident| $load_u8:expr, |$v:ident| $sum:expr) => {
+    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$v:ident| $sum:expr) => {
         // SAFETY: the trait's contract grants the instruction set and the validity of the pointers.
         unsafe impl Simd for $name {
             const LANES: usize = $lanes;
@@ -53,6 +53,16 @@ macro_rules! simd {
                 Self(unsafe { $fma(self.0, a.0, b.0) })
             }
             #[inline(always)]
+            unsafe fn mul(self, other: Self) -> Self {
+                // SAFETY: as the trait's contract says.
+                Self(unsafe { $mul(self.0, other.0) })
+            }
+            #[inline(always)]
+            unsafe fn max(self, other: Self) -> Self {
+                // SAFETY: as the trait's contract says.
+                Self(unsafe { $max(self.0, other.0) })
+            }
+            #[inline(always)]
             unsafe fn sum(self) -> f32 {
                 let $v = self.0;
                 // SAFETY: as the trait's contract says.
@@ -70,7 +80,9 @@ simd!(
     _mm256_storeu_ps,
     _mm256_add_ps,
     _mm256_sub_ps,
+    _mm256_mul_ps,
     _mm256_fmadd_ps,
+    _mm256_max_ps,
     |from| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))),
     |v| sum256(v)
 );
@@ -82,7 +94,9 @@ simd!(
     _mm512_storeu_ps,
     _mm512_add_ps,
     _mm512_sub_ps,
+    _mm512_mul_ps,
     _mm512_fmadd_ps,
+    _mm512_max_ps,
     |from| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))),
     |v| sum256(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
 );

@@ -1,0 +1,458 @@
+//! 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308): a quarter of the
+//! multiplications.
+//!
+//! Tiles of 6x6 inputs, overlapping by two, are transformed to 36 values a channel; each of the 36 is multiplied with a
+//! matrix of its own, `[input, output]`; the 36 sums of an output channel are transformed to a tile of 4x4 outputs.
+
+use super::aligned::Aligned;
+use super::isa::{Isa, Kind};
+use super::map::{Map, Shape, TILE};
+use super::pool::{Pool, Shared};
+use super::portable::F32x8;
+use super::simd::Simd;
+use super::tile::{Epilogue, Panels, Rows};
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{Avx2, Avx512};
+
+/// Inputs of a tile, a side.
+const SPAN: usize = TILE + 2;
+/// Values of a transformed tile.
+const POINTS: usize = SPAN * SPAN;
+/// Tiles that go through the matrices together, about: their values and the weights share the second-level cache.
+const BLOCK_TILES: usize = 32;
+/// Values between the matrices of a block, so that they do not all fall into the same sets of the cache.
+const SKEW: usize = 16;
+
+/// How weights become the 36 matrices: `G g G^T`.
+const G: [[f64; 3]; SPAN] = [
+    [1.0 / 4.0, 0.0, 0.0],
+    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+    [0.0, 0.0, 1.0],
+];
+
+/// A 3x3 convolution of stride 1, transformed and packed for one instruction set.
+#[derive(Clone, Debug)]
+pub(crate) struct Winograd {
+    points: Vec<Panels>,
+    input: usize,
+    isa: Isa,
+}
+
+/// Working memory of a convolution.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// The transformed block that all threads work on together.
+    values: Aligned,
+    /// Of each thread.
+    own: Vec<Aligned>,
+}
+
+/// The tiles of a map in blocks of whole rows.
+#[derive(Clone, Copy)]
+struct Grid {
+    rows: usize,
+    columns: usize,
+    /// Rows of tiles a block.
+    block: usize,
+}
+
+impl Grid {
+    fn new(Shape { height, width, .. }: Shape) -> Self {
+        let (rows, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
+        Self { rows, columns, block: BLOCK_TILES.div_ceil(columns).min(rows) }
+    }
+
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(self.block)
+    }
+
+    fn rows_of(&self, block: usize) -> std::ops::Range<usize> {
+        block * self.block..((block + 1) * self.block).min(self.rows)
+    }
+}
+
+/// Values from one of the 36 matrices `[tiles, columns]` of a block to the next.
+fn point_len(tiles: usize, columns: usize) -> usize {
+    tiles * columns + SKEW
+}
+
+impl Winograd {
+    /// Whether the kernels can do this convolution on `isa`.
+    pub(crate) fn fits([output, input, kernel, _]: [usize; 4], stride: usize, isa: Isa) -> bool {
+        kernel == 3
+            && stride == 1
+            && input.is_multiple_of(isa.lanes())
+            && output.is_multiple_of(2 * isa.lanes())
+    }
+
+    /// Transforms and packs `weights` `[output, input, 3, 3]`; see [`fits`](Self::fits).
+    pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa) -> Self {
+        let mut transformed = vec![[0.0f32; POINTS]; output * input];
+        for (filter, out) in weights.chunks_exact(9).zip(&mut transformed) {
+            *out = transform_filter(filter);
+        }
+        let point = |p: usize| Panels::new(input, output, isa, |i, j| transformed[j * input + i][p]);
+        Self { points: (0..POINTS).map(point).collect(), input, isa }
+    }
+
+    /// Makes `scratch` large enough for an output of `shape` on `threads` threads.
+    pub(crate) fn reserve(&self, shape: Shape, threads: usize, scratch: &mut Scratch) {
+        let grid = Grid::new(shape);
+        let tiles = grid.block * grid.columns;
+        let values = POINTS * point_len(tiles, self.input);
+        let sums = POINTS * point_len(tiles, self.points[0].width());
+        scratch.values.reserve(values);
+        scratch.own.resize_with(threads.max(scratch.own.len()), Aligned::default);
+        scratch.own.iter_mut().for_each(|own| own.reserve(values + sums));
+    }
+
+    /// Writes the convolution of `source`, with the epilogue, to `out`; its residual is a map like `out`. `scratch` must
+    /// have been [reserved](Self::reserve).
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn run(
+        &self,
+        source: &Map,
+        bias: &[f32],
+        residual: Option<&Map>,
+        relu: bool,
+        scratch: &mut Scratch,
+        out: &mut Map,
+        pool: &Pool,
+    ) {
+        let grid = Grid::new(out.shape());
+        let run = Run {
+            convolution: self,
+            grid,
+            source,
+            epilogue: Epilogue { bias, residual: residual.map(Map::data), relu },
+            shape: out.shape(),
+            line: out.line(),
+            origin: out.at(out.border(), out.border()),
+            out: Shared::new(out.data_mut()),
+        };
+        if grid.blocks() >= pool.threads() {
+            pool.for_each_with(&mut scratch.own, grid.blocks(), |own, block| run.whole_block(block, own));
+        } else {
+            for block in 0..grid.blocks() {
+                run.shared_block(block, scratch, pool);
+            }
+        }
+    }
+}
+
+/// One convolution under way.
+struct Run<'a> {
+    convolution: &'a Winograd,
+    grid: Grid,
+    source: &'a Map,
+    epilogue: Epilogue<'a>,
+    shape: Shape,
+    /// Of the output, as the residual's.
+    line: usize,
+    /// Index of the first value of the output's position (0, 0).
+    origin: usize,
+    out: Shared<'a>,
+}
+
+impl Run<'_> {
+    fn tiles(&self, block: usize) -> usize {
+        self.grid.rows_of(block).len() * self.grid.columns
+    }
+
+    /// A block from input to output on one thread.
+    fn whole_block(&self, block: usize, own: &mut [f32]) {
+        let (values, sums) = own.split_at_mut(POINTS * point_len(self.tiles(block), self.convolution.input));
+        let shared = Shared::new(values);
+        for row in self.grid.rows_of(block) {
+            self.transform_input(block, row, &shared);
+        }
+        for panel in 0..self.convolution.points[0].count() {
+            self.multiply(block, panel, values, sums);
+            self.transform_output(block, panel, sums);
+        }
+    }
+
+    /// A block with its panels shared out among the threads: for maps of few tiles and many channels.
+    fn shared_block(&self, block: usize, scratch: &mut Scratch, pool: &Pool) {
+        let Scratch { values, own } = scratch;
+        let rows = self.grid.rows_of(block);
+        let shared = Shared::new(values);
+        pool.for_each(rows.len(), |row| self.transform_input(block, rows.start + row, &shared));
+        let values = &*values;
+        pool.for_each_with(own, self.convolution.points[0].count(), |sums, panel| {
+            self.multiply(block, panel, values, sums);
+            self.transform_output(block, panel, sums);
+        });
+    }
+
+    /// Writes the transformed tiles of row `row` to `values`, 36 matrices `[tiles of the block, input]`.
+    fn transform_input(&self, block: usize, row: usize, values: &Shared<'_>) {
+        let (channels, columns) = (self.convolution.input, self.grid.columns);
+        let point = point_len(self.tiles(block), channels);
+        let first = (row - self.grid.rows_of(block).start) * columns * channels;
+        let offset = self.source.border() - 1;
+        let source = &self.source.data()[self.source.at(row * TILE + offset, offset)..];
+        let line = self.source.line();
+        assert!(channels.is_multiple_of(self.convolution.isa.lanes()));
+        assert!(source.len() >= (SPAN - 1) * line + ((columns - 1) * TILE + SPAN) * channels);
+        assert!(values.len() >= (POINTS - 1) * point + first + columns * channels);
+        // SAFETY: the tiles of the row lie inside the source, and their values inside `values`, where no other row's do.
+        unsafe {
+            let job = InputJob {
+                source: source.as_ptr(),
+                line,
+                channels,
+                tiles: columns,
+                out: values.at(first),
+                point,
+            };
+            match self.convolution.isa.kind() {
+                Kind::Portable => input_row::<F32x8>(&job),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => input_row_avx2(&job),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => input_row_avx512(&job),
+                #[cfg(target_arch = "aarch64")]
+                Kind::Neon => input_row::<super::aarch64::Neon>(&job),
+            }
+        }
+    }
+
+    /// Writes the products for one panel of outputs to `sums`, 36 matrices `[tiles, columns of the panel]`.
+    fn multiply(&self, block: usize, panel: usize, values: &[f32], sums: &mut [f32]) {
+        let (tiles, input) = (self.tiles(block), self.convolution.input);
+        let rows = Rows { lines: 1, line: 0, run: input, step: input };
+        for (p, weights) in self.convolution.points.iter().enumerate() {
+            let width = weights.width();
+            let values = &values[p * point_len(tiles, input)..];
+            let sums = &mut sums[p * point_len(tiles, width)..][..tiles * width];
+            weights.multiply_panel(panel, values, rows, tiles, sums);
+        }
+    }
+
+    /// Transforms the sums of one panel to outputs.
+    fn transform_output(&self, block: usize, panel: usize, sums: &[f32]) {
+        let width = self.convolution.points[0].width();
+        let Shape { height, width: columns, channels } = self.shape;
+        let point = point_len(self.tiles(block), width);
+        let first = panel * width;
+        assert!(sums.len() >= (POINTS - 1) * point + self.tiles(block) * width && first + width <= channels);
+        for (i, row) in self.grid.rows_of(block).enumerate() {
+            let at = self.origin + row * TILE * self.line + first;
+            let rows = TILE.min(height - row * TILE);
+            assert!(at - first + (rows - 1) * self.line + columns * channels <= self.out.len());
+            // SAFETY: `rows` rows of `columns` positions from `at` on lie inside the output and, as it is a map of the same
+            // shape and border, the residual; no other block or panel has these rows and channels.
+            unsafe {
+                let job = OutputJob {
+                    sums: sums[i * self.grid.columns * width..].as_ptr(),
+                    point,
+                    width,
+                    bias: self.epilogue.bias[first..first + width].as_ptr(),
+                    residual: self.epilogue.residual.map(|residual| residual[at..].as_ptr()),
+                    relu: self.epilogue.relu,
+                    out: self.out.at(at),
+                    line: self.line,
+                    channels,
+                    rows,
+                    columns,
+                };
+                match self.convolution.isa.kind() {
+                    Kind::Portable => output_row::<F32x8>(&job),
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx2 => output_row_avx2(&job),
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx512 => output_row_avx512(&job),
+                    #[cfg(target_arch = "aarch64")]
+                    Kind::Neon => output_row::<super::aarch64::Neon>(&job),
+                }
+            }
+        }
+    }
+}
+
+/// `G g G^T` of a filter.
+fn transform_filter(filter: &[f32]) -> [f32; POINTS] {
+    let half = |row: usize, column: usize| -> f64 {
+        (0..3).map(|i| G[row][i] * f64::from(filter[i * 3 + column])).sum()
+    };
+    std::array::from_fn(|p| (0..3).map(|i| half(p / SPAN, i) * G[p % SPAN][i]).sum::<f64>() as f32)
+}
+
+/// A row of tiles to be transformed.
+struct InputJob {
+    /// Its first tile's first value.
+    source: *const f32,
+    line: usize,
+    channels: usize,
+    tiles: usize,
+    out: *mut f32,
+    point: usize,
+}
+
+/// # Safety
+/// The CPU has AVX2 and FMA; otherwise as [`input_row`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn input_row_avx2(job: &InputJob) {
+    // SAFETY: as the function's contract says.
+    unsafe { input_row::<Avx2>(job) }
+}
+
+/// # Safety
+/// The CPU has AVX-512 F, DQ and VL; otherwise as [`input_row`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+unsafe fn input_row_avx512(job: &InputJob) {
+    // SAFETY: as the function's contract says.
+    unsafe { input_row::<Avx512>(job) }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six lines of
+/// `4 * tiles + 2` positions and the output for `tiles * channels` values from each of the 36 points on.
+#[inline(always)]
+unsafe fn input_row<V: Simd>(job: &InputJob) {
+    for tile in 0..job.tiles {
+        for channel in (0..job.channels).step_by(V::LANES) {
+            // SAFETY: position (y, x) of the tile and the LANES channels from `channel` on lie inside the source, and
+            // those of the tile inside each point.
+            unsafe {
+                let source = job.source.add(tile * TILE * job.channels + channel);
+                let mut half = [[V::splat(0.0); SPAN]; SPAN];
+                for (x, half) in half.iter_mut().enumerate() {
+                    *half = input_points(std::array::from_fn(|y| {
+                        V::load(source.add(y * job.line + x * job.channels))
+                    }));
+                }
+                let out = job.out.add(tile * job.channels + channel);
+                let rows: [_; SPAN] =
+                    std::array::from_fn(|y| input_points(std::array::from_fn(|x| half[x][y])));
+                for (y, row) in rows.into_iter().enumerate() {
+                    for (x, value) in row.into_iter().enumerate() {
+                        value.store(out.add((y * SPAN + x) * job.point));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `B^T d` of a column of inputs.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn input_points<V: Simd>(d: [V; SPAN]) -> [V; SPAN] {
+    // SAFETY: the caller grants the instructions.
+    unsafe {
+        let (two, four, minus_five) = (V::splat(2.0), V::splat(4.0), V::splat(-5.0));
+        let minus_four = V::splat(-4.0);
+        let (a, b) = (d[2].mul_add(minus_four, d[4]), d[1].mul_add(minus_four, d[3]));
+        let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(two));
+        [
+            d[0].mul_add(four, d[2].mul_add(minus_five, d[4])),
+            a.add(b),
+            a.sub(b),
+            c.add(e),
+            c.sub(e),
+            d[1].mul_add(four, d[3].mul_add(minus_five, d[5])),
+        ]
+    }
+}
+
+/// A row of tiles of one panel to be transformed back.
+struct OutputJob {
+    sums: *const f32,
+    point: usize,
+    /// Channels of the panel.
+    width: usize,
+    bias: *const f32,
+    residual: Option<*const f32>,
+    relu: bool,
+    out: *mut f32,
+    line: usize,
+    channels: usize,
+    /// Rows of outputs: 1 to 4.
+    rows: usize,
+    /// Outputs a row.
+    columns: usize,
+}
+
+/// # Safety
+/// The CPU has AVX2 and FMA; otherwise as [`output_row`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn output_row_avx2(job: &OutputJob) {
+    // SAFETY: as the function's contract says.
+    unsafe { output_row::<Avx2>(job) }
+}
+
+/// # Safety
+/// The CPU has AVX-512 F, DQ and VL; otherwise as [`output_row`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+unsafe fn output_row_avx512(job: &OutputJob) {
+    // SAFETY: as the function's contract says.
+    unsafe { output_row::<Avx512>(job) }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`; `width` is a multiple of its lanes; the sums are valid for the row's tiles at each
+/// of the 36 points, the bias for `width` values, output and residual for `width` channels of `rows` lines of `columns`
+/// positions.
+#[inline(always)]
+unsafe fn output_row<V: Simd>(job: &OutputJob) {
+    for tile in 0..job.columns.div_ceil(TILE) {
+        let columns = TILE.min(job.columns - tile * TILE);
+        for channel in (0..job.width).step_by(V::LANES) {
+            // SAFETY: the tile's sums and, for rows and columns inside the map, its outputs are granted by the caller.
+            unsafe {
+                let sums = job.sums.add(tile * job.width + channel);
+                let mut half = [[V::splat(0.0); TILE]; SPAN];
+                for (x, half) in half.iter_mut().enumerate() {
+                    *half =
+                        output_points(std::array::from_fn(|y| V::load(sums.add((y * SPAN + x) * job.point))));
+                }
+                let bias = V::load(job.bias.add(channel));
+                let rows: [_; TILE] =
+                    std::array::from_fn(|y| output_points(std::array::from_fn(|x| half[x][y])));
+                for (y, row) in rows.into_iter().enumerate().take(job.rows) {
+                    for (x, value) in row.into_iter().take(columns).enumerate() {
+                        let at = y * job.line + (tile * TILE + x) * job.channels + channel;
+                        let mut value = value.add(bias);
+                        if let Some(residual) = job.residual {
+                            value = value.add(V::load(residual.add(at)));
+                        }
+                        if job.relu {
+                            value = value.max(V::splat(0.0));
+                        }
+                        value.store(job.out.add(at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `A^T m` of a column of sums.
+///
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn output_points<V: Simd>(m: [V; SPAN]) -> [V; TILE] {
+    // SAFETY: the caller grants the instructions.
+    unsafe {
+        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+        let (far_sum, far_difference) = (m[3].add(m[4]), m[3].sub(m[4]));
+        [
+            m[0].add(sum).add(far_sum),
+            far_difference.mul_add(V::splat(2.0), difference),
+            far_sum.mul_add(V::splat(4.0), sum),
+            far_difference.mul_add(V::splat(8.0), difference).add(m[5]),
+        ]
+    }
+}
