@@ -1,8 +1,7 @@
 //! Weighted sum of rows: what a separable blur is made of.
 
-use super::isa::{Isa, Kind};
-use super::portable::F32x8;
-use super::simd::Simd;
+use super::Isa;
+use super::simd::{Simd, dispatch};
 
 /// `out[x] = sum over k of weights[k] * rows[k * width + x]`, where `width` is the length of `out`. The sum runs over
 /// ascending `k` from zero.
@@ -12,46 +11,14 @@ use super::simd::Simd;
 pub(crate) fn weighted_rows(isa: Isa, weights: &[f32], rows: &[f32], out: &mut [f32]) {
     let needed = weights.len().checked_mul(out.len());
     assert!(needed.is_some_and(|needed| rows.len() >= needed), "fewer rows than weights");
-    match isa.kind() {
-        // SAFETY: `rows` is long enough; plain Rust needs no instruction set.
-        Kind::Portable => unsafe { kernel::<F32x8>(weights, rows, out) },
-        // SAFETY: `rows` is long enough; `isa` proves the instruction set.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { avx2(weights, rows, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { avx512(weights, rows, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "aarch64")]
-        Kind::Neon => unsafe { neon(weights, rows, out) },
-    }
+    // SAFETY: `rows` is long enough.
+    unsafe { run(isa, weights, rows, out) }
 }
 
-/// # Safety
-/// The CPU has AVX2 and FMA; otherwise as [`kernel`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    // SAFETY: as the function's contract says.
-    unsafe { kernel::<super::x86_64::Avx2>(weights, rows, out) }
-}
-
-/// # Safety
-/// The CPU has AVX-512 F, DQ and VL; otherwise as [`kernel`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512dq,avx512vl")]
-unsafe fn avx512(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    // SAFETY: as the function's contract says.
-    unsafe { kernel::<super::x86_64::Avx512>(weights, rows, out) }
-}
-
-/// # Safety
-/// The CPU has NEON; otherwise as [`kernel`].
-#[cfg(target_arch = "aarch64")]
-#[target_feature(enable = "neon")]
-unsafe fn neon(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    // SAFETY: as the function's contract says.
-    unsafe { kernel::<super::aarch64::Neon>(weights, rows, out) }
+dispatch! {
+    /// # Safety
+    /// As [`kernel`].
+    unsafe fn run(weights: &[f32], rows: &[f32], out: &mut [f32]) = kernel
 }
 
 /// Four registers of sums at a time, so that their latencies overlap.

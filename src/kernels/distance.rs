@@ -1,9 +1,8 @@
 //! The one squared Euclidean distance that every search and the coreset decide by: direct differences, summed in a
 //! fixed order, so that all of them see the same bits.
 
-use super::isa::{Isa, Kind};
-use super::portable::F32x8;
-use super::simd::Simd;
+use super::Isa;
+use super::simd::{Simd, dispatch};
 
 /// Sum of the squared differences of `a` and `b`.
 ///
@@ -11,32 +10,14 @@ use super::simd::Simd;
 /// The lengths differ.
 pub(crate) fn squared(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
-    // SAFETY: the isa proves that the CPU has the instructions; the lengths are equal.
-    unsafe {
-        match isa.kind() {
-            Kind::Portable => sum::<F32x8>(a, b),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2(a, b),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => avx512(a, b),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => sum::<super::aarch64::Neon>(a, b),
-        }
-    }
+    // SAFETY: the lengths are equal.
+    unsafe { run(isa, a, b) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(a: &[f32], b: &[f32]) -> f32 {
-    // SAFETY: the caller grants equal lengths.
-    unsafe { sum::<super::x86_64::Avx2>(a, b) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn avx512(a: &[f32], b: &[f32]) -> f32 {
-    // SAFETY: the caller grants equal lengths.
-    unsafe { sum::<super::x86_64::Avx512>(a, b) }
+dispatch! {
+    /// # Safety
+    /// `a` and `b` are of equal length.
+    unsafe fn run(a: &[f32], b: &[f32]) -> f32 = sum
 }
 
 /// # Safety

@@ -1,23 +1,49 @@
 //! 3x3 maximum, stride 2, as after the stem of a residual network.
 
-use super::Pool;
 use super::map::{Map, Shape};
+use super::simd::{Simd, dispatch};
+use super::{Isa, Pool};
 
 /// Writes the maximum of each 3x3 neighbourhood of `map` at every second position to `out`. The values are those after a
 /// ReLU, so that the zeros of the border change nothing.
-pub(crate) fn run(map: &Map, out: &mut Map, pool: &Pool) {
+pub(crate) fn run(isa: Isa, map: &Map, out: &mut Map, pool: &Pool) {
     let Shape { width, channels, .. } = out.shape();
     let (line, border, offset) = (out.line(), out.border(), map.border() - 1);
-    let values = |y: usize, x: usize| &map.data()[map.at(y + offset, x + offset)..][..channels];
     pool.for_each_chunk(out.rows_mut(), line, |y, row| {
-        for (x, out) in row[border * channels..][..width * channels].chunks_exact_mut(channels).enumerate() {
-            out.copy_from_slice(values(2 * y, 2 * x));
-            for (dy, dx) in (1..9).map(|i| (i / 3, i % 3)) {
-                let values = values(2 * y + dy, 2 * x + dx);
-                out.iter_mut().zip(values).for_each(|(out, &v)| *out = if v > *out { v } else { *out });
+        let row = &mut row[border * channels..][..width * channels];
+        let rows = &map.data()[map.at(2 * y + offset, offset)..];
+        assert!(rows.len() >= 2 * map.line() + (2 * width + 1) * channels);
+        // SAFETY: the three rows hold the neighbourhoods of all positions of `row`.
+        unsafe { row_of_maxima(isa, rows, map.line(), channels, row) };
+    });
+}
+
+dispatch! {
+    /// # Safety
+    /// As [`maxima`].
+    unsafe fn row_of_maxima(rows: &[f32], line: usize, channels: usize, out: &mut [f32]) = maxima
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`; `out` is whole positions of `channels` values, and `rows` holds, for n of them,
+/// 2 n + 1 positions from each of 0, `line` and `2 * line` on.
+#[inline(always)]
+unsafe fn maxima<V: Simd>(rows: &[f32], line: usize, channels: usize, out: &mut [f32]) {
+    let whole = channels / V::LANES * V::LANES;
+    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+        let at = |i: usize| i / 3 * line + (2 * x + i % 3) * channels;
+        for c in (0..whole).step_by(V::LANES) {
+            // SAFETY: the caller grants the nine positions; channels `c..c + LANES` are some of theirs and of `out`'s.
+            unsafe {
+                let value = |i: usize| V::load(rows.as_ptr().add(at(i) + c));
+                let largest = (1..9).fold(value(0), |largest, i| largest.max(value(i)));
+                largest.store(out.as_mut_ptr().add(c));
             }
         }
-    });
+        for (c, out) in out.iter_mut().enumerate().skip(whole) {
+            *out = (0..9).map(|i| rows[at(i) + c]).fold(f32::NEG_INFINITY, f32::max);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -25,12 +51,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_largest_of_nine_at_every_second_position() {
-        let mut map = Map::new(Shape { height: 4, width: 5, channels: 1 }, 1);
-        map.fill_planar(&(0..20).map(|i| i as f32).collect::<Vec<_>>());
-        let mut out = Map::new(Shape { height: 2, width: 3, channels: 1 }, 1);
-        run(&map, &mut out, &Pool::new(1).unwrap());
-        let found: Vec<f32> = (0..6).map(|i| out.view().at(i / 3, i % 3)[0]).collect();
-        assert_eq!(found, [6.0, 8.0, 9.0, 16.0, 18.0, 19.0]);
+    fn every_instruction_set_takes_the_largest_of_nine_at_every_second_position() {
+        for (height, width, channels) in [(4, 5, 1), (1, 1, 7), (6, 3, 16), (5, 9, 35), (8, 8, 64)] {
+            let values: Vec<f32> = (0..height * width * channels).map(|i| (i * 7919 % 1009) as f32).collect();
+            let mut map = Map::new(Shape { height, width, channels }, 1);
+            map.fill_planar(&values);
+            for isa in Isa::available() {
+                let shape = Shape { height: height.div_ceil(2), width: width.div_ceil(2), channels };
+                let mut out = Map::new(shape, 1);
+                run(isa, &map, &mut out, &Pool::new(2).unwrap());
+                for (y, x, c) in positions(shape) {
+                    let near = |at: usize, side: usize| (2 * at).saturating_sub(1)..(2 * at + 2).min(side);
+                    let all = near(y, height).flat_map(|y| near(x, width).map(move |x| (y, x)));
+                    let expected = all.map(|(y, x)| map.view().at(y, x)[c]).fold(0.0, f32::max);
+                    assert_eq!(out.view().at(y, x)[c], expected, "{isa:?} {height}x{width} at {y},{x},{c}");
+                }
+            }
+        }
+    }
+
+    fn positions(shape: Shape) -> impl Iterator<Item = (usize, usize, usize)> {
+        let Shape { height, width, channels } = shape;
+        (0..height * width * channels)
+            .map(move |i| (i / channels / width, i / channels % width, i % channels))
     }
 }

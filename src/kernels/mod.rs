@@ -18,11 +18,13 @@ mod gemm;
 mod isa;
 pub(crate) mod map;
 pub(crate) mod max_pool;
+pub(crate) mod mean;
 pub(crate) mod pool;
 mod portable;
 pub(crate) mod resize;
 pub(crate) mod simd;
 mod tile;
+pub(crate) mod upsample;
 pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

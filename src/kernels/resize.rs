@@ -1,8 +1,7 @@
 //! The vertical half of resizing: weighted sums of rows of bytes.
 
-use super::isa::{Isa, Kind};
-use super::portable::F32x8;
-use super::simd::Simd;
+use super::Isa;
+use super::simd::{Simd, dispatch};
 
 /// Writes `sum over t of weights[t] * rows[t * stride + x]` to `out[x]`.
 ///
@@ -10,32 +9,14 @@ use super::simd::Simd;
 /// `rows` ends before the last row that `weights` asks for.
 pub(crate) fn weighted_rows(isa: Isa, rows: &[u8], stride: usize, weights: &[f32], out: &mut [f32]) {
     assert!(weights.is_empty() || rows.len() >= (weights.len() - 1) * stride + out.len());
-    // SAFETY: the isa proves that the CPU has the instructions; the rows are long enough.
-    unsafe {
-        match isa.kind() {
-            Kind::Portable => sum::<F32x8>(rows, stride, weights, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2(rows, stride, weights, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => avx512(rows, stride, weights, out),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => sum::<super::aarch64::Neon>(rows, stride, weights, out),
-        }
-    }
+    // SAFETY: the rows are long enough.
+    unsafe { run(isa, rows, stride, weights, out) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(rows: &[u8], stride: usize, weights: &[f32], out: &mut [f32]) {
-    // SAFETY: the caller grants the length of the rows.
-    unsafe { sum::<super::x86_64::Avx2>(rows, stride, weights, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn avx512(rows: &[u8], stride: usize, weights: &[f32], out: &mut [f32]) {
-    // SAFETY: the caller grants the length of the rows.
-    unsafe { sum::<super::x86_64::Avx512>(rows, stride, weights, out) }
+dispatch! {
+    /// # Safety
+    /// As [`sum`].
+    unsafe fn run(rows: &[u8], stride: usize, weights: &[f32], out: &mut [f32]) = sum
 }
 
 /// # Safety

@@ -30,3 +30,41 @@ pub(crate) unsafe trait Simd: Copy {
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 }
+
+/// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` makes a function `NAME(isa, ARGUMENTS)` that runs
+/// `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa proves that the CPU has
+/// them; what else `GENERIC` asks for is the caller's to grant.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $generic:ident) => {
+        $(#[$doc])*
+        unsafe fn $name(isa: $crate::kernels::Isa, $($argument: $type),*) $(-> $result)? {
+            use $crate::kernels::isa::Kind;
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2($($argument: $type),*) $(-> $result)? {
+                // SAFETY: the caller grants the contract of the generic function.
+                unsafe { $generic::<$crate::kernels::x86_64::Avx2>($($argument),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+            unsafe fn avx512($($argument: $type),*) $(-> $result)? {
+                // SAFETY: the caller grants the contract of the generic function.
+                unsafe { $generic::<$crate::kernels::x86_64::Avx512>($($argument),*) }
+            }
+            // SAFETY: the isa proves that the CPU has the instructions; the caller grants the rest.
+            unsafe {
+                match isa.kind() {
+                    Kind::Portable => $generic::<$crate::kernels::portable::F32x8>($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx2 => avx2($($argument),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Kind::Avx512 => avx512($($argument),*),
+                    #[cfg(target_arch = "aarch64")]
+                    Kind::Neon => $generic::<$crate::kernels::aarch64::Neon>($($argument),*),
+                }
+            }
+        }
+    };
+}
+pub(crate) use dispatch;

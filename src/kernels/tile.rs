@@ -76,14 +76,26 @@ fn panel_width(isa: Isa) -> usize {
 impl Panels {
     /// Packs the matrix whose value at row `i`, column `j` is `value(i, j)`.
     pub(crate) fn new(k: usize, n: usize, isa: Isa, value: impl Fn(usize, usize) -> f32) -> Self {
-        let width = panel_width(isa);
-        let mut data = Aligned::zeros(n.next_multiple_of(width) * k);
-        for (panel, first) in data.chunks_exact_mut((width * k).max(1)).zip((0..n).step_by(width)) {
-            for (i, row) in panel.chunks_exact_mut(width).enumerate() {
+        let mut panels = Self::zeros(k, n, isa);
+        let width = panels.width();
+        for first in (0..n).step_by(width) {
+            for i in 0..k {
+                let row = panels.row_mut(first / width, i);
                 row.iter_mut().zip(first..n).for_each(|(out, j)| *out = value(i, j));
             }
         }
-        Self { data, k, n, isa }
+        panels
+    }
+
+    /// A matrix of zeros, to be filled [row](Self::row_mut) by row.
+    pub(crate) fn zeros(k: usize, n: usize, isa: Isa) -> Self {
+        Self { data: Aligned::zeros(n.next_multiple_of(panel_width(isa)) * k), k, n, isa }
+    }
+
+    /// Row `i` of panel `panel`.
+    pub(crate) fn row_mut(&mut self, panel: usize, i: usize) -> &mut [f32] {
+        let width = self.width();
+        &mut self.data[(panel * self.k + i) * width..][..width]
     }
 
     /// Rows.

@@ -4,15 +4,12 @@
 //! Tiles of 6x6 inputs, overlapping by two, are transformed to 36 values a channel; each of the 36 is multiplied with a
 //! matrix of its own, `[input, output]`; the 36 sums of an output channel are transformed to a tile of 4x4 outputs.
 
+use super::Isa;
 use super::aligned::Aligned;
-use super::isa::{Isa, Kind};
 use super::map::{Map, Shape, TILE};
 use super::pool::{Pool, Shared};
-use super::portable::F32x8;
-use super::simd::Simd;
-use super::tile::{Epilogue, Panels, Rows};
-#[cfg(target_arch = "x86_64")]
-use super::x86_64::{Avx2, Avx512};
+use super::simd::{Simd, dispatch};
+use super::tile::{Epilogue, MAX_WIDTH, Panels, Rows};
 
 /// Inputs of a tile, a side.
 const SPAN: usize = TILE + 2;
@@ -22,16 +19,6 @@ const POINTS: usize = SPAN * SPAN;
 const BLOCK_TILES: usize = 32;
 /// Values between the matrices of a block, so that they do not all fall into the same sets of the cache.
 const SKEW: usize = 16;
-
-/// How weights become the 36 matrices: `G g G^T`.
-const G: [[f64; 3]; SPAN] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
 
 /// A 3x3 convolution of stride 1, transformed and packed for one instruction set.
 #[derive(Clone, Debug)]
@@ -90,12 +77,22 @@ impl Winograd {
 
     /// Transforms and packs `weights` `[output, input, 3, 3]`; see [`fits`](Self::fits).
     pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa) -> Self {
-        let mut transformed = vec![[0.0f32; POINTS]; output * input];
-        for (filter, out) in weights.chunks_exact(9).zip(&mut transformed) {
-            *out = transform_filter(filter);
+        let mut points: Vec<Panels> = (0..POINTS).map(|_| Panels::zeros(input, output, isa)).collect();
+        let width = points[0].width();
+        for panel in 0..output / width {
+            for i in 0..input {
+                // Side by side first: the matrices lie so far apart that they fall into the same sets of the cache.
+                let mut rows = [[0.0; MAX_WIDTH]; POINTS];
+                for j in 0..width {
+                    let filter = &weights[((panel * width + j) * input + i) * 9..][..9];
+                    transform_filter(filter).into_iter().zip(&mut rows).for_each(|(v, row)| row[j] = v);
+                }
+                for (point, row) in points.iter_mut().zip(&rows) {
+                    point.row_mut(panel, i).copy_from_slice(&row[..width]);
+                }
+            }
         }
-        let point = |p: usize| Panels::new(input, output, isa, |i, j| transformed[j * input + i][p]);
-        Self { points: (0..POINTS).map(point).collect(), input, isa }
+        Self { points, input, isa }
     }
 
     /// Makes `scratch` large enough for an output of `shape` on `threads` threads.
@@ -209,15 +206,7 @@ impl Run<'_> {
                 out: values.at(first),
                 point,
             };
-            match self.convolution.isa.kind() {
-                Kind::Portable => input_row::<F32x8>(&job),
-                #[cfg(target_arch = "x86_64")]
-                Kind::Avx2 => input_row_avx2(&job),
-                #[cfg(target_arch = "x86_64")]
-                Kind::Avx512 => input_row_avx512(&job),
-                #[cfg(target_arch = "aarch64")]
-                Kind::Neon => input_row::<super::aarch64::Neon>(&job),
-            }
+            run_input_row(self.convolution.isa, &job);
         }
     }
 
@@ -260,15 +249,7 @@ impl Run<'_> {
                     rows,
                     columns,
                 };
-                match self.convolution.isa.kind() {
-                    Kind::Portable => output_row::<F32x8>(&job),
-                    #[cfg(target_arch = "x86_64")]
-                    Kind::Avx2 => output_row_avx2(&job),
-                    #[cfg(target_arch = "x86_64")]
-                    Kind::Avx512 => output_row_avx512(&job),
-                    #[cfg(target_arch = "aarch64")]
-                    Kind::Neon => output_row::<super::aarch64::Neon>(&job),
-                }
+                run_output_row(self.convolution.isa, &job);
             }
         }
     }
@@ -276,10 +257,24 @@ impl Run<'_> {
 
 /// `G g G^T` of a filter.
 fn transform_filter(filter: &[f32]) -> [f32; POINTS] {
-    let half = |row: usize, column: usize| -> f64 {
-        (0..3).map(|i| G[row][i] * f64::from(filter[i * 3 + column])).sum()
-    };
-    std::array::from_fn(|p| (0..3).map(|i| half(p / SPAN, i) * G[p % SPAN][i]).sum::<f64>() as f32)
+    let g: [[f64; 3]; 3] = std::array::from_fn(|y| std::array::from_fn(|x| f64::from(filter[y * 3 + x])));
+    let columns: [[f64; SPAN]; 3] = std::array::from_fn(|x| filter_points([g[0][x], g[1][x], g[2][x]]));
+    let rows: [[f64; SPAN]; SPAN] =
+        std::array::from_fn(|y| filter_points([columns[0][y], columns[1][y], columns[2][y]]));
+    std::array::from_fn(|p| rows[p / SPAN][p % SPAN] as f32)
+}
+
+/// `G g` of a column of a filter, `G` = 1/24 of [6 0 0; -4 -4 -4; -4 4 -4; 1 2 4; 1 -2 4; 0 0 24].
+fn filter_points([a, b, c]: [f64; 3]) -> [f64; SPAN] {
+    let (near, far) = (a + c, a + 4.0 * c);
+    [
+        a / 4.0,
+        (near + b) * (-1.0 / 6.0),
+        (near - b) * (-1.0 / 6.0),
+        (far + 2.0 * b) * (1.0 / 24.0),
+        (far - 2.0 * b) * (1.0 / 24.0),
+        c,
+    ]
 }
 
 /// A row of tiles to be transformed.
@@ -293,22 +288,10 @@ struct InputJob {
     point: usize,
 }
 
-/// # Safety
-/// The CPU has AVX2 and FMA; otherwise as [`input_row`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn input_row_avx2(job: &InputJob) {
-    // SAFETY: as the function's contract says.
-    unsafe { input_row::<Avx2>(job) }
-}
-
-/// # Safety
-/// The CPU has AVX-512 F, DQ and VL; otherwise as [`input_row`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn input_row_avx512(job: &InputJob) {
-    // SAFETY: as the function's contract says.
-    unsafe { input_row::<Avx512>(job) }
+dispatch! {
+    /// # Safety
+    /// As [`input_row`].
+    unsafe fn run_input_row(job: &InputJob) = input_row
 }
 
 /// # Safety
@@ -382,22 +365,10 @@ struct OutputJob {
     columns: usize,
 }
 
-/// # Safety
-/// The CPU has AVX2 and FMA; otherwise as [`output_row`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn output_row_avx2(job: &OutputJob) {
-    // SAFETY: as the function's contract says.
-    unsafe { output_row::<Avx2>(job) }
-}
-
-/// # Safety
-/// The CPU has AVX-512 F, DQ and VL; otherwise as [`output_row`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn output_row_avx512(job: &OutputJob) {
-    // SAFETY: as the function's contract says.
-    unsafe { output_row::<Avx512>(job) }
+dispatch! {
+    /// # Safety
+    /// As [`output_row`].
+    unsafe fn run_output_row(job: &OutputJob) = output_row
 }
 
 /// # Safety

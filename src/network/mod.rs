@@ -3,7 +3,9 @@
 mod architecture;
 mod backbone;
 mod plan;
+mod timing;
 
 pub use architecture::{Architecture, Layer};
 pub use backbone::Backbone;
-pub use plan::{Arena, Maps, Mode, Network, StepTiming};
+pub use plan::{Arena, Maps, Mode, Network};
+pub use timing::StepTiming;

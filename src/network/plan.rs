@@ -2,6 +2,7 @@
 
 use super::architecture::{BlockPlan, Layer};
 use super::backbone::Backbone;
+use super::timing::{self, StepTiming, Table};
 use crate::error::{Error, Result};
 use crate::kernels::conv::Convolution;
 use crate::kernels::map::{Map, Shape};
@@ -38,6 +39,8 @@ pub struct Network {
     maps: Vec<(Shape, usize)>,
     /// The maps that are the layers' outputs.
     outputs: Vec<usize>,
+    /// Each run prints where its time went.
+    timed: bool,
 }
 
 /// One operation, with the indices of the maps it reads and writes.
@@ -53,7 +56,7 @@ struct Step {
 #[derive(Clone, Debug)]
 enum Operation {
     Convolution { convolution: Box<Convolution>, relu: bool },
-    MaxPool,
+    MaxPool { isa: Isa },
 }
 
 /// Memory for the activations of one run at a time.
@@ -61,21 +64,6 @@ enum Operation {
 pub struct Arena {
     maps: Vec<Map>,
     scratch: Scratch,
-}
-
-/// Time of one step of a run.
-#[derive(Clone, Debug)]
-pub struct StepTiming {
-    /// State-dict name of the convolution, or `maxpool`.
-    pub name: String,
-    /// `direct`, `winograd` or `pool`.
-    pub algorithm: &'static str,
-    /// Height, width and channels of the output.
-    pub output: (usize, usize, usize),
-    /// Floating-point operations of the direct sum.
-    pub operations: usize,
-    /// Time it took.
-    pub time: Duration,
 }
 
 type Size = (usize, usize);
@@ -113,7 +101,7 @@ impl Network {
                 planner.kept.push(at);
             }
         }
-        Ok(Self { layers, input, steps: planner.steps, maps: planner.maps, outputs })
+        Ok(Self { layers, input, steps: planner.steps, maps: planner.maps, outputs, timed: timing::wanted() })
     }
 
     /// The layers whose maps a run gives, in depth order.
@@ -152,6 +140,10 @@ impl Network {
     /// # Errors
     /// The image is not of the planned size.
     pub fn run(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<()> {
+        if self.timed {
+            eprintln!("{}", Table(&self.run_timed(image, arena, pool)?));
+            return Ok(());
+        }
         self.run_observed(image, arena, pool, |_, _| ())
     }
 
@@ -203,7 +195,7 @@ impl Network {
             Operation::Convolution { convolution, .. } => {
                 (convolution.algorithm(), convolution.operations(shape))
             }
-            Operation::MaxPool => ("pool", 0),
+            Operation::MaxPool { .. } => ("pool", 0),
         };
         let output = (shape.height, shape.width, shape.channels);
         StepTiming { name: step.name.clone(), algorithm, output, operations, time }
@@ -229,7 +221,7 @@ impl Step {
                 let residual = self.residual.map(|map| &maps[map]);
                 convolution.run(&maps[self.from], residual, *relu, scratch, &mut out, pool);
             }
-            Operation::MaxPool => max_pool::run(&maps[self.from], &mut out, pool),
+            Operation::MaxPool { isa } => max_pool::run(*isa, &maps[self.from], &mut out, pool),
         }
         maps[self.to] = out;
     }
@@ -299,7 +291,7 @@ impl<'a> Planner<'a> {
         let to = self.acquire(shape, 1);
         self.steps.push(Step {
             name: "maxpool".into(),
-            operation: Operation::MaxPool,
+            operation: Operation::MaxPool { isa: self.isa },
             from,
             to,
             residual: None,

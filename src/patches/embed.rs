@@ -1,13 +1,14 @@
 //! Each layer's map averaged over 3x3, brought to the first layer's grid, and put side by side.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::{Isa, Pool, mean, upsample};
 use crate::tensor::{FeatureMap, Patches};
 
 /// Turns feature maps of fixed shapes into patch embeddings.
 #[derive(Clone, Debug)]
 pub struct Embedder {
     shapes: Vec<(usize, usize, usize)>,
+    isa: Isa,
     pooled: Vec<f32>,
 }
 
@@ -16,11 +17,11 @@ impl Embedder {
     ///
     /// # Errors
     /// There is no map.
-    pub fn new(shapes: Vec<(usize, usize, usize)>, _isa: Isa) -> Result<Self> {
+    pub fn new(shapes: Vec<(usize, usize, usize)>, isa: Isa) -> Result<Self> {
         if shapes.is_empty() {
             return Err(Error::argument("feature maps", "none", "at least one"));
         }
-        Ok(Self { shapes, pooled: Vec::new() })
+        Ok(Self { shapes, isa, pooled: Vec::new() })
     }
 
     /// Writes the embeddings of `maps` to `out`: a row a position of the first map, row by row, its values those of the
@@ -34,61 +35,18 @@ impl Embedder {
         out.resize(rows * columns * dim, 0.0);
         let mut offset = 0;
         for map in maps {
-            self.pooled.resize(map.height * map.width * map.channels, 0.0);
-            mean_3x3(map, pool, &mut self.pooled);
-            let pooled = FeatureMap::dense(map.height, map.width, map.channels, &self.pooled);
-            upsample(&pooled, (rows, columns), pool, out, dim, offset);
+            if (map.height, map.width) == (rows, columns) {
+                mean::run(self.isa, map, pool, out, (offset, dim));
+            } else {
+                self.pooled.resize(map.height * map.width * map.channels, 0.0);
+                mean::run(self.isa, map, pool, &mut self.pooled, (0, map.channels));
+                let pooled = FeatureMap::dense(map.height, map.width, map.channels, &self.pooled);
+                upsample::run(self.isa, &pooled, (rows, columns), pool, out, (offset, dim));
+            }
             offset += map.channels;
         }
         Patches { dim, grid_width: columns, data: out }
     }
-}
-
-fn mean_3x3(map: &FeatureMap<'_>, pool: &Pool, out: &mut [f32]) {
-    let FeatureMap { height, width, channels, .. } = *map;
-    pool.for_each_chunk(out, width * channels, |y, row| {
-        row.fill(0.0);
-        for sy in y.saturating_sub(1)..(y + 2).min(height) {
-            for (x, out) in row.chunks_exact_mut(channels).enumerate() {
-                for sx in x.saturating_sub(1)..(x + 2).min(width) {
-                    out.iter_mut().zip(map.at(sy, sx)).for_each(|(out, value)| *out += value);
-                }
-            }
-        }
-        row.iter_mut().for_each(|v| *v /= 9.0);
-    });
-}
-
-/// Writes `map`, bilinearly brought to `rows` x `columns`, to the channels from `offset` on of `out`'s `dim`.
-fn upsample(
-    map: &FeatureMap<'_>,
-    (rows, columns): (usize, usize),
-    pool: &Pool,
-    out: &mut [f32],
-    dim: usize,
-    offset: usize,
-) {
-    let channels = map.channels;
-    pool.for_each_chunk(out, columns * dim, |y, row| {
-        let (top, bottom, down) = source(y, rows, map.height);
-        for (x, out) in row.chunks_exact_mut(dim).enumerate() {
-            let (left, right, across) = source(x, columns, map.width);
-            let (a, b) = (map.at(top, left), map.at(top, right));
-            let (c, d) = (map.at(bottom, left), map.at(bottom, right));
-            for (i, out) in out[offset..offset + channels].iter_mut().enumerate() {
-                let upper = a[i] * (1.0 - across) + b[i] * across;
-                let lower = c[i] * (1.0 - across) + d[i] * across;
-                *out = upper * (1.0 - down) + lower * down;
-            }
-        }
-    });
-}
-
-/// The two positions of `input` around position `at` of `output`, and the share of the second (align_corners false).
-fn source(at: usize, output: usize, input: usize) -> (usize, usize, f32) {
-    let position = ((at as f32 + 0.5) * (input as f32 / output as f32) - 0.5).max(0.0);
-    let first = (position as usize).min(input - 1);
-    (first, (first + 1).min(input - 1), position - first as f32)
 }
 
 #[cfg(test)]
