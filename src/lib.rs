@@ -3,7 +3,6 @@
 #![deny(unsafe_code)]
 
 #[cfg(feature = "train")]
-#[allow(dead_code)]
 mod atomic;
 pub mod bank;
 #[cfg(feature = "cli")]
@@ -15,6 +14,8 @@ pub mod error;
 pub mod evaluate;
 pub mod image;
 pub mod kernels;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 pub mod network;
 pub mod patches;
 pub mod score;

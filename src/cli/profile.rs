@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ROWS", default_value_t = 4096)]
     bank: usize,
     /// Side length of the network's input, or HEIGHTxWIDTH
-    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::fit::parse_size)]
+    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::embedding::parse_size)]
     image_size: (usize, usize),
     /// The photograph to predict on; a drawn part of the network's input size by default
     #[arg(long, value_name = "FILE")]
