@@ -110,6 +110,17 @@ fn an_empty_folder() {
 }
 
 #[test]
+fn a_folder_good_without_photographs() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    std::fs::create_dir(&good).unwrap();
+    std::fs::write(good.join("notes.txt"), "no photograph").unwrap();
+    let arguments = ["train", "--data", folder.path().to_str().unwrap(), "--out", "unused.pcore"];
+    patchcore_fails(arguments, &[good.to_str().unwrap(), "no images", "expected"]);
+    assert!(!Path::new("unused.pcore").exists());
+}
+
+#[test]
 fn a_mask_of_the_wrong_size() {
     let folder = tempfile::tempdir().unwrap();
     let at = |relative: &str| folder.path().join(relative);

@@ -150,18 +150,21 @@ fn peak_rss() -> Option<u64> {
 }
 
 fn to_text(profile: &Value) -> String {
-    let mut lines = vec![format!(
-        "{} {}, bank {} x {}, {} threads, {}\n{:<12} {:>9} {:>9}",
-        profile["net"],
-        profile["image_size"],
-        profile["bank"],
-        profile["dim"],
-        profile["threads"],
-        profile["isa"],
-        "ms",
-        "median",
-        "min"
-    )];
+    let text = |field: &str| profile[field].as_str().unwrap_or_default();
+    let size = &profile["image_size"];
+    let mut lines = vec![
+        format!(
+            "{} {}x{}, bank {} x {}, {} threads, {}",
+            text("net"),
+            size[0],
+            size[1],
+            profile["bank"],
+            profile["dim"],
+            profile["threads"],
+            text("isa")
+        ),
+        format!("{:<12} {:>9} {:>9}", "ms", "median", "min"),
+    ];
     for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
         let ms = |figure: &str| profile[stage][figure].as_f64().unwrap_or(f64::NAN) * 1e3;
         lines.push(format!("{stage:<12} {:>9.3} {:>9.3}", ms("median_s"), ms("min_s")));
