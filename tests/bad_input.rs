@@ -193,6 +193,18 @@ fn a_failed_training_leaves_the_old_model_and_nothing_else() {
 }
 
 #[test]
+fn a_model_that_cannot_be_written_is_refused_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    photograph(&folder.path().join("train/good/0.png"), 64, 90);
+    std::fs::write(folder.path().join("train/good/1.png"), "text").unwrap();
+    let out = folder.path().join("missing/model.pcore");
+    patchcore_fails(
+        ["train", "--data", folder.path().to_str().unwrap(), "--out", out.to_str().unwrap()],
+        &["model.pcore", "cannot create"],
+    );
+}
+
+#[test]
 fn wrong_usage_is_status_two() {
     for arguments in
         [&["train"][..], &["predict", "--model", "m.pcore"], &["nothing"], &["train", "--coreset-ratio", "x"]]

@@ -36,6 +36,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
+    crate::atomic::check(&arguments.out)?;
     let array = npy::read(&arguments.features)?;
     let chosen = select(&array, &arguments).map_err(|e| e.within(arguments.features.display()))?;
     let indices: Vec<i64> = chosen.into_iter().map(i64::from).collect();
