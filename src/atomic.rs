@@ -18,6 +18,14 @@ pub(crate) fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Res
     file.commit()
 }
 
+/// Fails where [`write`] would, before long work and not after it. Leaves no trace.
+///
+/// # Errors
+/// As those of `write`.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    AtomicFile::create(path).map(drop)
+}
+
 /// A file under construction: beside its `path` until [`commit`](Self::commit), gone if dropped before.
 pub(crate) struct AtomicFile {
     path: PathBuf,
@@ -112,7 +120,7 @@ mod tests {
         });
         assert!(error.unwrap_err().to_string().ends_with("model: cannot write: no more"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        drop(AtomicFile::create(&path).unwrap());
+        check(&path).unwrap();
         assert_eq!(names(dir.path()), ["model"]);
     }
 
@@ -122,6 +130,7 @@ mod tests {
         assert!(write(dir.path(), |_| Ok(())).is_err());
         assert!(write(Path::new(""), |_| Ok(())).is_err());
         assert!(write(&dir.path().join("missing/model"), |_| Ok(())).is_err());
+        assert!(check(&dir.path().join("missing/model")).is_err());
         assert!(names(dir.path()).is_empty());
     }
 

@@ -1,9 +1,79 @@
-//! PatchCore anomaly detection for CPUs without accelerators.
+//! PatchCore finds defects in photographs of manufactured parts, having seen only good ones
+//! ([arXiv 2106.08265](https://arxiv.org/abs/2106.08265)). This is the method for CPUs without accelerators: exact, the
+//! same scores as the reference implementation, without Python.
+//!
+//! # The method
+//!
+//! 1. A photograph is resized and normalised ([`image`]).
+//! 2. A network that was trained on something else turns it into feature maps ([`network`]); two of its middle layers
+//!    are kept.
+//! 3. Each position of the maps, averaged with its neighbours, is the embedding of a patch ([`patches`]).
+//! 4. Training collects the patches of good parts and keeps a tenth of them, chosen so that none of the others is far
+//!    from a kept one ([`coreset`]): the memory bank ([`bank`]).
+//! 5. A patch of a new part scores its distance to the nearest row of the memory bank ([`search`]).
+//! 6. The highest patch score, weighted by how crowded the bank is around that row, is the score of the part; all of
+//!    them, smoothed, are the anomaly map ([`score`]).
+//! 7. A threshold, found on defective parts or on good ones alone, says what is anomalous ([`score::Calibration`]).
+//!
+//! # Example
+//!
+//! [`PatchCore`] is a trained model, which threads share; each scores with a [`Session`] of its own, which allocates
+//! nothing after its first prediction. [`Trainer`] takes the photographs of good parts one by one.
+//!
+//! ```
+//! # #[cfg(all(feature = "train", feature = "embedded-backbone"))]
+//! # fn main() -> patchcore::Result<()> {
+//! use patchcore::image::{Frame, PixelFormat};
+//! use patchcore::{Backbone, FitOptions, PatchCore, Session, Trainer};
+//! use std::ops::ControlFlow;
+//!
+//! /// A gray plate of 64x64 pixels, as a camera's buffer holds it.
+//! fn plate(number: u8) -> Vec<u8> {
+//!     (0..64 * 64).map(|i| 120 + number + (i % 5) as u8).collect()
+//! }
+//!
+//! let mut options = FitOptions::default();
+//! options.preprocess.resize = (64, 64);
+//! let mut trainer = Trainer::new(&Backbone::embedded("small")?, &options)?;
+//! for number in 0..4 {
+//!     trainer.add(&Frame::new(64, 64, 64, PixelFormat::Gray8, &plate(number))?)?;
+//! }
+//! let model = trainer.finish(&mut |_stage, _done, _total| ControlFlow::Continue(()))?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # std::env::set_current_dir(folder.path()).unwrap();
+//! model.save("plates.pcore")?;
+//!
+//! let model = PatchCore::open("plates.pcore")?;
+//! let mut session = Session::new(&model, 1)?;
+//! let mut scratched = plate(2);
+//! (10..50).for_each(|i| scratched[i * 65] = 255);
+//! let found = session.predict(&Frame::new(64, 64, 64, PixelFormat::Gray8, &scratched)?)?;
+//! assert!(found.is_anomalous);
+//! assert_eq!(found.map.len(), 64 * 64);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "train", feature = "embedded-backbone")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `train` | training, calibration, weight files, data sets and metrics ([`evaluate`]), NumPy files | with `cli` |
+//! | `decode` | PNG, JPEG, BMP and TIFF files | with `cli` |
+//! | `embedded-backbone` | the default backbone inside the library | yes |
+//! | `kdtree` | search by k-d tree over the leading principal components | with `cli` |
+//! | `ndarray` | conversions from and to `ndarray` views | no |
+//! | `capi` | the C interface | no |
+//! | `cli` | the program, and all that it needs | yes |
+//!
+//! A device that only predicts needs none of them: `default-features = false` is the library alone, with the fewest
+//! crates.
 
 #![deny(unsafe_code)]
 
 #[cfg(feature = "train")]
-#[allow(dead_code)]
 mod atomic;
 pub mod bank;
 #[cfg(feature = "cli")]
@@ -15,6 +85,8 @@ pub mod error;
 pub mod evaluate;
 pub mod image;
 pub mod kernels;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 pub mod network;
 pub mod patches;
 pub mod score;
@@ -27,3 +99,8 @@ pub use detector::Trainer;
 pub use detector::{FitOptions, OpenOptions, PatchCore, Prediction, Session};
 pub use error::{Error, ErrorKind, Result};
 pub use network::Backbone;
+
+/// The README's examples, which thereby compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -110,6 +110,17 @@ fn an_empty_folder() {
 }
 
 #[test]
+fn a_folder_good_without_photographs() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    std::fs::create_dir(&good).unwrap();
+    std::fs::write(good.join("notes.txt"), "no photograph").unwrap();
+    let arguments = ["train", "--data", folder.path().to_str().unwrap(), "--out", "unused.pcore"];
+    patchcore_fails(arguments, &[good.to_str().unwrap(), "no images", "expected"]);
+    assert!(!Path::new("unused.pcore").exists());
+}
+
+#[test]
 fn a_mask_of_the_wrong_size() {
     let folder = tempfile::tempdir().unwrap();
     let at = |relative: &str| folder.path().join(relative);
@@ -179,6 +190,18 @@ fn a_failed_training_leaves_the_old_model_and_nothing_else() {
     );
     assert_eq!(std::fs::read(&out).unwrap(), b"the old model");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_model_that_cannot_be_written_is_refused_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    photograph(&folder.path().join("train/good/0.png"), 64, 90);
+    std::fs::write(folder.path().join("train/good/1.png"), "text").unwrap();
+    let out = folder.path().join("missing/model.pcore");
+    patchcore_fails(
+        ["train", "--data", folder.path().to_str().unwrap(), "--out", out.to_str().unwrap()],
+        &["model.pcore", "cannot create"],
+    );
 }
 
 #[test]

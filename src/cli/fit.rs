@@ -1,29 +1,20 @@
 //! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
 
+use super::embedding::EmbeddingArguments;
 use super::progress::{Bar, TrainingProgress};
 use crate::detector::{FitOptions, PatchCore, Session, Trainer};
 use crate::error::{Error, Result};
 use crate::evaluate::{Dataset, Evaluator, Ranked, fit_mask};
 use crate::image::{Limits, Picture, Preprocess, decode_mask};
-use crate::network::{Backbone, Layer};
-use clap::{Args, ValueEnum};
+use crate::network::Backbone;
+use clap::Args;
 use std::path::Path;
 
 /// The options of a training.
 #[derive(Args, Clone)]
 pub struct FitArguments {
-    /// Layers whose maps make the embedding
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_value = "layer2,layer3", value_parser = Layer::parse)]
-    layers: Vec<Layer>,
-    /// Side length after resizing, or HEIGHTxWIDTH
-    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = parse_size)]
-    image_size: (usize, usize),
-    /// Side length of a centre crop after resizing, or HEIGHTxWIDTH; none by default
-    #[arg(long, value_name = "PIXELS", value_parser = parse_size)]
-    center_crop: Option<(usize, usize)>,
-    /// How photographs are resized
-    #[arg(long, value_name = "HOW", default_value = "antialias")]
-    resize: Resize,
+    #[command(flatten)]
+    pub embedding: EmbeddingArguments,
     /// Share of the patches kept in the memory bank
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     coreset_ratio: f64,
@@ -33,43 +24,17 @@ pub struct FitArguments {
     /// Of the coreset's start and projection
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     seed: u64,
-    /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    pub threads: usize,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Resize {
-    /// Triangle filter that widens when shrinking
-    Antialias,
-    /// As exported reference models do: for scores equal to theirs
-    NoAntialias,
-}
-
-/// A side length, or `HEIGHTxWIDTH`.
-pub fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let side = |s: &str| s.parse().map_err(|_| format!("{s:?} is not a number of pixels"));
-    match text.split_once('x') {
-        Some((height, width)) => Ok((side(height)?, side(width)?)),
-        None => side(text).map(|n| (n, n)),
-    }
 }
 
 impl FitArguments {
-    /// From photograph to network input.
-    pub fn preprocess(&self) -> Preprocess {
-        let antialias = matches!(self.resize, Resize::Antialias);
-        Preprocess { resize: self.image_size, crop: self.center_crop, antialias, ..Preprocess::default() }
-    }
-
     fn options(&self, leave_one_out: bool) -> FitOptions {
         FitOptions {
-            layers: self.layers.clone(),
-            preprocess: self.preprocess(),
+            layers: self.embedding.layers.clone(),
+            preprocess: self.embedding.preprocess(),
             coreset_ratio: self.coreset_ratio,
             neighbors: self.neighbors,
             seed: self.seed,
-            threads: self.threads,
+            threads: self.embedding.threads,
             leave_one_out,
             ..FitOptions::default()
         }
@@ -102,7 +67,7 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
     if !dataset.has_both_classes() {
         return Ok(Trained { model, scored: None });
     }
-    let scored = score_test_part(&model, dataset, arguments.threads)?;
+    let scored = score_test_part(&model, dataset, arguments.embedding.threads)?;
     let model = match scored.calibration() {
         Some(calibration) => model.with_calibration(calibration),
         None => model,

@@ -2,7 +2,10 @@
 
 mod backbone;
 mod benchmark;
+mod coreset;
 pub mod demo;
+mod embed;
+mod embedding;
 mod evaluate;
 mod fit;
 mod info;
@@ -33,6 +36,8 @@ enum Command {
     Predict(predict::Arguments),
     Evaluate(evaluate::Arguments),
     Benchmark(benchmark::Arguments),
+    Embed(embed::Arguments),
+    Coreset(coreset::Arguments),
     Info(info::Arguments),
     Profile(profile::Arguments),
 }
@@ -57,6 +62,8 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Benchmark(arguments) => benchmark::run(arguments),
+        Command::Embed(arguments) => embed::run(arguments),
+        Command::Coreset(arguments) => coreset::run(arguments),
         Command::Info(arguments) => info::run(arguments),
         Command::Profile(arguments) => profile::run(arguments),
     }

@@ -21,7 +21,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ROWS", default_value_t = 4096)]
     bank: usize,
     /// Side length of the network's input, or HEIGHTxWIDTH
-    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::fit::parse_size)]
+    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::embedding::parse_size)]
     image_size: (usize, usize),
     /// The photograph to predict on; a drawn part of the network's input size by default
     #[arg(long, value_name = "FILE")]
@@ -150,18 +150,21 @@ fn peak_rss() -> Option<u64> {
 }
 
 fn to_text(profile: &Value) -> String {
-    let mut lines = vec![format!(
-        "{} {}, bank {} x {}, {} threads, {}\n{:<12} {:>9} {:>9}",
-        profile["net"],
-        profile["image_size"],
-        profile["bank"],
-        profile["dim"],
-        profile["threads"],
-        profile["isa"],
-        "ms",
-        "median",
-        "min"
-    )];
+    let text = |field: &str| profile[field].as_str().unwrap_or_default();
+    let size = &profile["image_size"];
+    let mut lines = vec![
+        format!(
+            "{} {}x{}, bank {} x {}, {} threads, {}",
+            text("net"),
+            size[0],
+            size[1],
+            profile["bank"],
+            profile["dim"],
+            profile["threads"],
+            text("isa")
+        ),
+        format!("{:<12} {:>9} {:>9}", "ms", "median", "min"),
+    ];
     for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
         let ms = |figure: &str| profile[stage][figure].as_f64().unwrap_or(f64::NAN) * 1e3;
         lines.push(format!("{stage:<12} {:>9.3} {:>9.3}", ms("median_s"), ms("min_s")));

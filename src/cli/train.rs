@@ -27,6 +27,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let start = Instant::now();
+    crate::atomic::check(&arguments.out)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     let backbone = arguments.backbone.load()?;
     let model = fit::train(&dataset, &backbone, &arguments.fit)?.model;

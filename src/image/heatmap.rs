@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
 use crate::tensor::ImageTensor;
 
-/// Share of the heat in an overlay at the map's maximum.
-const OPACITY: f32 = 0.6;
-/// Colour of the mask's contour.
-const CONTOUR: [u8; 3] = [255, 255, 255];
+/// Share of the heat in an overlay from the threshold (0.5) on; below it fades away. The defect stays visible under it.
+const OPACITY: f32 = 0.55;
+/// Colour of the mask's contour: neither in the scale nor common on parts, so that it shows on light and dark ones.
+const CONTOUR: [f32; 3] = [0.0, 255.0, 200.0];
 
 /// The colour scale: dark violet over red and orange to light yellow, of evenly rising lightness (samples of
 /// matplotlib's `inferno`, CC0).
@@ -87,10 +87,10 @@ impl<'a> HeatMap<'a> {
         let pixels = self.map.len();
         self.paint(|at| {
             if self.on_contour(at) {
-                return CONTOUR.map(f32::from);
+                return CONTOUR;
             }
             let heat = color(self.map[at]);
-            let share = OPACITY * self.map[at].clamp(0.0, 1.0);
+            let share = OPACITY * (2.0 * self.map[at]).clamp(0.0, 1.0);
             std::array::from_fn(|c| seen.data[c * pixels + at] * 255.0 * (1.0 - share) + heat[c] * share)
         })
     }

@@ -1,5 +1,7 @@
-//! Feature maps into patch embeddings.
+//! Feature maps into patch embeddings, and arrays of them as files.
 
 mod embed;
+#[cfg(feature = "train")]
+pub mod npy;
 
 pub use embed::Embedder;

@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         super::print(scored.evaluate(trained.model.calibration()))?;
     }
     let pictures = folder.join("pictures");
-    draw_heat_maps(&trained.model, &dataset, &pictures, arguments.fit.threads)?;
+    draw_heat_maps(&trained.model, &dataset, &pictures, arguments.fit.embedding.threads)?;
     super::print(format!(
         "photographs  {}\nmodel        {}\nheat maps    {}",
         parts.display(),

@@ -1,0 +1,53 @@
+//! `patchcore embed`
+
+use super::backbone::BackboneArguments;
+use super::embedding::EmbeddingArguments;
+use super::predict::photographs;
+use super::progress::Bar;
+use crate::detector::{PatchExtractor, Timings};
+use crate::error::Result;
+use crate::image::{Limits, Picture};
+use crate::kernels::{Isa, Pool};
+use crate::network::{Mode, Network};
+use crate::patches::npy;
+use std::path::PathBuf;
+
+/// Write the patch embeddings of photographs as a NumPy file: float32 [images, patches, values]
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    backbone: BackboneArguments,
+    #[command(flatten)]
+    embedding: EmbeddingArguments,
+    /// Photographs, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FEATURES.npy")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let paths = photographs(&arguments.paths)?;
+    let preprocess = arguments.embedding.preprocess();
+    let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
+    let backbone = arguments.backbone.load()?;
+    let network =
+        Network::new(&backbone, &arguments.embedding.layers, preprocess.output_size(), Mode::Fast, isa)?;
+    let mut extractor = PatchExtractor::new(&network, &preprocess, isa)?;
+    let (rows, columns) = network.grid();
+    let shape = [paths.len(), rows * columns, network.dim()];
+    let mut out = npy::Writer::create(&arguments.out, &shape)?;
+    let bar = Bar::new("embedding", paths.len());
+    for path in &paths {
+        let picture = Picture::decode(path, &Limits::default())?;
+        let patches = extractor
+            .extract(&network, &picture.frame(), &pool, &mut Timings::default())
+            .map_err(|e| e.within(path.display()))?;
+        out.write(patches.data)?;
+        bar.step()?;
+    }
+    out.finish()?;
+    let [images, patches, values] = shape;
+    super::print(format!("{}: {images} x {patches} x {values}", arguments.out.display()))
+}

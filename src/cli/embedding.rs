@@ -1,0 +1,51 @@
+//! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and `embed`
+//! share.
+
+use crate::image::Preprocess;
+use crate::network::Layer;
+use clap::{Args, ValueEnum};
+
+/// How photographs are embedded.
+#[derive(Args, Clone)]
+pub struct EmbeddingArguments {
+    /// Layers whose maps make the embedding
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_value = "layer2,layer3", value_parser = Layer::parse)]
+    pub layers: Vec<Layer>,
+    /// Side length after resizing, or HEIGHTxWIDTH
+    #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = parse_size)]
+    image_size: (usize, usize),
+    /// Side length of a centre crop after resizing, or HEIGHTxWIDTH; none by default
+    #[arg(long, value_name = "PIXELS", value_parser = parse_size)]
+    center_crop: Option<(usize, usize)>,
+    /// How photographs are resized
+    #[arg(long, value_name = "HOW", default_value = "antialias")]
+    resize: Resize,
+    /// Threads; 0 means one for each core
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub threads: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Resize {
+    /// Triangle filter that widens when shrinking
+    Antialias,
+    /// As exported reference models do: for scores equal to theirs
+    NoAntialias,
+}
+
+impl EmbeddingArguments {
+    /// From photograph to network input.
+    pub fn preprocess(&self) -> Preprocess {
+        let antialias = matches!(self.resize, Resize::Antialias);
+        Preprocess { resize: self.image_size, crop: self.center_crop, antialias, ..Preprocess::default() }
+    }
+}
+
+/// A side length, or `HEIGHTxWIDTH`.
+pub fn parse_size(text: &str) -> Result<(usize, usize), String> {
+    let side = |s: &str| s.parse().map_err(|_| format!("{s:?} is not a number of pixels"));
+    match text.split_once('x') {
+        Some((height, width)) => Ok((side(height)?, side(width)?)),
+        None => side(text).map(|n| (n, n)),
+    }
+}
