@@ -19,6 +19,7 @@ mod isa;
 pub(crate) mod map;
 pub(crate) mod max_pool;
 pub(crate) mod mean;
+mod peak;
 pub(crate) mod pool;
 mod portable;
 pub(crate) mod resize;
@@ -30,4 +31,5 @@ pub(crate) mod winograd;
 mod x86_64;
 
 pub use isa::Isa;
+pub use peak::peak_flops;
 pub use pool::Pool;

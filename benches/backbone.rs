@@ -1,0 +1,117 @@
+//! The network to layer3 and each of its layers, and the pooling behind it.
+//!
+//!     cargo bench --bench backbone
+//!     PATCHCORE_ISA=avx2 cargo bench --bench backbone
+//!
+//! The weights are pseudo-random: time does not depend on them. Each layer is timed inside runs of the whole network, so
+//! that it finds the caches as it does in use. The table at the end gives GFLOP/s of the direct sum and their share of the
+//! peak of one core, which is measured first; Winograd's layers can pass it, as they multiply less.
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use patchcore::kernels::{Isa, Pool, peak_flops};
+use patchcore::network::{Architecture, Arena, Backbone, Layer, Mode, Network, StepTiming};
+use patchcore::patches::Embedder;
+use patchcore::tensor::ImageTensor;
+use std::collections::BTreeMap;
+
+const SIDE: usize = 256;
+const NETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
+
+fn network(name: &str, mode: Mode) -> Network {
+    let backbone = Backbone::pseudo_random(&Architecture::named(name).expect("a known name"));
+    let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
+    Network::new(&backbone, &[Layer::Layer2, Layer::Layer3], (SIDE, SIDE), mode, isa).expect("a plan")
+}
+
+fn image() -> ImageTensor {
+    let data = (0..3 * SIDE * SIDE).map(|i| (i * 31 % 251) as f32 / 100.0 - 1.25).collect();
+    ImageTensor { height: SIDE, width: SIDE, data }
+}
+
+fn whole(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("network");
+    group.sample_size(10);
+    let image = image();
+    for net in NETS {
+        for mode in [Mode::Fast, Mode::Reference] {
+            let network = network(net, mode);
+            for threads in [1, 2] {
+                let pool = Pool::new(threads).expect("threads start");
+                let mut arena = network.arena();
+                let id = BenchmarkId::new(format!("{net} {mode:?}"), format!("{threads} threads"));
+                group.bench_function(id, |bencher| {
+                    bencher.iter(|| network.run(&image, &mut arena, &pool).expect("the planned size"));
+                });
+            }
+        }
+    }
+    group.finish();
+}
+
+fn patches(criterion: &mut Criterion) {
+    let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
+    let pool = Pool::new(1).expect("no thread is started");
+    let mut group = criterion.benchmark_group("patches");
+    for net in ["resnet18", "wide_resnet50_2"] {
+        let network = network(net, Mode::Fast);
+        let mut arena = network.arena();
+        network.run(&image(), &mut arena, &pool).expect("the planned size");
+        let mut embedder = Embedder::new(network.map_shapes(), isa).expect("two maps");
+        let mut out = Vec::new();
+        group.bench_function(BenchmarkId::new(net, "1 thread"), |bencher| {
+            bencher.iter(|| embedder.run(&network.maps(&arena), &pool, &mut out).rows());
+        });
+    }
+    group.finish();
+}
+
+/// The fastest of several runs, step by step.
+fn best_steps(network: &Network, arena: &mut Arena, pool: &Pool) -> Vec<StepTiming> {
+    let image = image();
+    let mut run = || network.run_timed(&image, arena, pool).expect("the planned size");
+    let mut best = run();
+    for _ in 0..20 {
+        for (best, step) in best.iter_mut().zip(run()) {
+            best.time = best.time.min(step.time);
+        }
+    }
+    best
+}
+
+fn layers(_: &mut Criterion) {
+    let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
+    let peak = peak_flops(isa);
+    println!("\npeak of one core, {}: {:.1} GFLOP/s", isa.name(), peak / 1e9);
+    println!(
+        "| net | layer | output | algorithm | times | us | GFLOP/s | share of peak |\n|---|---|---|---|---|---|---|---|"
+    );
+    let pool = Pool::new(1).expect("no thread is started");
+    for net in NETS {
+        let network = network(net, Mode::Fast);
+        let steps = best_steps(&network, &mut network.arena(), &pool);
+        // Layers of one shape: the first one's name, how many there are, and the fastest.
+        let mut shapes: BTreeMap<_, (usize, StepTiming)> = BTreeMap::new();
+        for step in steps {
+            let key = (step.output, step.operations, step.algorithm);
+            let entry = shapes.entry(key).or_insert_with(|| (0, step.clone()));
+            entry.0 += 1;
+            entry.1.time = entry.1.time.min(step.time);
+        }
+        for ((output, operations, algorithm), (times, step)) in shapes {
+            let rate = operations as f64 / step.time.as_secs_f64();
+            println!(
+                "| {net} | {} | {}x{}x{} | {algorithm} | {times} | {:.0} | {:.0} | {:.2} |",
+                step.name,
+                output.0,
+                output.1,
+                output.2,
+                step.time.as_secs_f64() * 1e6,
+                rate / 1e9,
+                rate / peak
+            );
+        }
+    }
+}
+
+criterion_group!(benches, whole, patches, layers);
+criterion_main!(benches);
