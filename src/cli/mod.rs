@@ -5,6 +5,7 @@ mod benchmark;
 pub mod demo;
 mod evaluate;
 mod fit;
+mod import;
 mod info;
 mod pictures;
 mod predict;
@@ -33,6 +34,7 @@ enum Command {
     Predict(predict::Arguments),
     Evaluate(evaluate::Arguments),
     Benchmark(benchmark::Arguments),
+    Import(import::Arguments),
     Info(info::Arguments),
     Profile(profile::Arguments),
 }
@@ -57,6 +59,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Predict(arguments) => predict::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Benchmark(arguments) => benchmark::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Info(arguments) => info::run(arguments),
         Command::Profile(arguments) => profile::run(arguments),
     }
