@@ -34,7 +34,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Pickle<'_>, BTreeMap<&str, &[u8]>)>
         let unknown = || Error::format("storages", key, "one that a tensor is of");
         let Value::Str(key) = key else { return Err(unknown()) };
         let size = *sizes.get(key).ok_or_else(unknown)?;
-        storages.insert(key, storage(&mut rest, size).map_err(|e| e.within(format!("storage {key}")))?);
+        storages.insert(key, storage(&mut rest, size).map_err(|e| e.within(format!("storage {key:?}")))?);
     }
     Ok((object, storages))
 }

@@ -26,8 +26,8 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
     let mut tensors = NamedTensors::new(source);
     for (name, entry) in &entries {
         if name != "__metadata__"
-            && let Some(tensor) =
-                tensor(entry, data, &mut budget).map_err(|e| e.within(format!("{source}: tensor {name}")))?
+            && let Some(tensor) = tensor(entry, data, &mut budget)
+                .map_err(|e| e.within(format!("{source}: tensor {}", name.escape_debug())))?
         {
             tensors.insert(plain_name(name), tensor);
         }

@@ -49,7 +49,8 @@ impl<'a> Checkpoint<'a> {
         for &(name, value) in entries {
             if let (Value::Str(name), Some(view)) = (name, self.pickle.tensor(value)) {
                 let tensor = self.tensor(view, &mut budget);
-                let tensor = tensor.map_err(|e| e.within(format!("{}: tensor {name}", self.source)))?;
+                let tensor = tensor
+                    .map_err(|e| e.within(format!("{}: tensor {}", self.source, name.escape_debug())))?;
                 tensors.insert(plain_name(name), tensor);
             }
         }
@@ -248,6 +249,13 @@ mod tests {
             message(load_one(shorter)),
             "w.pth: tensor t: storage: found 48 bytes, expected 24 values of 4 bytes"
         );
+    }
+
+    #[test]
+    fn names_keep_to_the_line() {
+        let tensor = PyTensor { offset: 9, ..PyTensor::f32(&[1], &[1.0]) };
+        let found = message(load(&save(&state_dict([("a\nb", tensor)]))));
+        assert!(found.starts_with("w.pth: tensor a\\nb: view: found shape [1]"), "{found}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 const BANK: &str = "model.memory_bank";
-/// Normalised scores that are no further above the threshold count as on it. The reference's threshold is the score of
+/// Normalised image scores that are no further above the threshold count as on it. The reference's threshold is the score of
 /// one of its samples, which its strict rule labels good; the same sample computed here is a few roundings beside it.
 const ON_THRESHOLD: f32 = 1e-4;
 
@@ -213,7 +213,7 @@ impl PostProcessing {
     }
 
     fn calibration(&self, tensors: &NamedTensors, notes: &mut Vec<String>) -> Result<Calibration> {
-        let image = self.normalization(tensors, "image", self.image_sensitivity)?;
+        let image = self.normalization(tensors, "image", self.image_sensitivity - ON_THRESHOLD)?;
         let pixel = self.normalization(tensors, "pixel", self.pixel_sensitivity)?;
         if self.labels && image.is_raw() {
             notes.push(
@@ -246,7 +246,7 @@ impl PostProcessing {
             threshold: number(format!("post_processor._{kind}_threshold"))?,
             min: range("min")?,
             max: range("max")?,
-            sensitivity: if self.labels { sensitivity - ON_THRESHOLD } else { f32::NAN },
+            sensitivity: if self.labels { sensitivity } else { f32::NAN },
         })
     }
 }
