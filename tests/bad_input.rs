@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::torch::{PyTensor, save, save_pickle, state_dict};
 use common::{patchcore, patchcore_fails, patchcore_ok};
 use image::{GrayImage, RgbImage};
 use std::path::{Path, PathBuf};
@@ -148,6 +149,12 @@ fn a_model_file_cut_short_or_of_another_kind() {
     patchcore_fails(["info", path.to_str().unwrap()], &["model.pcore", "a .pcore file"]);
 }
 
+fn with_weights(weights: &Path, parts: &[&str]) {
+    let data = set().path("");
+    let flags = ["train", "--backbone", "resnet18", "--out", "unused.pcore", "--weights"].map(Path::new);
+    patchcore_fails(flags.into_iter().chain([weights, Path::new("--data"), &data]), parts);
+}
+
 #[test]
 fn a_truncated_weight_file_and_one_that_is_missing() {
     let folder = tempfile::tempdir().unwrap();
@@ -155,25 +162,36 @@ fn a_truncated_weight_file_and_one_that_is_missing() {
     // The first bytes of a zip archive, whose directory is missing.
     std::fs::write(&path, b"PK\x03\x04\x00\x00\x08\x08\x00\x00\x00\x00\x00\x00").unwrap();
     let data = set().path("");
-    let arguments = |weights: &str| {
-        [
-            "train",
-            "--backbone",
-            "resnet18",
-            "--weights",
-            weights,
-            "--data",
-            data.to_str().unwrap(),
-            "--out",
-            "unused.pcore",
-        ]
-        .map(String::from)
-    };
-    patchcore_fails(arguments(path.to_str().unwrap()), &["resnet18.pth", "expected"]);
-    patchcore_fails(arguments("nowhere.pth"), &["nowhere.pth"]);
+    with_weights(&path, &["resnet18.pth", "expected"]);
+    with_weights(Path::new("nowhere.pth"), &["nowhere.pth"]);
+    let tensor = PyTensor::f32(&[64, 3, 7, 7], &[0.5; 64 * 3 * 7 * 7]);
+    let whole = save(&state_dict([("conv1.weight", tensor)]));
+    for length in [0, 3, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        with_weights(&path, &["resnet18.pth", "expected"]);
+    }
     let no_weights =
         ["train", "--backbone", "resnet18", "--data", data.to_str().unwrap(), "--out", "unused.pcore"];
     patchcore_fails(no_weights, &["--weights", "resnet18"]);
+}
+
+#[test]
+fn weights_that_are_missing_misshaped_or_not_finite_are_named_with_both_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resnet18.pth");
+    let conv1 = |value| PyTensor::f32(&[64, 3, 7, 7], &vec![value; 64 * 3 * 7 * 7]);
+    let small = PyTensor::f32(&[64, 3, 1, 1], &[0.5; 64 * 3]);
+    for (name, tensor, parts) in [
+        ("conv2.weight", conv1(0.5), ["tensor conv1.weight: found no such tensor", "[64, 3, 7, 7]"]),
+        ("conv1.weight", small, ["tensor conv1.weight: found shape [64, 3, 1, 1]", "[64, 3, 7, 7]"]),
+        ("conv1.weight", conv1(f32::NAN), ["tensor conv1.weight: found NaN at index 0", "finite"]),
+        ("conv1.weight", conv1(0.5), ["tensor bn1.weight: found no such tensor", "[64]"]),
+    ] {
+        std::fs::write(&path, save(&state_dict([(name, tensor)]))).unwrap();
+        with_weights(&path, &parts);
+    }
+    std::fs::write(&path, save_pickle(b"\x80\x02cposix\nsystem\n.")).unwrap();
+    with_weights(&path, &["resnet18.pth", "posix.system"]);
 }
 
 #[test]

@@ -1,65 +1,17 @@
 //! Layer outputs of every network against torchvision's, with weights from a formula.
 
 mod golden;
+#[path = "common/state_dict.rs"]
+mod state_dict;
 
 use golden::{Golden, assert_close, formula};
 use patchcore::kernels::{Isa, Pool};
 use patchcore::network::{Architecture, Backbone, Layer, Mode, Network};
+use patchcore::patches::Embedder;
 use patchcore::tensor::{FeatureMap, ImageTensor};
+#[cfg(feature = "train")]
 use patchcore::weights::{NamedTensors, Tensor};
-
-/// The state dict of a network as far as layer3, under torchvision's names.
-struct StateDict(NamedTensors);
-
-impl StateDict {
-    fn new(net: &str) -> Self {
-        let depths = if net == "resnet18" { [2, 2, 2] } else { [3, 4, 6] };
-        let mut dict = Self(NamedTensors::new(net));
-        dict.convolution("conv1", "bn1", [64, 3, 7, 7]);
-        let mut input = 64;
-        for (stage, depth) in depths.into_iter().enumerate() {
-            for block in 0..depth {
-                let prefix = format!("layer{}.{block}", stage + 1);
-                let shapes = Self::block(net, input, 64 << stage);
-                for (i, shape) in (1..).zip(&shapes) {
-                    dict.convolution(&format!("{prefix}.conv{i}"), &format!("{prefix}.bn{i}"), *shape);
-                }
-                let output = shapes[shapes.len() - 1][0];
-                if block == 0 && (stage > 0 || input != output) {
-                    let (conv, norm) = (format!("{prefix}.downsample.0"), format!("{prefix}.downsample.1"));
-                    dict.convolution(&conv, &norm, [output, input, 1, 1]);
-                }
-                input = output;
-            }
-        }
-        dict
-    }
-
-    /// The convolutions of a block, as [output, input, kernel, kernel].
-    fn block(net: &str, input: usize, width: usize) -> Vec<[usize; 4]> {
-        match net {
-            "resnet18" | "resnet34" => vec![[width, input, 3, 3], [width, width, 3, 3]],
-            _ => {
-                let inner = if net.starts_with("wide") { 2 * width } else { width };
-                vec![[inner, input, 1, 1], [inner, inner, 3, 3], [4 * width, inner, 1, 1]]
-            }
-        }
-    }
-
-    fn convolution(&mut self, name: &str, norm: &str, shape: [usize; 4]) {
-        let bound = (6.0 / (shape[1] * shape[2] * shape[3]) as f64).sqrt() as f32;
-        self.insert(format!("{name}.weight"), &shape, |u| (2.0 * u - 1.0) * bound);
-        self.insert(format!("{norm}.weight"), &shape[..1], |u| 0.25 + 0.5 * u);
-        self.insert(format!("{norm}.bias"), &shape[..1], |u| 0.2 * (u - 0.5));
-        self.insert(format!("{norm}.running_mean"), &shape[..1], |u| 0.2 * (u - 0.5));
-        self.insert(format!("{norm}.running_var"), &shape[..1], |u| 0.5 + u);
-    }
-
-    fn insert(&mut self, name: String, shape: &[usize], value: impl Fn(f32) -> f32) {
-        let data = formula(&name, shape.iter().product()).map(value).collect();
-        self.0.insert(name, Tensor { shape: shape.to_vec(), data });
-    }
-}
+use state_dict::StateDict;
 
 fn image(height: usize, width: usize) -> ImageTensor {
     let data = formula("input", 3 * height * width).map(|u| 4.0 * u - 2.0).collect();
@@ -99,5 +51,125 @@ fn layers_are_torchvisions_on_every_instruction_set() {
                 assert_close(&what, &planar(map), golden.f64(&name), 1e-5, 1e-5);
             }
         }
+    }
+}
+
+/// Compares every layer and both embeddings that `golden` has, of the image that it has, by relative L2 error.
+fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
+    let pool = Pool::new(2).unwrap();
+    let [1, 3, height, width] = *golden.shape("input") else { panic!("{what}: input of another shape") };
+    let image = ImageTensor { height, width, data: golden.f32("input") };
+    for (isa, mode) in
+        Isa::available().into_iter().flat_map(|isa| [Mode::Reference, Mode::Fast].map(|m| (isa, m)))
+    {
+        let tolerance = if mode == Mode::Reference { 1e-5 } else { 1e-4 };
+        let check = |name: &str, got: &[f32]| {
+            let error = relative_error(got, golden.f64(name));
+            assert!(error <= tolerance, "{what}: {name} with {isa:?}, {mode:?}: {error:e}");
+        };
+        let network = Network::new(backbone, &Layer::ALL, (height, width), mode, isa).unwrap();
+        let mut arena = network.arena();
+        network.run(&image, &mut arena, &pool).unwrap();
+        let maps = network.maps(&arena);
+        for (layer, map) in Layer::ALL.iter().zip(maps.iter()) {
+            let mean = format!("{}_mean", layer.name());
+            if golden.has(layer.name()) {
+                check(layer.name(), &planar(map));
+            } else if golden.has(&mean) {
+                check(&mean, &means(map));
+            }
+        }
+        for (first, name) in [(0, "embedding_1_2_3"), (1, "embedding_2_3")] {
+            if golden.has(name) {
+                let mut embedding = Vec::new();
+                let mut embedder = Embedder::new(network.map_shapes()[first..].to_vec(), isa).unwrap();
+                check(name, embedder.run(&maps[first..], &pool, &mut embedding).data);
+            }
+        }
+    }
+}
+
+fn relative_error(got: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(got.len(), expected.len());
+    let difference: f64 = got.iter().zip(expected).map(|(&g, &e)| (f64::from(g) - e).powi(2)).sum();
+    (difference / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+fn means(map: &FeatureMap) -> Vec<f32> {
+    let positions = map.height * map.width;
+    planar(map).chunks_exact(positions).map(|c| c.iter().sum::<f32>() / positions as f32).collect()
+}
+
+#[test]
+fn layers_and_embeddings_are_those_of_larger_reference_outputs() {
+    for net in ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"] {
+        let backbone =
+            Backbone::from_tensors(&Architecture::named(net).unwrap(), &StateDict::new(net).0).unwrap();
+        for name in [format!("formula_{net}.safetensors"), format!("formula_{net}_odd.safetensors")] {
+            if let Some(golden) = Golden::beside(&name) {
+                compare(&name, &backbone, &golden);
+            }
+        }
+    }
+}
+
+/// A .safetensors file of `tensors`, whose values `encode` writes.
+#[cfg(feature = "train")]
+fn safetensors(tensors: &NamedTensors, dtype: &str, encode: fn(f32) -> u16) -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, tensor) in tensors.iter() {
+        let start = data.len();
+        data.extend(tensor.data.iter().flat_map(|&value| encode(value).to_le_bytes()));
+        let entry =
+            serde_json::json!({"dtype": dtype, "shape": tensor.shape, "data_offsets": [start, data.len()]});
+        header.insert(name.into(), entry);
+    }
+    let header = serde_json::Value::from(header).to_string();
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn half_precision_weights_give_the_network_of_their_values() {
+    // Numbers that the type holds exactly.
+    let fine: fn(f32) -> f32 = |value| (value * 1024.0).round() / 1024.0;
+    let half: fn(f32) -> u16 = |value| match value.to_bits() {
+        0 | 0x8000_0000 => 0,
+        bits => (bits >> 16 & 0x8000 | ((bits >> 13 & 0x3_ffff) - (112 << 10))) as u16,
+    };
+    let cut: fn(f32) -> f32 = |value| f32::from_bits(value.to_bits() & 0xffff_0000);
+    let brain: fn(f32) -> u16 = |value| (value.to_bits() >> 16) as u16;
+    let architecture = Architecture::named("resnet18").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (dtype, round, encode) in [("F16", fine, half), ("BF16", cut, brain)] {
+        let mut rounded = NamedTensors::new(dtype);
+        for (name, tensor) in StateDict::new("resnet18").0.iter() {
+            let data = tensor.data.iter().map(|&value| round(value)).collect();
+            rounded.insert(name, Tensor { data, shape: tensor.shape.clone() });
+        }
+        let path = folder.path().join(dtype);
+        std::fs::write(&path, safetensors(&rounded, dtype, encode)).unwrap();
+        let loaded = patchcore::weights::load(&path, &Default::default()).unwrap();
+        let [found, expected] =
+            [&loaded, &rounded].map(|tensors| Backbone::from_tensors(&architecture, tensors).unwrap());
+        assert!(found.flat() == expected.flat(), "{dtype}");
+    }
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn trained_weights_give_the_layers_of_the_reference_from_either_kind_of_file() {
+    let Some(golden) = Golden::beside("resnet18_real.safetensors") else { return };
+    let load = |name: &str| {
+        let tensors = patchcore::weights::load(&golden::beside(name)?, &Default::default()).unwrap();
+        Some(Backbone::from_tensors(&Architecture::named("resnet18").unwrap(), &tensors).unwrap())
+    };
+    let backbones: Vec<_> =
+        ["weights/resnet18.pth", "weights/resnet18.safetensors"].into_iter().filter_map(load).collect();
+    for backbone in &backbones {
+        assert!(backbone.flat() == backbones[0].flat());
+    }
+    if let Some(backbone) = backbones.first() {
+        compare("resnet18_real", backbone, &golden);
     }
 }

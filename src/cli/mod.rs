@@ -8,6 +8,7 @@ mod embed;
 mod embedding;
 mod evaluate;
 mod fit;
+mod import;
 mod info;
 mod pictures;
 mod predict;
@@ -38,6 +39,7 @@ enum Command {
     Benchmark(benchmark::Arguments),
     Embed(embed::Arguments),
     Coreset(coreset::Arguments),
+    Import(import::Arguments),
     Info(info::Arguments),
     Profile(profile::Arguments),
 }
@@ -64,6 +66,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Benchmark(arguments) => benchmark::run(arguments),
         Command::Embed(arguments) => embed::run(arguments),
         Command::Coreset(arguments) => coreset::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Info(arguments) => info::run(arguments),
         Command::Profile(arguments) => profile::run(arguments),
     }

@@ -2,6 +2,8 @@
 
 mod extractor;
 mod file;
+#[cfg(feature = "train")]
+mod import;
 mod options;
 mod record;
 mod session;
@@ -10,6 +12,8 @@ mod train;
 
 pub use extractor::PatchExtractor;
 pub use file::OpenOptions;
+#[cfg(feature = "train")]
+pub use import::Import;
 pub use options::{FitOptions, Stage};
 pub use record::{Information, Training};
 pub use session::{Prediction, Session, Timings};

@@ -13,7 +13,7 @@ pub struct Normalization {
     pub min: f32,
     /// Highest raw score seen in calibration; NaN where unknown: then scores stay raw.
     pub max: f32,
-    /// 0 to 1: more labels more samples anomalous. 0.5 labels by the threshold.
+    /// 0 to 1: more labels more samples anomalous. 0.5 labels by the threshold, NaN labels none.
     pub sensitivity: f32,
 }
 
@@ -71,7 +71,7 @@ impl Normalization {
     /// `x` in `[0, 1]`, the threshold at 0.5; scores more than half the range away from it are clamped (the formula of
     /// anomalib's `PostProcessor._normalize`). Without a range `x` itself.
     pub fn apply(&self, x: f32) -> f32 {
-        if self.min.is_nan() || self.max.is_nan() {
+        if self.is_raw() {
             return x;
         }
         let above = x - self.threshold();
@@ -85,6 +85,11 @@ impl Normalization {
             };
         }
         (above / (self.max - self.min) + 0.5).clamp(0.0, 1.0)
+    }
+
+    /// Whether the range is unknown, so that scores stay raw.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.min.is_nan() || self.max.is_nan()
     }
 
     /// The threshold, or the middle of the range where it is unknown.
@@ -245,6 +250,16 @@ mod tests {
                     "{score} at {sensitivity}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn without_a_sensitivity_nothing_is_labelled() {
+        for base in [KNOWN, Normalization::UNSET] {
+            let scale = Normalization { sensitivity: f32::NAN, ..base };
+            let imported = Calibration::imported(scale, scale, true);
+            let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
+            assert!(!imported.is_anomalous(1e9) && !ours.is_anomalous(1e9));
         }
     }
 

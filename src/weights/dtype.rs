@@ -23,6 +23,19 @@ impl Dtype {
         })
     }
 
+    /// The type of the values in a storage of torch's class `name`.
+    pub(super) fn from_torch_storage(name: &str) -> Option<Self> {
+        Some(match name {
+            "HalfStorage" => Self::F16,
+            "BFloat16Storage" => Self::Bf16,
+            "FloatStorage" => Self::F32,
+            "DoubleStorage" => Self::F64,
+            "LongStorage" => Self::I64,
+            "BoolStorage" => Self::Bool,
+            _ => return None,
+        })
+    }
+
     /// Bytes a value.
     pub(super) fn size(self) -> usize {
         match self {

@@ -1,6 +1,8 @@
 //! `.safetensors`: a length, a JSON header, raw little-endian values.
 
 use super::dtype::Dtype;
+use super::limits::Budget;
+use super::load::plain_name;
 use super::{NamedTensors, Tensor, WeightLimits};
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -20,27 +22,21 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
     };
     let header: Value = serde_json::from_slice(header).map_err(|e| bad(e.to_string(), "JSON"))?;
     let Value::Object(entries) = header else { return Err(bad("another JSON value".into(), "an object")) };
-    if entries.len() > limits.max_tensors {
-        return Err(Error::limit(
-            source,
-            format!("{} tensors", entries.len()),
-            format!("at most {}", limits.max_tensors),
-        ));
-    }
+    let mut budget = Budget::new(limits);
     let mut tensors = NamedTensors::new(source);
     for (name, entry) in &entries {
         if name != "__metadata__"
-            && let Some(tensor) =
-                tensor(entry, data, limits).map_err(|e| e.within(format!("{source}: tensor {name}")))?
+            && let Some(tensor) = tensor(entry, data, &mut budget)
+                .map_err(|e| e.within(format!("{source}: tensor {}", name.escape_debug())))?
         {
-            tensors.insert(name, tensor);
+            tensors.insert(plain_name(name), tensor);
         }
     }
     Ok(tensors)
 }
 
 /// The tensor that `entry` describes; `None` where it is not of numbers that networks are made of.
-fn tensor(entry: &Value, data: &[u8], limits: &WeightLimits) -> Result<Option<Tensor>> {
+fn tensor(entry: &Value, data: &[u8], budget: &mut Budget) -> Result<Option<Tensor>> {
     let Some(dtype) = entry["dtype"].as_str().and_then(Dtype::from_safetensors) else { return Ok(None) };
     let numbers = |field: &str| -> Option<Vec<usize>> {
         entry[field].as_array()?.iter().map(|v| v.as_u64().and_then(|n| usize::try_from(n).ok())).collect()
@@ -48,7 +44,7 @@ fn tensor(entry: &Value, data: &[u8], limits: &WeightLimits) -> Result<Option<Te
     let Some(shape) = numbers("shape") else {
         return Err(Error::format("shape", &entry["shape"], "a list of sizes"));
     };
-    let count = limits.elements(&shape)?;
+    let count = budget.take(&shape)?;
     let Some([start, end]) = numbers("data_offsets").as_deref().and_then(|o| <[usize; 2]>::try_from(o).ok())
     else {
         return Err(Error::format("data_offsets", &entry["data_offsets"], "two offsets"));

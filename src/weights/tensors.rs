@@ -56,6 +56,12 @@ impl NamedTensors {
         Ok(&tensor.data)
     }
 
+    /// Takes the tensor `name` out.
+    #[cfg(feature = "train")]
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Tensor> {
+        self.tensors.remove(name)
+    }
+
     /// The tensor `name`, of any shape.
     pub fn find(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)

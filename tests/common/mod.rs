@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+pub mod torch;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

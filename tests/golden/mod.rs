@@ -52,6 +52,10 @@ impl Golden {
         Self { tensors }
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     pub fn shape(&self, name: &str) -> &[usize] {
         &self.tensors[name].0
     }

@@ -1,0 +1,33 @@
+//! `patchcore import`
+
+use crate::detector::Import;
+use crate::error::Result;
+use std::path::PathBuf;
+
+/// Turn a checkpoint of anomalib's PatchCore into a model file
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The checkpoint; nothing in it is executed
+    #[arg(value_name = "FILE.ckpt")]
+    checkpoint: PathBuf,
+    /// The model file to write
+    #[arg(long, value_name = "MODEL.pcore")]
+    out: PathBuf,
+}
+
+pub fn run(arguments: Arguments) -> Result<()> {
+    let Import { model, notes } = Import::open(&arguments.checkpoint)?;
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    model.save(&arguments.out)?;
+    let information = model.information();
+    super::print(format!(
+        "{}: {}, memory bank {} x {}\ncalibration: {}",
+        arguments.out.display(),
+        information.architecture(),
+        information.bank_rows(),
+        information.dim(),
+        model.calibration().source,
+    ))
+}

@@ -1,0 +1,90 @@
+//! Weight files of every kind.
+
+use super::torch::Checkpoint;
+use super::{NamedTensors, WeightLimits, safetensors};
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Before the state-dict names of torchvision and timm: of parallel training, and of anomalib's PatchCore.
+const PREFIXES: [&str; 2] = ["module.", "model.feature_extractor.feature_extractor."];
+
+/// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. The
+/// prefixes `module.` and `model.feature_extractor.feature_extractor.` are removed from the names.
+///
+/// # Errors
+/// The file cannot be read, is damaged, passes a limit, is of another kind, or contains a Python object that is no
+/// tensor's.
+pub fn load(path: &Path, limits: &WeightLimits) -> Result<NamedTensors> {
+    let bytes = read(path, limits)?;
+    parse(&path.display().to_string(), &bytes, limits)
+}
+
+pub(super) fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
+    if Checkpoint::recognises(bytes) {
+        return Checkpoint::parse(source, bytes)?.tensors(limits);
+    }
+    // The header's length, then JSON.
+    if bytes.get(8) == Some(&b'{') {
+        return safetensors::parse(source, bytes, limits);
+    }
+    let start = &bytes[..bytes.len().min(8)];
+    let found = if bytes.is_empty() {
+        "an empty file".into()
+    } else {
+        format!("{:?}", start.escape_ascii().to_string())
+    };
+    Err(Error::format(source, found, "the start of torch's .pth or .ckpt, or of a .safetensors file"))
+}
+
+/// The bytes of `path`.
+pub(crate) fn read(path: &Path, limits: &WeightLimits) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|e| Error::io(path, "read", &e))?;
+    if bytes.len() as u64 > limits.max_bytes {
+        let expected = format!("at most {} bytes", limits.max_bytes);
+        return Err(Error::limit(path.display(), "more", expected));
+    }
+    Ok(bytes)
+}
+
+/// `name` as torchvision and timm have it.
+pub(super) fn plain_name(mut name: &str) -> &str {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_removed() {
+        assert_eq!(plain_name("module.conv1.weight"), "conv1.weight");
+        assert_eq!(plain_name("model.feature_extractor.feature_extractor.bn1.bias"), "bn1.bias");
+        assert_eq!(plain_name("model.memory_bank"), "model.memory_bank");
+    }
+
+    #[test]
+    fn other_files_are_named_with_their_first_bytes() {
+        let message = |bytes: &[u8]| parse("w.pth", bytes, &WeightLimits::default()).unwrap_err().to_string();
+        assert!(message(b"").starts_with("w.pth: found an empty file, expected the start of torch's"));
+        assert!(message(b"hello, world").starts_with("w.pth: found \"hello, w\", expected"));
+    }
+
+    #[test]
+    fn a_file_longer_than_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.pth");
+        std::fs::write(&path, [0; 100]).unwrap();
+        let limits = |max_bytes| WeightLimits { max_bytes, ..WeightLimits::default() };
+        assert_eq!(read(&path, &limits(100)).unwrap().len(), 100);
+        let message = read(&path, &limits(99)).unwrap_err().to_string();
+        assert!(message.ends_with("w.pth: found more, expected at most 99 bytes"), "{message}");
+    }
+}

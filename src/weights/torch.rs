@@ -1,0 +1,309 @@
+//! Files of torch.save: a zip of one pickle and the raw numbers of its tensors, or the same before there was a zip.
+
+use super::limits::Budget;
+use super::load::plain_name;
+use super::pickle::{Field, Pickle, Value, View};
+use super::zip::Archive;
+use super::{NamedTensors, Tensor, WeightLimits, legacy};
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+
+const PICKLE: &str = "/data.pkl";
+
+/// What torch.save has saved: a state dict, or a checkpoint around one.
+pub(crate) struct Checkpoint<'a> {
+    source: &'a str,
+    pickle: Pickle<'a>,
+    storages: BTreeMap<&'a str, &'a [u8]>,
+}
+
+impl<'a> Checkpoint<'a> {
+    /// Whether `bytes` begin as such a file does.
+    pub(crate) fn recognises(bytes: &[u8]) -> bool {
+        Archive::recognises(bytes) || legacy::recognises(bytes)
+    }
+
+    /// Reads all but the tensors; `source` names the file in errors.
+    pub(crate) fn parse(source: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        let parsed = if legacy::recognises(bytes) { legacy::parse(bytes) } else { parse_zip(bytes) };
+        let (pickle, storages) = parsed.map_err(|e| e.within(source))?;
+        Ok(Self { source, pickle, storages })
+    }
+
+    /// All but the tensors.
+    pub(crate) fn root(&self) -> Field<'_, 'a> {
+        Field::root(self.source, &self.pickle)
+    }
+
+    /// The tensors of the state dict, under torchvision's and timm's names where they are of a network.
+    ///
+    /// # Errors
+    /// There is no state dict, a tensor is damaged, or a limit is passed.
+    pub(crate) fn tensors(&self, limits: &WeightLimits) -> Result<NamedTensors> {
+        let root = self.pickle.root;
+        let dict = self.pickle.get(root, "state_dict").unwrap_or(root);
+        let entries =
+            self.pickle.dict(dict).ok_or_else(|| Error::format(self.source, dict, "a state dict"))?;
+        let mut budget = Budget::new(limits);
+        let mut tensors = NamedTensors::new(self.source);
+        for &(name, value) in entries {
+            if let (Value::Str(name), Some(view)) = (name, self.pickle.tensor(value)) {
+                let tensor = self.tensor(view, &mut budget);
+                let tensor = tensor
+                    .map_err(|e| e.within(format!("{}: tensor {}", self.source, name.escape_debug())))?;
+                tensors.insert(plain_name(name), tensor);
+            }
+        }
+        if tensors.iter().next().is_none() {
+            return Err(Error::format(self.source, "no tensor", "a state dict"));
+        }
+        Ok(tensors)
+    }
+
+    fn tensor(&self, view: &View<'a>, budget: &mut Budget) -> Result<Tensor> {
+        let View { storage, shape, .. } = view;
+        let Some(numbers) = self.storages.get(storage.key) else {
+            return Err(Error::format("storage", format!("none of key {:?}", storage.key), "one"));
+        };
+        let (found, size) = (numbers.len(), storage.dtype.size());
+        if storage.len.checked_mul(size) != Some(found) {
+            let expected = format!("{} values of {size} bytes", storage.len);
+            return Err(Error::format("storage", format!("{found} bytes"), expected));
+        }
+        let count = budget.take(shape)?;
+        // Without the first condition a small file could ask for much memory.
+        if count > storage.len || !view.lies_inside() {
+            let found = format!("shape {shape:?}, strides {:?}, offset {}", view.strides, view.offset);
+            return Err(Error::format("view", found, format!("one of {} values", storage.len)));
+        }
+        let data = if count == 0 {
+            Vec::new()
+        } else if view.is_contiguous() {
+            storage.dtype.to_f32(&numbers[view.offset * size..][..count * size])
+        } else {
+            storage.dtype.to_f32(&view.gather(numbers, count))
+        };
+        Ok(Tensor { shape: shape.clone(), data })
+    }
+}
+
+/// The pickle of an archive, and the bytes of each storage.
+fn parse_zip(bytes: &[u8]) -> Result<(Pickle<'_>, BTreeMap<&str, &[u8]>)> {
+    let archive = Archive::parse(bytes)?;
+    let Some(folder) = archive.names().find_map(|name| name.strip_suffix(PICKLE)) else {
+        return Err(Error::format("zip archive", "no data.pkl", "one").hint("this is no file of torch.save"));
+    };
+    let entry = |name: &str| archive.get(&format!("{folder}/{name}"));
+    if let Some(order) = entry("byteorder").filter(|&order| order != b"little") {
+        return Err(Error::format("byteorder", order.escape_ascii(), "little"));
+    }
+    let pickle = Pickle::parse(entry("data.pkl").unwrap_or_default())?;
+    let prefix = format!("{folder}/data/");
+    let storages = archive.entries().filter_map(|(name, bytes)| Some((name.strip_prefix(&prefix)?, bytes)));
+    let storages = storages.collect();
+    Ok((pickle, storages))
+}
+
+impl View<'_> {
+    /// Whether every value lies in the storage.
+    fn lies_inside(&self) -> bool {
+        if self.shape.contains(&0) {
+            return self.offset <= self.storage.len;
+        }
+        let last =
+            self.shape.iter().zip(&self.strides).try_fold(self.offset, |at, (&side, &stride)| {
+                at.checked_add((side - 1).checked_mul(stride)?)
+            });
+        last.is_some_and(|last| last < self.storage.len)
+    }
+
+    /// Whether the values lie in the order of their indices, without gaps; there is one at least.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&side, &stride)| {
+            let matches = side <= 1 || stride == expected;
+            expected *= side;
+            matches
+        })
+    }
+
+    /// The bytes of the `count` values in the order of their indices; the view lies inside.
+    fn gather(&self, numbers: &[u8], count: usize) -> Vec<u8> {
+        let size = self.storage.dtype.size();
+        let mut out = Vec::with_capacity(count * size);
+        for index in 0..count {
+            let mut rest = index;
+            let mut at = self.offset;
+            for (&side, &stride) in self.shape.iter().zip(&self.strides).rev() {
+                at += rest % side * stride;
+                rest /= side;
+            }
+            out.extend_from_slice(&numbers[at * size..][..size]);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::parse;
+    use super::super::torch_writer::*;
+    use super::*;
+
+    fn load(bytes: &[u8]) -> Result<NamedTensors> {
+        parse("w.pth", bytes, &WeightLimits::default())
+    }
+
+    fn load_one(tensor: PyTensor) -> Result<Tensor> {
+        load(&save(&state_dict([("t", tensor)]))).map(|mut tensors| tensors.remove("t").unwrap())
+    }
+
+    fn message(result: Result<impl Sized>) -> String {
+        result.err().expect("an error").to_string()
+    }
+
+    fn counting(count: usize) -> Vec<f32> {
+        (0..count).map(|i| i as f32).collect()
+    }
+
+    #[test]
+    fn a_state_dict_comes_back_from_both_kinds_of_file() {
+        let value = state_dict([
+            ("module.conv1.weight", PyTensor::f32(&[2, 3], &counting(6))),
+            ("scalar", PyTensor::f32(&[], &[-0.5])),
+            ("empty", PyTensor::f32(&[0], &[])),
+        ]);
+        for bytes in [save(&value), save_legacy(&value)] {
+            let tensors = load(&bytes).unwrap();
+            assert_eq!(tensors.get("conv1.weight", &[2, 3]).unwrap(), counting(6));
+            assert_eq!(tensors.get("scalar", &[]).unwrap(), [-0.5]);
+            assert!(tensors.get("empty", &[0]).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_state_dict_may_lie_in_a_checkpoint_and_hold_parameters() {
+        let tensor = Py::Tensor(PyTensor::f32(&[1], &[7.0]));
+        let rebuild = Py::Global("torch._utils", "_rebuild_parameter");
+        let parameter = Py::Call(Box::new(rebuild), vec![tensor, Py::Bool(true), Py::None]);
+        let prefix = "model.feature_extractor.feature_extractor.";
+        let state = dict([(&*format!("{prefix}bn1.bias"), parameter), ("epoch", Py::Int(3))]);
+        let tensors = load(&save(&dict([("epoch", Py::Int(1)), ("state_dict", state)]))).unwrap();
+        assert_eq!(tensors.get("bn1.bias", &[1]).unwrap(), [7.0]);
+        assert_eq!(tensors.iter().count(), 1);
+    }
+
+    #[test]
+    fn every_number_type_is_read() {
+        let numbers: [(&str, usize, &[u8], f32); 6] = [
+            ("FloatStorage", 4, &1.5f32.to_le_bytes(), 1.5),
+            ("DoubleStorage", 8, &(-2.5f64).to_le_bytes(), -2.5),
+            ("HalfStorage", 2, &0x3c00u16.to_le_bytes(), 1.0),
+            ("BFloat16Storage", 2, &0x3fc0u16.to_le_bytes(), 1.5),
+            ("LongStorage", 8, &(-3i64).to_le_bytes(), -3.0),
+            ("BoolStorage", 1, &[1], 1.0),
+        ];
+        for (storage, size, bytes, expected) in numbers {
+            let tensor = load_one(PyTensor::new(storage, size, &[1], bytes.to_vec())).unwrap();
+            assert_eq!(tensor.data, [expected], "{storage}");
+        }
+    }
+
+    #[test]
+    fn views_are_read_in_the_order_of_their_indices() {
+        let whole = PyTensor::f32(&[12], &counting(12));
+        let view = |offset, shape: &[i64], strides: &[i64]| {
+            load_one(PyTensor { offset, shape: shape.into(), strides: strides.into(), ..whole.clone() })
+        };
+        assert_eq!(view(2, &[2, 3], &[3, 1]).unwrap().data, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        // Transposed.
+        assert_eq!(view(0, &[3, 2], &[1, 3]).unwrap().data, [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        // Every other column; the stride of an axis of one value does not matter.
+        assert_eq!(view(1, &[1, 2, 2], &[999, 6, 2]).unwrap().data, [1.0, 3.0, 7.0, 9.0]);
+        assert!(view(12, &[0, i64::MAX, i64::MAX], &[1, 1, 1]).unwrap().data.is_empty());
+    }
+
+    #[test]
+    fn views_outside_their_storage_are_refused() {
+        let whole = PyTensor::f32(&[12], &counting(12));
+        for (offset, shape, strides) in [
+            (13, vec![0], vec![1]),
+            (12, vec![1], vec![1]),
+            (1, vec![3, 4], vec![4, 1]),
+            (0, vec![2, 2], vec![11, 1]),
+            (0, vec![13], vec![0]),
+            (0, vec![2], vec![i64::MAX]),
+            (i64::MAX, vec![2], vec![i64::MAX]),
+            (0, vec![i64::MAX, i64::MAX], vec![0, 0]),
+            (-1, vec![1], vec![1]),
+            (0, vec![-1], vec![1]),
+            (0, vec![1], vec![-1]),
+            (0, vec![1, 1], vec![1]),
+            (0, vec![1; 17], vec![1; 17]),
+        ] {
+            let view = PyTensor { offset, shape: shape.clone(), strides: strides.clone(), ..whole.clone() };
+            assert!(load_one(view).is_err(), "{offset} {shape:?} {strides:?}");
+        }
+        let shorter = PyTensor { size: 2, ..whole };
+        assert_eq!(
+            message(load_one(shorter)),
+            "w.pth: tensor t: storage: found 48 bytes, expected 24 values of 4 bytes"
+        );
+    }
+
+    #[test]
+    fn names_keep_to_the_line() {
+        let tensor = PyTensor { offset: 9, ..PyTensor::f32(&[1], &[1.0]) };
+        let found = message(load(&save(&state_dict([("a\nb", tensor)]))));
+        assert!(found.starts_with("w.pth: tensor a\\nb: view: found shape [1]"), "{found}");
+    }
+
+    #[test]
+    fn limits_are_kept() {
+        let bytes = save(&state_dict(["a", "b"].map(|name| (name, PyTensor::f32(&[8], &counting(8))))));
+        let load = |limits| parse("w.pth", &bytes, &limits);
+        let limits = WeightLimits { max_elements: 16, max_tensors: 2, ..WeightLimits::default() };
+        assert!(load(limits).is_ok());
+        let found = message(load(WeightLimits { max_elements: 15, ..limits }));
+        assert!(
+            found.starts_with("w.pth: tensor b: shape: found [8], expected at most 15 values"),
+            "{found}"
+        );
+        let found = message(load(WeightLimits { max_tensors: 1, ..limits }));
+        assert!(found.contains("number of tensors: found 2, expected at most 1"), "{found}");
+    }
+
+    #[test]
+    fn other_byte_orders_and_contents_are_refused() {
+        let value = state_dict([("t", PyTensor::f32(&[1], &[1.0]))]);
+        let found = message(load(&save_with(&value, b"big")));
+        assert_eq!(found, "w.pth: byteorder: found big, expected little");
+        assert_eq!(message(load(&save(&Py::Int(3)))), "w.pth: found 3, expected a state dict");
+        assert_eq!(message(load(&save(&dict([])))), "w.pth: found no tensor, expected a state dict");
+        let other = zip(&[Entry::from(("word/document.xml", b"<a/>".as_slice()))]);
+        assert!(message(load(&other)).contains("no data.pkl"));
+    }
+
+    #[test]
+    fn no_damage_is_a_panic() {
+        let value = dict([
+            (
+                "hyper_parameters",
+                dict([("layers", Py::Tuple(vec![text("layer2")])), ("ratio", Py::Float(0.1))]),
+            ),
+            ("state_dict", state_dict([("a.weight", PyTensor::f32(&[2, 2], &counting(4)))])),
+        ]);
+        for bytes in [save(&value), save_legacy(&value)] {
+            for cut in 0..bytes.len() {
+                assert!(load(&bytes[..cut]).is_err(), "cut to {cut} bytes");
+            }
+            for at in 0..bytes.len() {
+                for change in 1..=255 {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= change;
+                    let _ = load(&damaged);
+                }
+            }
+        }
+    }
+}
