@@ -16,7 +16,10 @@ mod isa;
 pub(crate) mod max_pool;
 pub(crate) mod pool;
 mod portable;
+pub(crate) mod product;
 pub(crate) mod resize;
+pub(crate) mod screen;
+pub(crate) mod signed_sum;
 pub(crate) mod simd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -23,6 +23,8 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn sub(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`; never where one is NaN.
+    unsafe fn at_least(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 }
