@@ -12,6 +12,12 @@ use crate::kernels::{Isa, Pool, distance};
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 
+/// Values held for a row, beside the row itself: components, half, slack, nearest, seen, order.
+#[cfg(feature = "train")]
+pub(super) const ROW_VALUES: usize = super::leading::DEPTH + 5;
+/// Values held for a centre: components and offset in a vector that grows by doubling, and its row.
+#[cfg(feature = "train")]
+pub(super) const CENTER_VALUES: usize = 2 * (super::leading::DEPTH + 1) + 2;
 /// Rows a task compares.
 const BLOCK: usize = 96;
 /// Panels of centres after which rows that fell to the level are let go.

@@ -8,7 +8,7 @@ use crate::kernels::{Isa, Pool, distance};
 use crate::tensor::Patches;
 
 /// Components kept. More of them bound better and cost more.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 /// Rows that the principal components are estimated from.
 const SAMPLE: usize = 4096;
 /// Steps of the subspace iteration. The components need not be exact: any orthonormal directions give true bounds.

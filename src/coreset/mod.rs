@@ -73,8 +73,24 @@ pub fn select(
     Lazy::new(features, start, CANDIDATES, isa, pool)?.run(count, observer)
 }
 
+/// `count` of `0..total` in ascending order, one at a random place in each of as many equal parts, or all.
+#[cfg(feature = "train")]
+pub(crate) fn sample(total: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut random = Random::new(seed, 0x0053_616D_706C_6500);
+    let part = |i: usize| (i as u128 * total as u128 / count as u128) as usize;
+    (0..count).map(|i| part(i) + random.below(part(i + 1) - part(i))).collect()
+}
+
+/// Bytes that selecting `count` of `rows` takes: the projected rows, their places, what bounds their distances, and
+/// the centres.
+#[cfg(feature = "train")]
+pub(crate) fn bytes(rows: usize, count: usize) -> u64 {
+    let row = projection_dim(rows) + 2 + lazy::ROW_VALUES;
+    4 * (rows as u64 * row as u64 + count as u64 * lazy::CENTER_VALUES as u64)
+}
+
 /// Zeros, or an error that names `what` does not fit.
-fn zeros(what: &str, length: usize) -> Result<Vec<f32>> {
+pub(crate) fn zeros(what: &str, length: usize) -> Result<Vec<f32>> {
     let mut values = Vec::new();
     values.try_reserve_exact(length).map_err(|_| {
         Error::limit(what, format!("{} bytes", 4 * length as u128), "what memory holds")

@@ -133,3 +133,16 @@ fn features_that_are_not_finite_are_refused() {
         assert!(result.unwrap_err().to_string().contains("patch 1"));
     }
 }
+
+#[cfg(feature = "train")]
+#[test]
+fn samples_are_ascending_even_and_repeatable() {
+    for (total, count) in [(10, 10), (10, 1), (1000, 333), (7, 5)] {
+        let rows = sample(total, count, 9);
+        assert_eq!(rows, sample(total, count, 9));
+        for (i, row) in rows.iter().enumerate() {
+            assert!((i * total / count..(i + 1) * total / count).contains(row), "{rows:?}");
+        }
+    }
+    assert_ne!(sample(1000, 300, 1), sample(1000, 300, 2));
+}

@@ -4,7 +4,11 @@ mod extractor;
 mod file;
 mod options;
 mod record;
+#[cfg(feature = "train")]
+mod selection;
 mod session;
+#[cfg(feature = "train")]
+mod store;
 #[cfg(feature = "train")]
 mod train;
 
