@@ -10,9 +10,9 @@ use crate::tensor::Patches;
 /// Components kept. More of them bound better and cost more.
 pub(super) const DEPTH: usize = 64;
 /// Rows that the principal components are estimated from.
-const SAMPLE: usize = 4096;
+pub(super) const SAMPLE: usize = 4096;
 /// Steps of the subspace iteration. The components need not be exact: any orthonormal directions give true bounds.
-const STEPS: usize = 8;
+const STEPS: usize = 6;
 /// Rows a task projects.
 const BLOCK: usize = 256;
 const PURPOSE: u64 = 0x004C_6561_6469_6E67;

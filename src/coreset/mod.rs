@@ -16,8 +16,10 @@ use lazy::Lazy;
 use random::Random;
 use std::ops::ControlFlow;
 
-/// Rows that are compared with new centres together: fewer are slower by the scans between, more by the picks.
+/// Rows that are compared with new centres together, and the share of all where those are few: fewer are slower by the
+/// scans between, more by the picks.
 const CANDIDATES: usize = 8192;
+const CANDIDATE_SHARE: usize = 16;
 
 /// Number of rows that `ratio` of `rows` keeps: `trunc(rows * ratio)`, as the reference.
 ///
@@ -51,7 +53,8 @@ pub fn start(rows: usize, seed: u64) -> usize {
 
 /// Greedy k-center: beginning with `start`, `count` times the row that is farthest from all chosen ones, ties to the
 /// lowest index; the start is the first. Distances are direct differences (`KCenterGreedy.select_coreset_idxs` of the
-/// reference), and the selection is that of the plain loop over all rows, without most of its work. `observer` is told how many are chosen of how many, and may stop.
+/// reference), and the selection is that of the plain loop over all rows, without most of its work. `observer` is told
+/// how many are chosen of how many, and may stop.
 ///
 /// # Errors
 /// A feature is not finite, memory runs out, or `observer` stopped the selection.
@@ -70,7 +73,8 @@ pub fn select(
         let subject = format!("features of patch {}", at / features.dim);
         return Err(Error::format(subject, features.data[at], "finite numbers"));
     }
-    Lazy::new(features, start, CANDIDATES, isa, pool)?.run(count, observer)
+    let candidates = (features.rows() / CANDIDATE_SHARE).clamp(1, CANDIDATES);
+    Lazy::new(features, start, candidates, isa, pool)?.run(count, observer)
 }
 
 /// `count` of `0..total` in ascending order, one at a random place in each of as many equal parts, or all.
@@ -81,12 +85,13 @@ pub(crate) fn sample(total: usize, count: usize, seed: u64) -> Vec<usize> {
     (0..count).map(|i| part(i) + random.below(part(i + 1) - part(i))).collect()
 }
 
-/// Bytes that selecting `count` of `rows` takes: the projected rows, their places, what bounds their distances, and
-/// the centres.
+/// Bytes that selecting `count` of `rows` takes: the projected rows, their places, what bounds their distances and
+/// the sample that is estimated from, and the centres.
 #[cfg(feature = "train")]
 pub(crate) fn bytes(rows: usize, count: usize) -> u64 {
-    let row = projection_dim(rows) + 2 + lazy::ROW_VALUES;
-    4 * (rows as u64 * row as u64 + count as u64 * lazy::CENTER_VALUES as u64)
+    let (dim, sample) = (projection_dim(rows) as u64, rows.min(leading::SAMPLE) as u64);
+    let row = dim + 2 + lazy::ROW_VALUES as u64;
+    4 * (rows as u64 * row + sample * dim + count as u64 * lazy::CENTER_VALUES as u64)
 }
 
 /// Zeros, or an error that names `what` does not fit.

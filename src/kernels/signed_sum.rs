@@ -61,27 +61,31 @@ unsafe fn avx512(block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &m
 /// The CPU has the instructions of `V`; `out` has `VECTORS * V::LANES` values.
 #[inline(always)]
 unsafe fn sums<V: Simd>(block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &mut [f32]) {
-    let width = VECTORS * V::LANES;
-    let sum = |indices: &[u32]| {
-        // SAFETY: the caller grants the instructions; `values` holds `width` values.
-        unsafe {
-            let mut sums = [V::splat(0.0); VECTORS];
-            for &i in indices {
-                let values = &block[i as usize * width..][..width];
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(V::load(values.as_ptr().add(v * V::LANES)));
-                }
-            }
-            sums
-        }
-    };
-    let (plus, minus) = (sum(plus), sum(minus));
-    for (v, (plus, minus)) in plus.into_iter().zip(minus).enumerate() {
-        // SAFETY: the caller grants `VECTORS * LANES` values of `out`.
-        unsafe {
+    // SAFETY: the caller grants the instructions, and `VECTORS * LANES` values of `out`.
+    unsafe {
+        let (plus, minus) = (sum::<V>(block, plus), sum::<V>(block, minus));
+        for (v, (plus, minus)) in plus.into_iter().zip(minus).enumerate() {
             let scaled = plus.sub(minus).mul_add(V::splat(scale), V::splat(0.0));
             scaled.store(out.as_mut_ptr().add(v * V::LANES));
         }
+    }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn sum<V: Simd>(block: &[f32], indices: &[u32]) -> [V; VECTORS] {
+    let width = VECTORS * V::LANES;
+    // SAFETY: the caller grants the instructions; `values` holds `width` values.
+    unsafe {
+        let mut sums = [V::splat(0.0); VECTORS];
+        for &i in indices {
+            let values = &block[i as usize * width..][..width];
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(V::load(values.as_ptr().add(v * V::LANES)));
+            }
+        }
+        sums
     }
 }
 
