@@ -72,7 +72,7 @@ proptest! {
         n in 1usize..260,
         dim in prop_oneof![1usize..9, 9usize..130, 250usize..420],
         // Squares that underflow, ordinary ones, and squares that overflow.
-        scale in prop_oneof![Just(1e-23f32), Just(1e-19), Just(1.0), Just(1e17), Just(3e19)],
+        scale in prop_oneof![Just(1e-22f32), Just(3e-20), Just(1.0), Just(1e17), Just(3e19)],
         share in 0.0f64..1.0,
         start in 0.0f64..1.0,
         candidates in prop_oneof![Just(1usize), Just(7), Just(50), Just(1000)],
