@@ -240,6 +240,7 @@ fn arguments_out_of_range_are_named() {
         ("--neighbors", "0", "neighbors"),
         ("--image-size", "8", "32"),
         ("--center-crop", "300", "crop"),
+        ("--max-memory", "1K", "max memory: found 1024 bytes"),
     ] {
         patchcore_fails(
             ["train", flag, value, "--data", data.to_str().unwrap(), "--out", "unused.pcore"],

@@ -8,7 +8,7 @@ use crate::evaluate::{Dataset, Evaluator, Ranked, fit_mask};
 use crate::image::{Limits, Picture, Preprocess, decode_mask};
 use crate::network::Backbone;
 use clap::Args;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The options of a training.
 #[derive(Args, Clone)]
@@ -24,6 +24,29 @@ pub struct FitArguments {
     /// Of the coreset's start and projection
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     seed: u64,
+    /// Memory for the training's patches, such as 500M or 2G: past it they go to a temporary file, and are sampled if
+    /// need be
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_memory: Option<u64>,
+    /// Folder of the temporary file
+    #[arg(skip)]
+    pub spool_folder: Option<PathBuf>,
+}
+
+/// A number of bytes, or of the 1024-fold units K, M, G and T.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, exponent) = match text.find(|c: char| !c.is_ascii_digit()) {
+        None => (text, 0),
+        Some(at) => match &text[at..] {
+            "K" => (&text[..at], 1),
+            "M" => (&text[..at], 2),
+            "G" => (&text[..at], 3),
+            "T" => (&text[..at], 4),
+            _ => (text, 0),
+        },
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1024u64.pow(exponent)));
+    bytes.ok_or_else(|| format!("{text:?} is not a size such as 500M or 2G"))
 }
 
 impl FitArguments {
@@ -36,6 +59,8 @@ impl FitArguments {
             seed: self.seed,
             threads: self.embedding.threads,
             leave_one_out,
+            max_memory: self.max_memory,
+            spool_folder: self.spool_folder.clone(),
             ..FitOptions::default()
         }
     }
@@ -104,4 +129,21 @@ fn mask(path: &Path, picture: &Picture, preprocess: &Preprocess) -> Result<Vec<b
         ));
     }
     fit_mask(&mask.data, (mask.height, mask.width), preprocess.resize, preprocess.crop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_units() {
+        let expected =
+            [("0", 0), ("123", 123), ("4K", 4096), ("500M", 500 << 20), ("2G", 2 << 30), ("1T", 1 << 40)];
+        for (text, bytes) in expected {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "M", "2GB", "-1", "1.5G", "99999999T", "2 G"] {
+            assert!(parse_bytes(text).unwrap_err().contains(text), "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `patchcore info`
 
-use crate::detector::{Information, OpenOptions, PatchCore};
+use crate::detector::{Information, OpenOptions, PatchCore, Training};
 use crate::error::Result;
 use serde_json::json;
 use std::path::PathBuf;
@@ -26,6 +26,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
+/// That not all patches could be chosen from.
+pub(super) fn sampled(training: &Training) -> String {
+    training
+        .sampled
+        .map_or(String::new(), |rows| format!(" ({rows} of them sampled, to stay within --max-memory)"))
+}
+
 fn layers(information: Information<'_>) -> Vec<&'static str> {
     information.layers().iter().map(|layer| layer.name()).collect()
 }
@@ -49,6 +56,7 @@ fn to_json(model: &PatchCore, verified: bool) -> serde_json::Value {
         "neighbors": information.neighbors(),
         "training_images": training.images,
         "training_patches": training.patches,
+        "training_patches_sampled": training.sampled,
         "coreset_ratio": training.coreset_ratio,
         "seed": training.seed,
         "search": information.search(),
@@ -81,8 +89,11 @@ fn to_text(model: &PatchCore, verified: bool) -> String {
         format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
         format!("memory bank  {} x {}", information.bank_rows(), information.dim()),
         format!(
-            "training     {} photographs, {} patches, coreset ratio {}, seed {seed}",
-            training.images, training.patches, training.coreset_ratio
+            "training     {} photographs, {} patches{}, coreset ratio {}, seed {seed}",
+            training.images,
+            training.patches,
+            sampled(training),
+            training.coreset_ratio
         ),
         format!("neighbors    {}", information.neighbors()),
         format!("search       {}", information.search()),

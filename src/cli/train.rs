@@ -4,7 +4,7 @@ use super::backbone::BackboneArguments;
 use super::fit::{self, FitArguments};
 use crate::error::Result;
 use crate::evaluate::Dataset;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Learn what good parts look like
@@ -25,19 +25,23 @@ pub struct Arguments {
     out: PathBuf,
 }
 
-pub fn run(arguments: Arguments) -> Result<()> {
+pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     crate::atomic::check(&arguments.out)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     let backbone = arguments.backbone.load()?;
+    // Beside the model: the system's temporary folder may lie in memory.
+    let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    arguments.fit.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
     let model = fit::train(&dataset, &backbone, &arguments.fit)?.model;
     model.save(&arguments.out)?;
     let information = model.information();
     super::print(format!(
-        "{}: {} good photographs, {} patches; memory bank {} x {}\ncalibration: {}\ndone in {:.1} s",
+        "{}: {} good photographs, {} patches{}; memory bank {} x {}\ncalibration: {}\ndone in {:.1} s",
         arguments.out.display(),
         information.training().images,
         information.training().patches,
+        super::info::sampled(information.training()),
         information.bank_rows(),
         information.dim(),
         model.calibration().source,

@@ -1,18 +1,25 @@
 //! Which patches to store: greedy k-center over randomly projected embeddings.
 
+mod lazy;
+mod leading;
+#[cfg(test)]
+mod naive;
 mod projection;
 pub(crate) mod random;
 
 pub use projection::Projection;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, distance};
+use crate::kernels::{Isa, Pool};
 use crate::tensor::Patches;
+use lazy::Lazy;
 use random::Random;
 use std::ops::ControlFlow;
 
-/// Rows a task compares with the newest centre.
-const BLOCK: usize = 1024;
+/// Rows that are compared with new centres together, and the share of all where those are few: fewer are slower by the
+/// scans between, more by the picks.
+const CANDIDATES: usize = 8192;
+const CANDIDATE_SHARE: usize = 16;
 
 /// Number of rows that `ratio` of `rows` keeps: `trunc(rows * ratio)`, as the reference.
 ///
@@ -46,10 +53,14 @@ pub fn start(rows: usize, seed: u64) -> usize {
 
 /// Greedy k-center: beginning with `start`, `count` times the row that is farthest from all chosen ones, ties to the
 /// lowest index; the start is the first. Distances are direct differences (`KCenterGreedy.select_coreset_idxs` of the
-/// reference). `observer` is told how many are chosen of how many, and may stop.
+/// reference), and the selection is that of the plain loop over all rows, without most of its work. `observer` is told
+/// how many are chosen of how many, and may stop.
 ///
 /// # Errors
-/// A feature is not finite, or `observer` stopped the selection.
+/// A feature is not finite, memory runs out, or `observer` stopped the selection.
+///
+/// # Panics
+/// There is no row `start`.
 pub fn select(
     features: Patches<'_>,
     count: usize,
@@ -62,33 +73,37 @@ pub fn select(
         let subject = format!("features of patch {}", at / features.dim);
         return Err(Error::format(subject, features.data[at], "finite numbers"));
     }
-    let mut nearest = vec![f32::INFINITY; features.rows()];
-    let mut chosen = vec![start as u32];
-    let mut last = start;
-    while chosen.len() < count {
-        if observer(chosen.len(), count).is_break() {
-            return Err(Error::cancelled("coreset"));
-        }
-        let center = features.row(last);
-        pool.for_each_chunk(&mut nearest, BLOCK, |block, nearest| {
-            for (row, nearest) in (block * BLOCK..).zip(nearest) {
-                *nearest = nearest.min(distance::squared(isa, features.row(row), center));
-            }
-        });
-        nearest[last] = 0.0;
-        last = farthest(&nearest);
-        chosen.push(last as u32);
-    }
-    Ok(chosen)
+    let candidates = (features.rows() / CANDIDATE_SHARE).clamp(1, CANDIDATES);
+    Lazy::new(features, start, candidates, isa, pool)?.run(count, observer)
 }
 
-/// The first of the largest.
-fn farthest(distances: &[f32]) -> usize {
-    let mut best = 0;
-    for (row, &distance) in distances.iter().enumerate() {
-        if distance > distances[best] {
-            best = row;
-        }
-    }
-    best
+/// `count` of `0..total` in ascending order, one at a random place in each of as many equal parts, or all.
+#[cfg(feature = "train")]
+pub(crate) fn sample(total: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut random = Random::new(seed, 0x0053_616D_706C_6500);
+    let part = |i: usize| (i as u128 * total as u128 / count as u128) as usize;
+    (0..count).map(|i| part(i) + random.below(part(i + 1) - part(i))).collect()
 }
+
+/// Bytes that selecting `count` of `rows` takes: the projected rows, their places, what bounds their distances and
+/// the sample that is estimated from, and the centres.
+#[cfg(feature = "train")]
+pub(crate) fn bytes(rows: usize, count: usize) -> u64 {
+    let (dim, sample) = (projection_dim(rows) as u64, rows.min(leading::SAMPLE) as u64);
+    let row = dim + 2 + lazy::ROW_VALUES as u64;
+    4 * (rows as u64 * row + sample * dim + count as u64 * lazy::CENTER_VALUES as u64)
+}
+
+/// Zeros, or an error that names `what` does not fit.
+pub(crate) fn zeros(what: &str, length: usize) -> Result<Vec<f32>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(length).map_err(|_| {
+        Error::limit(what, format!("{} bytes", 4 * length as u128), "what memory holds")
+            .hint("train on fewer photographs")
+    })?;
+    values.resize(length, 0.0);
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,11 @@ mod file;
 mod import;
 mod options;
 mod record;
+#[cfg(feature = "train")]
+mod selection;
 mod session;
+#[cfg(feature = "train")]
+mod store;
 #[cfg(feature = "train")]
 mod train;
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::network::Layer;
 use crate::search::SearchKind;
+use std::path::PathBuf;
 
 /// A re-weighting over more rows than this is no PatchCore; bounds what a damaged file asks for.
 pub(super) const MAX_NEIGHBORS: u32 = 4096;
@@ -29,6 +30,13 @@ pub struct FitOptions {
     /// Sets the threshold from the good photographs alone, by scoring each against the memory bank without its own
     /// rows. Turn it off where defective photographs will calibrate the model. Default: on.
     pub leave_one_out: bool,
+    /// Bytes that the patches and the choice among them may take, beside the network's own memory. Past it the
+    /// patches go to a temporary file, which changes nothing in the model; where the choice alone takes more, an even
+    /// sample of the patches is chosen from, and [`Training::sampled`](super::Training::sampled) says so. Default:
+    /// `None`, no bound.
+    pub max_memory: Option<u64>,
+    /// Folder of that temporary file; `None` means the system's. Default: `None`.
+    pub spool_folder: Option<PathBuf>,
 }
 
 impl Default for FitOptions {
@@ -42,6 +50,8 @@ impl Default for FitOptions {
             threads: 0,
             search: SearchKind::Auto,
             leave_one_out: true,
+            max_memory: None,
+            spool_folder: None,
         }
     }
 }

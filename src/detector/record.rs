@@ -32,6 +32,8 @@ pub struct Training {
     pub images: u64,
     /// Their patches, before the coreset was chosen; 0 where an imported model does not say.
     pub patches: u64,
+    /// How many of them the coreset was chosen from, where memory was bounded and did not allow all.
+    pub sampled: Option<u64>,
     /// Share of the patches that was to be kept.
     pub coreset_ratio: f64,
     /// Seed of the start and the projection; `None` for imported models.

@@ -2,9 +2,10 @@
 
 use super::options::{FitOptions, Stage};
 use super::record::{Record, Training};
+use super::selection::{self, Selection};
 use super::session::{Scorer, Timings};
+use super::store::PatchStore;
 use super::{Model, PatchCore, PatchExtractor};
-use crate::coreset::{self, Projection};
 use crate::error::{Error, Result};
 use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
@@ -29,8 +30,7 @@ pub struct Trainer {
     pool: Pool,
     network: Network,
     extractor: PatchExtractor,
-    features: Vec<f32>,
-    images: usize,
+    store: PatchStore,
 }
 
 impl Trainer {
@@ -45,6 +45,8 @@ impl Trainer {
         let network =
             Network::new(backbone, &options.layers, options.preprocess.output_size(), Mode::Fast, isa)?;
         let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
+        let (height, width) = network.grid();
+        let store = PatchStore::new(height * width, network.dim());
         Ok(Self {
             backbone: backbone.clone(),
             options: options.clone(),
@@ -52,39 +54,36 @@ impl Trainer {
             pool,
             network,
             extractor,
-            features: Vec::new(),
-            images: 0,
+            store,
         })
     }
 
     /// Adds the photograph of a good part.
     ///
     /// # Errors
-    /// The frame is too small or too large, or memory runs out.
+    /// The frame is too small or too large, or memory or the disk is full.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let Self { extractor, network, pool, features, .. } = self;
+        let Self { extractor, network, pool, .. } = self;
         let patches = pool.run(|| extractor.extract(network, frame, pool, &mut Timings::default()))?;
-        features.try_reserve(patches.data.len()).map_err(|_| {
-            Error::limit(
-                "training features",
-                format!("{} images", self.images + 1),
-                "as many as memory holds",
-            )
-            .hint("train on fewer photographs or smaller ones")
-        })?;
-        features.extend_from_slice(patches.data);
-        self.images += 1;
+        self.store.add(patches.data)?;
+        let rows = self.store.rows();
+        let needed = 4 * (rows as u64 * self.store.dim() as u64)
+            + selection::bytes(rows, self.store.dim(), self.options.coreset_ratio);
+        if self.options.max_memory.is_some_and(|bound| needed > bound) {
+            let folder = self.options.spool_folder.clone().unwrap_or_else(std::env::temp_dir);
+            self.store.spool(&folder)?;
+        }
         Ok(())
     }
 
     /// Number of photographs added.
     pub fn images(&self) -> usize {
-        self.images
+        self.store.images()
     }
 
     /// Number of patches of the photographs added.
     pub fn rows(&self) -> usize {
-        self.features.len() / self.network.dim()
+        self.store.rows()
     }
 
     /// Chooses the memory bank and, if so asked, sets the thresholds.
@@ -92,68 +91,55 @@ impl Trainer {
     /// # Errors
     /// No photograph was added, the coreset ratio leaves no row, or `observer` stopped the training.
     pub fn finish(self, observer: &mut Observer<'_>) -> Result<PatchCore> {
-        if self.images == 0 {
+        if self.images() == 0 {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
-        let chosen = self.choose(observer)?;
-        let calibration = match self.options.leave_one_out {
-            true => self.leave_one_out(&chosen, observer)?,
+        let Self { store, options, isa, pool, .. } = &self;
+        let selection = selection::select(store, options, *isa, pool, observer)?;
+        let bank = store.gather(&selection.rows)?;
+        let calibration = match options.leave_one_out {
+            true => self.leave_one_out(&selection, &bank, observer)?,
             false => Calibration::NONE,
         };
-        let all = self.patches();
-        let bank = chosen.iter().flat_map(|&row| all.row(row as usize)).copied().collect();
-        self.assemble(bank, calibration)
+        self.assemble(bank, calibration, selection.sampled)
     }
 
     /// A model whose memory bank is the first `rows` patches, without a coreset and a calibration.
     #[cfg(feature = "cli")]
     pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
-        let bank = self.features.iter().take(rows * self.network.dim()).copied().collect();
-        self.assemble(bank, Calibration::NONE)
+        let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
+        let bank = self.store.gather(&rows)?;
+        self.assemble(bank, Calibration::NONE, None)
     }
 
-    fn patches(&self) -> Patches<'_> {
-        Patches { dim: self.network.dim(), grid_width: self.network.grid().1, data: &self.features }
-    }
-
-    /// Rows that the memory bank keeps, in the order the greedy selection finds them.
-    fn choose(&self, observer: &mut Observer<'_>) -> Result<Vec<u32>> {
-        let Self { options, isa, pool, .. } = self;
-        let all = self.patches();
-        let count = coreset::size(all.rows(), options.coreset_ratio)?;
-        let projection = Projection::new(all.dim, coreset::projection_dim(all.rows()), options.seed);
-        let projected = projection.apply(all, *isa, pool)?;
-        let start = coreset::start(all.rows(), options.seed);
-        let projected =
-            Patches { dim: projection.output_dim(), grid_width: all.grid_width, data: &projected };
-        coreset::select(projected, count, start, *isa, pool, &mut |done, total| {
-            observer(Stage::Coreset, done, total)
-        })
-    }
-
-    /// Scores photographs against the rows of `chosen` that come from others, and sets the thresholds by that. With
+    /// Scores photographs against the rows of `bank` that come from others, and sets the thresholds by that. With
     /// one photograph, or where one holds the whole bank, there is nothing to compare with and the model stays
     /// uncalibrated.
-    fn leave_one_out(&self, chosen: &[u32], observer: &mut Observer<'_>) -> Result<Calibration> {
-        let Self { options, isa, pool, network, .. } = self;
-        let all = self.patches();
-        let rows = all.rows() / self.images;
-        let left_out: Vec<usize> = spread(self.images, MAX_LEFT_OUT).collect();
+    fn leave_one_out(
+        &self,
+        selection: &Selection,
+        bank: &[f32],
+        observer: &mut Observer<'_>,
+    ) -> Result<Calibration> {
+        let Self { options, isa, pool, network, store, .. } = self;
+        let (dim, (_, grid_width)) = (store.dim(), network.grid());
+        let left_out: Vec<usize> = spread(store.images(), MAX_LEFT_OUT).collect();
         let mut scorer = Scorer::new(network.grid(), options.preprocess.output_size(), options.neighbors)?;
+        let mut buffer = Vec::new();
         let mut scores = Vec::new();
         let mut maps = Vec::new();
         for (done, &image) in left_out.iter().enumerate() {
             if observer(Stage::Calibration, done, left_out.len()).is_break() {
                 return Err(Error::cancelled("calibration"));
             }
-            let own = image * rows..(image + 1) * rows;
-            let others = chosen.iter().map(|&row| row as usize).filter(|row| !own.contains(row));
-            let bank: Vec<f32> = others.flat_map(|row| all.row(row)).copied().collect();
-            if bank.is_empty() {
+            let rows = bank.chunks_exact(dim).zip(&selection.rows);
+            let others = rows.filter(|(_, row)| *row / store.image_rows() != image);
+            let others: Vec<f32> = others.flat_map(|(values, _)| values).copied().collect();
+            if others.is_empty() {
                 continue;
             }
-            let index = Index::build(bank.into(), all.dim, SearchKind::Flat, *isa, pool)?;
-            let queries = Patches { data: &all.data[own.start * all.dim..own.end * all.dim], ..all };
+            let index = Index::build(others.into(), dim, SearchKind::Flat, *isa, pool)?;
+            let queries = Patches { dim, grid_width, data: store.image(image, &mut buffer)? };
             scores.push(pool.run(|| scorer.run(&index, queries, *isa, pool, &mut Timings::default()))?);
             maps.push(range(&scorer.map));
         }
@@ -162,11 +148,10 @@ impl Trainer {
         Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
     }
 
-    fn assemble(self, bank: Vec<f32>, calibration: Calibration) -> Result<PatchCore> {
-        let Self { backbone, options, isa, pool, network, features, images, .. } = self;
-        let dim = network.dim();
-        let patches = (features.len() / dim) as u64;
-        drop(features);
+    fn assemble(self, bank: Vec<f32>, calibration: Calibration, sampled: Option<usize>) -> Result<PatchCore> {
+        let Self { backbone, options, isa, pool, network, store, .. } = self;
+        let (dim, images, patches) = (store.dim(), store.images() as u64, store.rows() as u64);
+        drop(store);
         let index = Index::build(bank.into(), dim, options.search, isa, &pool)?;
         let record = Record {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION")).into(),
@@ -180,8 +165,9 @@ impl Trainer {
             dim: dim as u64,
             neighbors: options.neighbors,
             training: Training {
-                images: images as u64,
+                images,
                 patches,
+                sampled: sampled.map(|rows| rows as u64),
                 coreset_ratio: options.coreset_ratio,
                 seed: Some(options.seed),
             },

@@ -99,6 +99,26 @@ impl Pool {
         }
     }
 
+    /// As [`for_each_chunk`](Self::for_each_chunk) over two slices at once, each with its own chunk length.
+    pub(crate) fn for_each_chunk_pair<A: Send, B: Send>(
+        &self,
+        (a, chunk_a): (&mut [A], usize),
+        (b, chunk_b): (&mut [B], usize),
+        task: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+    ) {
+        match &self.workers {
+            Some(workers) if a.len() > chunk_a => workers.install(|| {
+                let pairs = a.par_chunks_mut(chunk_a).zip(b.par_chunks_mut(chunk_b));
+                pairs.with_max_len(1).enumerate().for_each(|(i, (a, b))| task(i, a, b));
+            }),
+            _ => a
+                .chunks_mut(chunk_a)
+                .zip(b.chunks_mut(chunk_b))
+                .enumerate()
+                .for_each(|(i, (a, b))| task(i, a, b)),
+        }
+    }
+
     /// As [`for_each_chunk`](Self::for_each_chunk) over three slices of one length at once.
     pub(crate) fn for_each_chunk_triple<T: Send>(
         &self,

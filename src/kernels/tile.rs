@@ -62,7 +62,7 @@ fn tile_rows(isa: Isa) -> usize {
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => 6,
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => 14,
+        Kind::Avx512 => 12,
         #[cfg(target_arch = "aarch64")]
         Kind::Neon => 8,
     }
@@ -267,7 +267,7 @@ tiles!(portable, F32x8, , 1 2 3 4);
 #[cfg(target_arch = "x86_64")]
 tiles!(avx2, Avx2, "avx2,fma", 1 2 3 4 5 6);
 #[cfg(target_arch = "x86_64")]
-tiles!(avx512, Avx512, "avx512f,avx512dq,avx512vl", 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+tiles!(avx512, Avx512, "avx512f,avx512dq,avx512vl", 1 2 3 4 5 6 7 8 9 10 11 12);
 #[cfg(target_arch = "aarch64")]
 tiles!(neon, super::aarch64::Neon, "neon", 1 2 3 4 5 6 7 8);
 

@@ -337,3 +337,88 @@ impl<'a> std::ops::Deref for Maps<'a> {
         &self.all[..self.count]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::architecture::Architecture;
+    use super::*;
+    use std::collections::HashSet;
+
+    const NETS: [&str; 5] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2", "resnet18_narrow"];
+
+    fn wave(count: usize, seed: f32) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * 0.7311 + seed).sin()).collect()
+    }
+
+    /// One output of a convolution in f64 and the size of its terms.
+    fn naive(
+        shape: [usize; 4],
+        stride: usize,
+        weights: &[f32],
+        input: FeatureMap<'_>,
+        at: [usize; 3],
+    ) -> (f64, f64) {
+        let [_, channels, kernel, _] = shape;
+        let [y, x, output] = at;
+        let (mut sum, mut size) = (0.0, 0.0);
+        for tap in 0..kernel * kernel {
+            let (sy, sx) = (y * stride + tap / kernel, x * stride + tap % kernel);
+            let (Some(sy), Some(sx)) = (sy.checked_sub(kernel / 2), sx.checked_sub(kernel / 2)) else {
+                continue;
+            };
+            if sy < input.height && sx < input.width {
+                for (c, &value) in input.at(sy, sx).iter().enumerate() {
+                    let weight = weights[(output * channels + c) * kernel * kernel + tap];
+                    let term = f64::from(value) * f64::from(weight);
+                    (sum, size) = (sum + term, size + term.abs());
+                }
+            }
+        }
+        (sum, size)
+    }
+
+    #[test]
+    fn every_layer_shape_of_the_networks_convolves_like_the_naive_sum() {
+        let all = NETS.iter().flat_map(|net| Architecture::named(net).unwrap().convolutions());
+        let shapes: HashSet<_> = all.map(|c| (c.shape(), c.stride)).collect();
+        let pool = Pool::new(2).unwrap();
+        for (shape, stride) in shapes {
+            let [output, channels, kernel, _] = shape;
+            let (weights, bias) = (wave(shape.iter().product(), 0.1), vec![0.25; output]);
+            let mut source = Map::new(Shape { height: 18, width: 21, channels }, kernel / 2);
+            source.fill_planar(&wave(18 * 21 * channels, 0.2));
+            for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+                let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa);
+                let mut scratch = Scratch::default();
+                let mut out = Map::new(convolution.output(source.shape()), 1);
+                convolution.reserve(out.shape(), 2, &mut scratch);
+                convolution.run(&source, None, false, &mut scratch, &mut out, &pool);
+                let Shape { height, width, .. } = out.shape();
+                // Every position is met, each with a few of the channels.
+                for i in 0..4 * height * width {
+                    let at = [i / 4 / width, i / 4 % width, i * 7919 % output];
+                    let (sum, size) = naive(shape, stride, &weights, source.view(), at);
+                    let found = f64::from(out.view().at(at[0], at[1])[at[2]]);
+                    let error = (found - sum - 0.25).abs();
+                    assert!(error <= 5e-6 * (1.0 + size), "{isa:?} {shape:?} at {at:?}: {found}, {sum}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_step_writes_what_it_reads_and_the_layers_are_kept() {
+        for net in NETS {
+            let backbone = Backbone::pseudo_random(&Architecture::named(net).unwrap());
+            let network = Network::new(&backbone, &Layer::ALL, (64, 96), Mode::Fast, Isa::best()).unwrap();
+            for step in &network.steps {
+                assert!(step.to != step.from && step.residual != Some(step.to), "{net}: {}", step.name);
+            }
+            let last_write = |map: usize| network.steps.iter().rposition(|step| step.to == map).unwrap();
+            for (&map, layer) in network.outputs.iter().zip(Layer::ALL) {
+                let name = &network.steps[last_write(map)].name;
+                assert!(name.starts_with(layer.name()), "{net}: {name} overwrites {}", layer.name());
+            }
+        }
+    }
+}

@@ -160,7 +160,13 @@ impl Settings {
             rows: index.rows() as u64,
             dim: dim as u64,
             neighbors: self.neighbors,
-            training: Training { images: 0, patches: 0, coreset_ratio: self.coreset_ratio, seed: None },
+            training: Training {
+                images: 0,
+                patches: 0,
+                coreset_ratio: self.coreset_ratio,
+                seed: None,
+                sampled: None,
+            },
             calibration,
         };
         Ok(PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None })))

@@ -60,6 +60,14 @@ unsafe impl Simd for Neon {
         Self(unsafe { vmaxq_f32(self.0, other.0) })
     }
     #[inline(always)]
+    unsafe fn at_least(self, other: Self) -> u32 {
+        // SAFETY: as the trait's contract says; the array holds four values.
+        unsafe {
+            let weights = vld1q_u32([1, 2, 4, 8].as_ptr());
+            vaddvq_u32(vandq_u32(vcgeq_f32(self.0, other.0), weights))
+        }
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         // SAFETY: as the trait's contract says.
         unsafe { vaddvq_f32(self.0) }

@@ -57,6 +57,10 @@ unsafe impl Simd for F32x8 {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
+    unsafe fn at_least(self, other: Self) -> u32 {
+        (0..8).fold(0, |bits, i| bits | u32::from(self.0[i] >= other.0[i]) << i)
+    }
+    #[inline(always)]
     unsafe fn sum(self) -> f32 {
         let v = self.0;
         ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))

@@ -12,7 +12,7 @@ pub(crate) struct Avx2(__m256);
 pub(crate) struct Avx512(__m512);
 
 macro_rules! simd {
-    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$v:ident| $sum:expr) => {
+    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr) => {
         // SAFETY: the trait's contract grants the instruction set and the validity of the pointers.
         unsafe impl Simd for $name {
             const LANES: usize = $lanes;
@@ -63,6 +63,12 @@ macro_rules! simd {
                 Self(unsafe { $max(self.0, other.0) })
             }
             #[inline(always)]
+            unsafe fn at_least(self, other: Self) -> u32 {
+                let ($a, $b) = (self.0, other.0);
+                // SAFETY: as the trait's contract says.
+                unsafe { $at_least }
+            }
+            #[inline(always)]
             unsafe fn sum(self) -> f32 {
                 let $v = self.0;
                 // SAFETY: as the trait's contract says.
@@ -84,6 +90,7 @@ simd!(
     _mm256_fmadd_ps,
     _mm256_max_ps,
     |from| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))),
+    |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a, b)) as u32,
     |v| sum256(v)
 );
 simd!(
@@ -98,6 +105,7 @@ simd!(
     _mm512_fmadd_ps,
     _mm512_max_ps,
     |from| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))),
+    |a, b| u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)),
     |v| sum256(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
 );
 

@@ -1,0 +1,74 @@
+//! The choice of the memory bank, over growing numbers of patches and shares of them kept.
+//!
+//!     cargo bench --bench coreset
+//!
+//! The patches are those of drawn parts (the demo's), embedded with the default backbone and projected as a training
+//! projects them, so that their spectrum is that of real features: few directions hold most of the variance. Noise
+//! would have none, and would time something else.
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use patchcore::Backbone;
+use patchcore::cli::demo::parts;
+use patchcore::coreset::{Projection, projection_dim, select, size, start};
+use patchcore::detector::{PatchExtractor, Timings};
+use patchcore::image::Preprocess;
+use patchcore::kernels::{Isa, Pool};
+use patchcore::network::{Layer, Mode, Network};
+use patchcore::tensor::Patches;
+use std::ops::ControlFlow;
+
+const SIDE: usize = 256;
+const SEED: u64 = 42;
+
+/// The patches of `images` drawn parts, and the number of values of each.
+fn features(images: u64, isa: Isa, pool: &Pool) -> (Vec<f32>, usize) {
+    let backbone = Backbone::embedded("default").expect("this build embeds it");
+    let preprocess = Preprocess::default();
+    let layers = [Layer::Layer2, Layer::Layer3];
+    let network = Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa)
+        .expect("the default size fits");
+    let mut extractor = PatchExtractor::new(&network, &preprocess, isa).expect("the default is valid");
+    let mut all = Vec::new();
+    for index in 0..images {
+        let part = parts::draw(None, index, SIDE).0;
+        let patches = extractor.extract(&network, &part.frame(), pool, &mut Timings::default());
+        all.extend_from_slice(patches.expect("a drawn part is a fit photograph").data);
+    }
+    (all, network.dim())
+}
+
+fn coreset(criterion: &mut Criterion) {
+    let isa = Isa::best();
+    for threads in [1, 2] {
+        let pool = Pool::new(threads).expect("threads start");
+        for images in [4, 16, 64] {
+            let (data, dim) = features(images, isa, &pool);
+            let all = Patches { dim, grid_width: 32, data: &data };
+            let rows = all.rows();
+            let projection = Projection::new(dim, projection_dim(rows), SEED);
+            let project = || projection.apply(all, isa, &pool).expect("memory suffices");
+            let mut group = criterion.benchmark_group("project");
+            group.sample_size(10);
+            group.bench_function(BenchmarkId::new(format!("{rows} patches"), threads), |b| b.iter(project));
+            group.finish();
+            let projected = project();
+            let projected = Patches { dim: projection.output_dim(), grid_width: 32, data: &projected };
+            let mut group = criterion.benchmark_group("select");
+            group.sample_size(10);
+            for share in [0.01, 0.1, 0.25] {
+                let count = size(rows, share).expect("the share is in range");
+                let name = format!("{count} of {rows} patches");
+                group.bench_function(BenchmarkId::new(name, threads), |bencher| {
+                    bencher.iter(|| {
+                        let first = start(rows, SEED);
+                        select(projected, count, first, isa, &pool, &mut |_, _| ControlFlow::Continue(()))
+                    });
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, coreset);
+criterion_main!(benches);

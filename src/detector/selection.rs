@@ -1,0 +1,99 @@
+//! Which patches of the training images the memory bank keeps, within a bound of memory.
+
+use super::options::{FitOptions, Stage};
+use super::store::PatchStore;
+use super::train::Observer;
+use crate::coreset::{self, Projection};
+use crate::error::{Error, Result};
+use crate::kernels::{Isa, Pool};
+use crate::tensor::Patches;
+
+/// Rows that the memory bank keeps.
+pub(super) struct Selection {
+    /// In the order in which the greedy selection found them.
+    pub rows: Vec<usize>,
+    /// How many rows they were selected from, where that was not all.
+    pub sampled: Option<usize>,
+}
+
+/// Bytes that making a memory bank of `rows` patches takes at most, beside the patches: those of the selection, or
+/// later two copies of the bank.
+pub(super) fn bytes(rows: usize, dim: usize, ratio: f64) -> u64 {
+    let count = (rows as f64 * ratio) as usize;
+    let bank = 2 * 4 * count as u64 * dim as u64;
+    coreset::bytes(rows, count).max(bank)
+}
+
+/// Projects the patches of `store`, or as many as the bound allows, and selects greedily.
+pub(super) fn select(
+    store: &PatchStore,
+    options: &FitOptions,
+    isa: Isa,
+    pool: &Pool,
+    observer: &mut Observer<'_>,
+) -> Result<Selection> {
+    let rows = affordable(store, options)?;
+    if u32::try_from(rows).is_err() {
+        return Err(Error::limit("training patches", rows, "less than 2^32"));
+    }
+    let count = coreset::size(rows, options.coreset_ratio)?;
+    let sample = coreset::sample(store.rows(), rows, options.seed);
+    let projection = Projection::new(store.dim(), coreset::projection_dim(rows), options.seed);
+    let projected = project(store, &sample, &projection, isa, pool)?;
+    let features = Patches { dim: projection.output_dim(), grid_width: 1, data: &projected };
+    let start = coreset::start(rows, options.seed);
+    let chosen = coreset::select(features, count, start, isa, pool, &mut |done, total| {
+        observer(Stage::Coreset, done, total)
+    })?;
+    Ok(Selection {
+        rows: chosen.into_iter().map(|row| sample[row as usize]).collect(),
+        sampled: (rows < store.rows()).then_some(rows),
+    })
+}
+
+/// The number of patches that can be selected from: all, or as many as the bound allows.
+fn affordable(store: &PatchStore, options: &FitOptions) -> Result<usize> {
+    let Some(bound) = options.max_memory else { return Ok(store.rows()) };
+    let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
+    if needed(store.image_rows()) > bound {
+        let expected = format!("{} bytes for the patches of one photograph", needed(store.image_rows()));
+        return Err(Error::argument("max memory", format!("{bound} bytes"), expected));
+    }
+    let (mut enough, mut many) = (store.image_rows(), store.rows() + 1);
+    while enough + 1 < many {
+        let middle = enough + (many - enough) / 2;
+        *if needed(middle) <= bound { &mut enough } else { &mut many } = middle;
+    }
+    Ok(enough)
+}
+
+/// Projects the patches `rows`, in ascending order, reading one image after the other.
+fn project(
+    store: &PatchStore,
+    rows: &[usize],
+    projection: &Projection,
+    isa: Isa,
+    pool: &Pool,
+) -> Result<Vec<f32>> {
+    let dim = projection.output_dim();
+    let mut projected = coreset::zeros("projected features", rows.len() * dim)?;
+    let (mut buffer, mut picked) = (Vec::new(), Vec::new());
+    let mut out = &mut projected[..];
+    for rows in rows.chunk_by(|a, b| a / store.image_rows() == b / store.image_rows()) {
+        let image = store.image(rows[0] / store.image_rows(), &mut buffer)?;
+        let patches = match rows.len() == store.image_rows() {
+            true => image,
+            false => {
+                picked.clear();
+                for row in rows {
+                    picked.extend_from_slice(&image[row % store.image_rows() * store.dim()..][..store.dim()]);
+                }
+                &picked
+            }
+        };
+        let (own, rest) = out.split_at_mut(rows.len() * dim);
+        projection.apply_into(Patches { dim: store.dim(), grid_width: 1, data: patches }, isa, pool, own);
+        out = rest;
+    }
+    Ok(projected)
+}

@@ -1,0 +1,84 @@
+//! What fast convolution changes of scores and metrics, against direct convolution.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use patchcore::cli::demo::parts::{Defect, draw};
+use patchcore::evaluate::{Dataset, Evaluation, Evaluator, fit_mask};
+use patchcore::image::{Limits, Picture, decode_mask};
+use patchcore::network::{Architecture, Mode};
+use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, weights};
+
+fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Picture>) -> Vec<u8> {
+    let options = FitOptions { leave_one_out: false, coreset_ratio: ratio, ..FitOptions::default() };
+    let model = PatchCore::fit(backbone, &options, photographs.map(Ok)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    model.save(&path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn session(file: &[u8], mode: Mode) -> Session {
+    let model = OpenOptions { mode, ..OpenOptions::default() }.open_copy(file).unwrap();
+    Session::new(&model, 2).unwrap()
+}
+
+fn assert_near(what: &str, fast: f32, reference: f32) {
+    let difference = (fast - reference).abs() / reference;
+    assert!(difference <= 1e-3, "{what}: {fast} fast, {reference} by direct convolution");
+}
+
+#[test]
+fn scores_of_drawn_parts_are_those_of_direct_convolution() {
+    let backbone = Backbone::embedded("default").unwrap();
+    let file = train(&backbone, 0.02, (0..4).map(|number| draw(None, number, 256).0));
+    let [mut fast, mut reference] = [Mode::Fast, Mode::Reference].map(|mode| session(&file, mode));
+    let mut differ = false;
+    for (number, defect) in (10..).zip([None].into_iter().chain(Defect::ALL.map(Some))) {
+        let picture = draw(defect, number, 256).0;
+        let [a, b] = [&mut fast, &mut reference].map(|s| s.predict(&picture.frame()).unwrap().score);
+        assert_near(&format!("{defect:?}"), a, b);
+        differ |= a != b;
+    }
+    assert!(differ, "both modes ran the same arithmetic");
+}
+
+fn evaluate(mut session: Session, dataset: &Dataset) -> (Vec<f32>, Evaluation) {
+    let preprocess = *session.model().information().preprocess();
+    let mut evaluator = Evaluator::new(preprocess.output_size());
+    let mut scores = Vec::new();
+    for sample in &dataset.test {
+        let picture = Picture::decode(&sample.path, &Limits::default()).unwrap();
+        let mask = sample.mask.as_ref().map(|path| {
+            let mask = decode_mask(path, &Limits::default()).unwrap();
+            fit_mask(&mask.data, (mask.height, mask.width), preprocess.resize, preprocess.crop).unwrap()
+        });
+        let found = session.predict(&picture.frame()).unwrap();
+        scores.push(found.score);
+        evaluator.add(&sample.path, sample.anomalous, found.score, found.map, mask.as_deref()).unwrap();
+    }
+    (scores, evaluator.rank().evaluate(session.model().calibration()))
+}
+
+#[test]
+fn metrics_of_real_textures_are_those_of_direct_convolution_to_four_digits() {
+    let (Some(root), Some(file)) =
+        (common::shared("data/mini"), common::shared("weights/resnet18.safetensors"))
+    else {
+        return;
+    };
+    let tensors = weights::load(&file, &Default::default()).unwrap();
+    let backbone = Backbone::from_tensors(&Architecture::named("resnet18").unwrap(), &tensors).unwrap();
+    for category in ["brick", "grass", "gravel"] {
+        let dataset = Dataset::open(&root, Some(category)).unwrap();
+        let photographs = dataset.train.iter().map(|path| Picture::decode(path, &Limits::default()).unwrap());
+        let file = train(&backbone, 0.02, photographs);
+        let [(fast, a), (reference, b)] =
+            [Mode::Fast, Mode::Reference].map(|mode| evaluate(session(&file, mode), &dataset));
+        fast.iter().zip(&reference).for_each(|(&a, &b)| assert_near(category, a, b));
+        let digits = |auroc: Option<f64>| (auroc.unwrap() * 1e4).round();
+        assert_eq!(digits(a.image_auroc), digits(b.image_auroc), "{category}, images");
+        assert_eq!(digits(a.pixel_auroc), digits(b.pixel_auroc), "{category}, pixels");
+    }
+}

@@ -1,0 +1,85 @@
+//! Training within a bound of memory: the same model from a file as from memory, and a sample that says so.
+
+#![cfg(all(feature = "train", feature = "embedded-backbone"))]
+
+#[cfg(feature = "cli")]
+mod common;
+
+use patchcore::image::{Frame, PixelFormat};
+use patchcore::{Backbone, ErrorKind, FitOptions, PatchCore, Result, Trainer};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+const SIDE: usize = 96;
+const IMAGES: usize = 6;
+
+/// A smooth pattern with a little noise; `seed` moves it.
+fn photograph(seed: usize) -> Vec<u8> {
+    let value = |i: usize| ((i % SIDE * 3 + seed * 11) ^ (i / SIDE * 2 + seed)) + (i * 7919 + seed) % 5;
+    (0..SIDE * SIDE).map(|i| value(i) as u8).collect()
+}
+
+fn train(max_memory: Option<u64>, spool_folder: Option<PathBuf>) -> Result<PatchCore> {
+    let mut options =
+        FitOptions { threads: 2, coreset_ratio: 0.2, max_memory, spool_folder, ..FitOptions::default() };
+    options.preprocess.resize = (64, 64);
+    let mut trainer = Trainer::new(&Backbone::embedded("default")?, &options)?;
+    for seed in 0..IMAGES {
+        trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &photograph(seed))?)?;
+    }
+    trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
+}
+
+fn bytes(model: &PatchCore, folder: &Path) -> Vec<u8> {
+    let path = folder.join("model.pcore");
+    model.save(&path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// Bytes of all features alone.
+fn feature_bytes() -> u64 {
+    let model = train(None, None).unwrap();
+    model.information().training().patches * model.information().dim() as u64 * 4
+}
+
+#[test]
+fn a_spooled_training_gives_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = train(None, None).unwrap();
+    let bound = Some(feature_bytes() * 5 / 4);
+    let spooled = train(bound, Some(folder.path().into())).unwrap();
+    assert_eq!(spooled.information().training().sampled, None);
+    assert_eq!(bytes(&whole, folder.path()), bytes(&spooled, folder.path()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the model is left");
+    // That the bound did send the features to a file shows where there is no folder for it.
+    let error = train(bound, Some(folder.path().join("missing"))).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[test]
+fn a_sampled_training_says_so_and_is_repeatable() {
+    let folder = tempfile::tempdir().unwrap();
+    let bound = Some(feature_bytes() / 3);
+    let model = train(bound, None).unwrap();
+    let information = model.information();
+    let (all, sampled) = (information.training().patches, information.training().sampled.unwrap());
+    assert!(sampled < all && sampled >= all / IMAGES as u64, "{sampled} of {all}");
+    assert_eq!(information.bank_rows(), (sampled as f64 * 0.2) as usize);
+    assert_eq!(bytes(&model, folder.path()), bytes(&train(bound, None).unwrap(), folder.path()));
+    let opened = PatchCore::open(folder.path().join("model.pcore")).unwrap();
+    assert_eq!(opened.information().training().sampled, Some(sampled));
+    #[cfg(feature = "cli")]
+    {
+        let model = folder.path().join("model.pcore");
+        let said = common::patchcore_ok(["info".as_ref(), model.as_os_str()]);
+        assert!(said.contains(&format!("{all} patches ({sampled} of them sampled")), "{said}");
+    }
+}
+
+#[test]
+fn a_bound_below_one_photograph_is_refused() {
+    let error = train(Some(1000), None).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Argument);
+    assert!(error.to_string().contains("max memory: found 1000 bytes"), "{error}");
+}
