@@ -1,7 +1,8 @@
 /* PatchCore anomaly detection for CPUs, from C.
  *
  * Every function that returns a PatchcoreStatus leaves a message for patchcore_last_error where that is not
- * PATCHCORE_STATUS_OK. "Is an error" means that such a status is returned and nothing is done.
+ * PATCHCORE_STATUS_OK. "Is an error" means that such a status is returned; what a buffer then
+ * holds is of no meaning.
  *
  * Written by cbindgen from src/capi; do not edit. */
 
@@ -278,8 +279,8 @@ PatchcoreStatus patchcore_session_new(const PatchcoreModel *model,
 void patchcore_session_free(PatchcoreSession *session);
 
 /**
- * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL. The first frame of a size
- * allocates, later ones do not.
+ * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails. The first
+ * frame of a size allocates, later ones do not.
  *
  * # Safety
  * `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is

@@ -12,6 +12,13 @@ pub struct PatchcoreSession {
     session: Session,
 }
 
+// What the header says of threads, as far as the compiler can check it.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<PatchcoreModel>();
+    shared::<PatchcoreSession>();
+};
+
 /// How a pixel lies in memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +98,8 @@ pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) 
     }
 }
 
-/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL. The first frame of a size
-/// allocates, later ones do not.
+/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails. The first
+/// frame of a size allocates, later ones do not.
 ///
 /// # Safety
 /// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
@@ -107,6 +114,9 @@ pub unsafe extern "C" fn patchcore_session_predict(
 ) -> PatchcoreStatus {
     // SAFETY: the caller's contract is that of `exclusive`, `shared`, `view` and `put`.
     guard(|| unsafe {
+        if !result.is_null() {
+            put(result, "result", PatchcoreResult::default())?;
+        }
         let session = &mut exclusive(session, "session")?.session;
         let found = session.predict(&view(shared(frame, "frame")?)?)?;
         let found = PatchcoreResult {

@@ -127,8 +127,11 @@ static void frames(PatchcoreSession *session)
     FAILS(ARGUMENT, "frame", patchcore_session_predict(session, NULL, &result));
     FAILS(ARGUMENT, "result", patchcore_session_predict(session, &good, (PatchcoreResult *)((char *)&result + 1)));
     OK(patchcore_session_predict(session, &good, NULL));
+    OK(patchcore_session_predict(session, &good, &result));
+    CHECK(result.score > 0);
     bad.data = NULL;
     FAILS(ARGUMENT, "frame data", patchcore_session_predict(session, &bad, &result));
+    CHECK(result.score == 0 && result.normalized_score == 0 && !result.is_anomalous);
     bad = good, bad.len -= 1;
     FAILS(ARGUMENT, "pixel buffer", patchcore_session_predict(session, &bad, &result));
     bad = good, bad.len = SIZE_MAX;
