@@ -42,12 +42,21 @@ mod x86_64 {
     use super::dot;
     use std::arch::x86_64::*;
 
+    /// Rows are fetched so many in advance: they lie anywhere.
+    const AHEAD: usize = 6;
+
     /// # Safety
     /// The CPU has AVX-512 F and BW. Every row is inside `bias` and, times the query's length, inside `codes`.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) unsafe fn avx512(codes: &[i16], bias: &[i32], rows: &[u32], query: &[i16], out: &mut [i32]) {
         let whole = query.len() / 32 * 32;
-        for (&row, out) in rows.iter().zip(out) {
+        for (i, (&row, out)) in rows.iter().zip(out).enumerate() {
+            if let Some(&ahead) = rows.get(i + AHEAD) {
+                let codes = codes.as_ptr().wrapping_add(ahead as usize * query.len());
+                (0..whole)
+                    .step_by(32)
+                    .for_each(|at| _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(at).cast()));
+            }
             let row = row as usize;
             // SAFETY: the row is inside; `at + 32` is at most `whole`, which is at most the length of a row.
             let sum = unsafe {

@@ -133,9 +133,17 @@ impl Axes {
 }
 
 impl Projected {
-    /// Makes room for `count` vectors.
+    /// Empties it and makes room for `count` vectors.
     pub(super) fn reserve(&mut self, count: usize) {
+        self.squared.clear();
         self.squared.reserve(count);
+    }
+
+    /// The share of the vectors' squared lengths that lies along the axes.
+    pub(super) fn share(&self) -> f64 {
+        let all: f64 = self.squared.iter().map(|&squared| f64::from(squared)).sum();
+        let along: f64 = self.along.iter().map(|&value| f64::from(value).powi(2)).sum();
+        if all > 0.0 { along / all } else { 1.0 }
     }
 
     /// The coordinates of all vectors, as many a vector as there are axes.

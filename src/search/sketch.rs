@@ -22,6 +22,8 @@ const UNDERFLOW: f64 = 1e-36;
 const TINY: f64 = 1e-18;
 const ZEROS: [f32; MAX_DIMS] = [0.0; MAX_DIMS];
 
+const WHOLE: f32 = 12_582_912.0;
+
 /// The most coordinates a sketch may have.
 pub(super) const MAX_DIMS: usize = 256;
 
@@ -118,7 +120,8 @@ impl Sketch {
         let inverse = 1.0 / self.scale;
         let (mut squared, mut sum, mut off) = (0i32, 0i32, 0.0f32);
         for (code, &value) in codes.iter_mut().zip(lifted) {
-            let whole = (value * inverse).round_ties_even().clamp(-most, most);
+            // Rounds to the nearest whole number without a call: beyond 2^23 f32 has no others.
+            let whole = (value * inverse).clamp(-most, most) + WHOLE - WHOLE;
             off += (value - whole * self.scale).powi(2);
             *code = whole as i16;
             squared += i32::from(*code) * i32::from(*code);

@@ -9,8 +9,10 @@ use crate::kernels::{Pool, distance};
 use crate::tensor::{Neighbor, Patches};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Blocks between two looks at the bounds: they are a whole number of tiles of centres.
-const CHUNK: usize = 4 * BLOCK;
+/// Blocks between two looks at the bounds: a tile of centres.
+const CHUNK: usize = BLOCK;
+/// Rows of a query that are brought near before they are compared.
+const FETCHED: usize = 2;
 /// A threshold that no sum reaches.
 const NEVER: i32 = i32::MAX;
 /// What one step of a query can multiply a block's radius by.
@@ -50,6 +52,10 @@ pub(in crate::search) struct Task {
     /// Nearest rows of each query of the group, nearest first, at most `k`.
     best: [Vec<Found>; GROUP],
     k: usize,
+    /// What the sums of block and row must reach, and whether something nearer was found since that was computed.
+    block_limits: [i32; GROUP],
+    coarse_limits: [i32; GROUP],
+    stale: [bool; GROUP],
     /// Queries of the group that are still looked for.
     open: [bool; GROUP],
     masks: Vec<u32>,
@@ -149,12 +155,13 @@ impl Task {
         self.lifted.resize(MAX_DIMS, 0.0);
         self.codes.resize(MAX_DIMS, 0);
         self.masks.resize(GROUP * CHUNK, 0);
-        let chunk = (CHUNK * BLOCK).max(search.blocks());
-        self.chosen.reserve(CHUNK);
-        self.rows.reserve(chunk);
-        self.products.reserve(chunk);
-        self.doubtful.reserve(chunk);
-        self.best.iter_mut().for_each(|best| best.reserve(self.k + 1));
+        // All rows of a chunk, or one of each block and the winners of the tile so far.
+        let most = (CHUNK * BLOCK).max(search.blocks() + GROUP);
+        reserve(&mut self.chosen, CHUNK);
+        reserve(&mut self.rows, most);
+        reserve(&mut self.products, most);
+        reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
+        self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
         self.projected.reserve(GROUP);
     }
 
@@ -248,6 +255,8 @@ impl Task {
             self.fine_codes[q] = fine.encode(lifted, error, codes);
         }
         self.open = std::array::from_fn(|q| q < count);
+        self.stale = self.open;
+        (self.block_limits, self.coarse_limits) = ([NEVER; GROUP], [NEVER; GROUP]);
         self.best.iter_mut().for_each(Vec::clear);
     }
 
@@ -289,6 +298,7 @@ impl Task {
         let at = best.partition_point(|other| other.is_before(&found));
         best.insert(at, found);
         best.truncate(self.k);
+        self.stale[q] = true;
     }
 
     /// A distance beyond which no row matters to query `q`.
@@ -301,14 +311,14 @@ impl Task {
 
     /// Looks at the whole bank, beginning with the chunk of `start`.
     fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, least: Option<&AtomicU32>) {
-        let blocks = search.blocks();
-        let chunks = blocks.div_ceil(CHUNK);
+        let chunks = search.blocks().div_ceil(CHUNK);
         let start = start as usize / BLOCK / CHUNK;
         for chunk in (start..chunks).chain(0..start) {
             if let Some(least) = least {
                 self.abandon(f32::from_bits(least.load(Ordering::Relaxed)));
             }
-            self.choose_blocks(search, chunk * CHUNK..((chunk + 1) * CHUNK).min(blocks));
+            self.refresh_limits(search);
+            self.choose_blocks(search, chunk);
             self.look_into_blocks(search, queries);
         }
         if let Some(least) = least {
@@ -320,41 +330,48 @@ impl Task {
 
     /// Leaves the queries that are nearer than `least` to some row.
     fn abandon(&mut self, least: f32) {
-        for (open, best) in self.open.iter_mut().zip(&self.best) {
-            *open &= best.first().is_none_or(|found| found.squared.sqrt() >= least);
+        for q in 0..GROUP {
+            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < least) {
+                self.open[q] = false;
+                (self.block_limits[q], self.coarse_limits[q]) = (NEVER, NEVER);
+            }
         }
     }
 
-    /// Sets `self.chosen` to the blocks of `range` in which some query may find something.
-    fn choose_blocks(&mut self, search: &Pruned, range: std::ops::Range<usize>) {
+    /// Computes the limits of the queries that found something nearer.
+    fn refresh_limits(&mut self, search: &Pruned) {
+        let scale = f64::from(search.coarse.sketch.scale);
         let dims = search.coarse.sketch.dims;
-        let mut thresholds = [NEVER; GROUP];
-        for (q, limit) in thresholds.iter_mut().enumerate() {
-            if self.open[q] {
-                let code = self.coarse_codes[q];
-                let distance = (self.reach(search, q) + code.error) / f64::from(search.coarse.sketch.scale);
-                let steps = (distance * (1.0 + 1e-9)).ceil();
-                let known = (0.0..=MAX_REACH).contains(&steps);
-                *limit = if known { coarse_threshold(code, steps) } else { i32::MIN };
-                let mut left = if known { steps as i32 } else { 0 };
-                for dim in dims..dims + STEP {
-                    let part = left.min(127);
-                    self.coarse[interleaved(q, dim, GROUP)] = part as i8;
-                    left -= part;
-                }
+        for q in (0..GROUP).filter(|&q| self.open[q]) {
+            if !std::mem::take(&mut self.stale[q]) {
+                continue;
+            }
+            let code = self.coarse_codes[q];
+            let distance = self.reach(search, q) + code.error;
+            self.coarse_limits[q] = coarse_threshold(code, (distance + search.coarse.error) / scale);
+            // A block is in reach if its centre is within this distance and the block's radius together: the square of
+            // the sum is the square of both and, by a step of the codes, their product.
+            let steps = (distance / scale * (1.0 + 1e-9)).ceil();
+            let known = (0.0..=MAX_REACH).contains(&steps);
+            self.block_limits[q] = if known { coarse_threshold(code, steps) } else { i32::MIN };
+            let mut left = if known { steps as i32 } else { 0 };
+            for dim in dims..dims + STEP {
+                let part = left.min(127);
+                self.coarse[interleaved(q, dim, GROUP)] = part as i8;
+                left -= part;
             }
         }
+    }
+
+    /// Sets `self.chosen` to the blocks of a chunk in which some query may find something.
+    fn choose_blocks(&mut self, search: &Pruned, chunk: usize) {
+        let mut masks = [0; GROUP];
+        let (centers, limits) = (search.center_blocks(), &self.block_limits);
+        int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
+        let any = masks.iter().fold(0, |any, mask| any | mask);
+        let blocks = ones(any).map(|bit| (chunk * CHUNK) as u32 + bit);
         self.chosen.clear();
-        let mut tiles = [0; CHUNK / BLOCK];
-        let count = range.len().div_ceil(BLOCK);
-        (range.start / BLOCK..).zip(&mut tiles[..count]).for_each(|(at, tile)| *tile = at as u32);
-        let masks = &mut self.masks[..GROUP * count];
-        int8::within(search.isa, search.center_blocks(), &tiles[..count], &self.coarse, &thresholds, masks);
-        for (i, tile) in tiles[..count].iter().enumerate() {
-            let any = (0..GROUP).fold(0, |any, q| any | masks[q * count + i]);
-            let blocks = ones(any).map(|bit| tile * BLOCK as u32 + bit);
-            self.chosen.extend(blocks.filter(|&block| (block as usize) < range.end));
-        }
+        self.chosen.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
     }
 
     /// Compares the rows of the chosen blocks with the queries, as far as the sketches leave a doubt.
@@ -364,49 +381,56 @@ impl Task {
             return;
         }
         self.work.blocks += count;
-        let mut thresholds = [NEVER; GROUP];
-        for (q, limit) in thresholds.iter_mut().enumerate() {
-            if self.open[q] {
-                let code = self.coarse_codes[q];
-                let distance = self.reach(search, q) + code.error + search.coarse.error;
-                *limit = coarse_threshold(code, distance / f64::from(search.coarse.sketch.scale));
-            }
-        }
+        let (blocks, limits) = (search.coarse_blocks(), &self.coarse_limits);
         let masks = &mut self.masks[..GROUP * count];
-        int8::within(search.isa, search.coarse_blocks(), &self.chosen, &self.coarse, &thresholds, masks);
-        for (q, query) in queries.iter().enumerate() {
-            if self.open[q] {
-                let masks = &self.masks[q * count..][..count];
-                self.rows.clear();
-                for (&block, &mask) in self.chosen.iter().zip(masks) {
+        int8::within(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
+        let rows = search.rows() as u32;
+        self.doubtful.clear();
+        let mut ends = [0; GROUP];
+        for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
+            self.rows.clear();
+            for (&block, &mask) in self.chosen.iter().zip(&self.masks[q * count..][..count]) {
+                if mask != 0 {
                     self.rows.extend(ones(mask).map(|bit| block * BLOCK as u32 + bit));
                 }
-                let rows = search.rows();
-                while self.rows.last().is_some_and(|&row| row as usize >= rows) {
-                    self.rows.pop();
-                }
-                self.look_at_rows(search, q, query);
             }
+            while self.rows.last().is_some_and(|&row| row >= rows) {
+                self.rows.pop();
+            }
+            self.find_doubtful(search, q);
+            *end = self.doubtful.len();
+        }
+        // Only now, so that the first rows of all queries are on their way.
+        let mut start = 0;
+        for (q, query) in queries.iter().enumerate() {
+            self.resolve(search, q, query, start..ends[q]);
+            start = ends[q];
         }
     }
 
-    /// Compares `self.rows` with query `q`, as far as the fine sketch leaves a doubt: the most promising first.
-    fn look_at_rows(&mut self, search: &Pruned, q: usize, query: &[f32]) {
+    /// Adds those of `self.rows` to `self.doubtful` that the fine sketch leaves in doubt, the `k` most promising first.
+    fn find_doubtful(&mut self, search: &Pruned, q: usize) {
         if self.rows.is_empty() {
             return;
         }
         self.multiply(search, q);
         let limit = self.fine_threshold(search, q);
-        self.doubtful.clear();
+        let start = self.doubtful.len();
         let both = self.products.iter().copied().zip(self.rows.iter().copied());
         self.doubtful.extend(both.filter(|(product, _)| *product >= limit));
-        if self.doubtful.len() > self.k {
-            self.doubtful.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+        let found = &mut self.doubtful[start..];
+        if found.len() > self.k {
+            found.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
         }
+        found.iter().take(FETCHED).for_each(|&(_, position)| distance::prefetch(search.row(position).1));
+    }
+
+    /// Compares a range of `self.doubtful` with query `q`, as far as what was found meanwhile leaves a doubt.
+    fn resolve(&mut self, search: &Pruned, q: usize, query: &[f32], range: std::ops::Range<usize>) {
         let mut limit = i32::MIN;
-        for i in 0..self.doubtful.len() {
+        for i in range.clone() {
             let (product, position) = self.doubtful[i];
-            if i == self.k {
+            if i == range.start + self.k {
                 limit = self.fine_threshold(search, q);
             }
             if product >= limit {
@@ -420,6 +444,12 @@ impl Task {
         let distance = self.reach(search, q) + code.error + search.fine.error;
         threshold(code, distance / f64::from(search.fine.sketch.scale))
     }
+}
+
+/// Empties `list` and makes room for `most` in all.
+fn reserve<T>(list: &mut Vec<T>, most: usize) {
+    list.clear();
+    list.reserve(most);
 }
 
 /// The threshold for rows whose codes are raised to be unsigned.
