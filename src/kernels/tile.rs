@@ -45,10 +45,10 @@ impl Rows {
 }
 
 /// What happens to a sum before it is stored.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
     /// Added to each row: `[n]`.
-    pub bias: &'a [f32],
+    pub bias: Option<&'a [f32]>,
     /// Added to the product; it lies as the output does, row `i` beginning at `i * step` of the output.
     pub residual: Option<&'a [f32]>,
     /// Negative values become 0.
@@ -138,7 +138,7 @@ impl Panels {
         let columns = self.width().min(self.n - first);
         let end = if m == 0 { 0 } else { (m - 1) * out_step + first + columns };
         assert!(rows.lines * rows.run == self.k && a.len() >= rows.end(m) && out.len() >= end);
-        assert!(epilogue.bias.len() == self.n);
+        assert!(epilogue.bias.is_none_or(|bias| bias.len() == self.n));
         assert!(epilogue.residual.is_none_or(|residual| residual.len() >= end));
         // SAFETY: the lengths were checked just now.
         unsafe {
@@ -146,7 +146,7 @@ impl Panels {
                 a: a.as_ptr(),
                 rows,
                 panel: self.panel(panel),
-                bias: &epilogue.bias[first..],
+                bias: epilogue.bias.map_or(&[], |bias| &bias[first..]),
                 residual: epilogue.residual.map(|residual| residual.as_ptr().add(first)),
                 relu: epilogue.relu,
                 out: out.as_mut_ptr().add(first),

@@ -9,7 +9,7 @@ use super::aligned::Aligned;
 use super::map::{Map, Shape, TILE};
 use super::pool::{Pool, Shared};
 use super::simd::{Simd, dispatch};
-use super::tile::{Epilogue, MAX_WIDTH, Panels, Rows};
+use super::tile::{MAX_WIDTH, Panels, Rows};
 
 /// Inputs of a tile, a side.
 const SPAN: usize = TILE + 2;
@@ -124,7 +124,9 @@ impl Winograd {
             convolution: self,
             grid,
             source,
-            epilogue: Epilogue { bias, residual: residual.map(Map::data), relu },
+            bias,
+            residual: residual.map(Map::data),
+            relu,
             shape: out.shape(),
             line: out.line(),
             origin: out.at(out.border(), out.border()),
@@ -145,7 +147,9 @@ struct Run<'a> {
     convolution: &'a Winograd,
     grid: Grid,
     source: &'a Map,
-    epilogue: Epilogue<'a>,
+    bias: &'a [f32],
+    residual: Option<&'a [f32]>,
+    relu: bool,
     shape: Shape,
     /// Of the output, as the residual's.
     line: usize,
@@ -240,9 +244,9 @@ impl Run<'_> {
                     sums: sums[i * self.grid.columns * width..].as_ptr(),
                     point,
                     width,
-                    bias: self.epilogue.bias[first..first + width].as_ptr(),
-                    residual: self.epilogue.residual.map(|residual| residual[at..].as_ptr()),
-                    relu: self.epilogue.relu,
+                    bias: self.bias[first..first + width].as_ptr(),
+                    residual: self.residual.map(|residual| residual[at..].as_ptr()),
+                    relu: self.relu,
                     out: self.out.at(at),
                     line: self.line,
                     channels,
