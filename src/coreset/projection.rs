@@ -1,10 +1,10 @@
 //! Sparse random projection, which makes the coreset's distances cheaper.
 
-use super::random::Random;
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::signed_sum::{block_rows, signed_sum};
 use crate::kernels::{Isa, Pool};
+use crate::random::Random;
 use crate::tensor::Patches;
 
 /// Blocks of rows a task projects.

@@ -3,10 +3,10 @@
 use super::sketch::Coordinates;
 use crate::bank::map::Slice;
 use crate::bank::sections::{SectionWriter, Sections};
-use crate::coreset::random::Random;
 use crate::error::Result;
 use crate::kernels::gemm::PackedMatrix;
 use crate::kernels::{Isa, Pool, distance};
+use crate::random::Random;
 use crate::tensor::Patches;
 
 const MEAN: &str = "search.mean";

@@ -3,8 +3,8 @@
 use super::*;
 use crate::bank::map::Bytes;
 use crate::bank::sections::{SectionWriter, Sections};
-use crate::coreset::random::Random;
 use crate::kernels::{Isa, distance};
+use crate::random::Random;
 
 /// The oracle: every row, nearest first, ties to the lowest index.
 fn brute_force(bank: Patches<'_>, query: &[f32], isa: Isa) -> Vec<Neighbor> {
