@@ -40,22 +40,18 @@ unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     // SAFETY: `at + LANES` is at most `whole`, which is at most both lengths.
     let vectors = unsafe {
         let mut sums = [V::splat(0.0); 4];
-        let add = |sum: V, at: usize| {
-            let difference = V::load(a.as_ptr().add(at)).sub(V::load(b.as_ptr().add(at)));
-            difference.mul_add(difference, sum)
-        };
         // Four at a time by name: an index that varies would keep the sums in memory.
         let mut at = 0;
         while at + 4 * V::LANES <= whole {
-            sums[0] = add(sums[0], at);
-            sums[1] = add(sums[1], at + V::LANES);
-            sums[2] = add(sums[2], at + 2 * V::LANES);
-            sums[3] = add(sums[3], at + 3 * V::LANES);
+            sums[0] = add(a, b, at, sums[0]);
+            sums[1] = add(a, b, at + V::LANES, sums[1]);
+            sums[2] = add(a, b, at + 2 * V::LANES, sums[2]);
+            sums[3] = add(a, b, at + 3 * V::LANES, sums[3]);
             at += 4 * V::LANES;
         }
         for sum in &mut sums[..3] {
             if at < whole {
-                *sum = add(*sum, at);
+                *sum = add(a, b, at, *sum);
                 at += V::LANES;
             }
         }
@@ -63,6 +59,19 @@ unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     };
     let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b) * (a - b));
     vectors + rest.sum::<f32>()
+}
+
+/// `sum` and the squared differences from `at` on.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; `a` and `b` hold a register's values from `at` on.
+#[inline(always)]
+unsafe fn add<V: Simd>(a: &[f32], b: &[f32], at: usize, sum: V) -> V {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        let difference = V::load(a.as_ptr().add(at)).sub(V::load(b.as_ptr().add(at)));
+        difference.mul_add(difference, sum)
+    }
 }
 
 #[cfg(test)]

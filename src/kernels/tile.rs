@@ -7,7 +7,7 @@
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::Simd;
+use super::simd::{Simd, load_apart};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 
@@ -283,7 +283,7 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
         for line in 0..job.rows.lines {
             let a = job.a.add(line * job.rows.line);
             for i in 0..job.rows.run {
-                let columns: [V; VECTORS] = std::array::from_fn(|v| V::load(panel.add(v * V::LANES)));
+                let columns: [V; VECTORS] = load_apart(panel, V::LANES);
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = V::splat(*a.add(r * job.rows.step + i));
                     for (sum, column) in sums.iter_mut().zip(columns) {
