@@ -22,6 +22,7 @@ pub(crate) fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Res
 ///
 /// # Errors
 /// As those of `write`.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn check(path: &Path) -> Result<()> {
     AtomicFile::create(path).map(drop)
 }

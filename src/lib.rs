@@ -76,6 +76,8 @@
 #[cfg(feature = "train")]
 mod atomic;
 pub mod bank;
+#[cfg(feature = "capi")]
+pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod coreset;

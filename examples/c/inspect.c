@@ -3,7 +3,7 @@
  *   inspect MODEL.pcore WIDTH HEIGHT < frames.rgb
  *
  * Reads raw RGB frames of WIDTH x HEIGHT pixels from standard input until it ends and prints one line a frame.
- * Exit status: 0 all good, 1 something failed, 3 at least one frame is anomalous.
+ * Exit status: 0 all good, 1 something failed, 2 wrong usage, 3 at least one frame is anomalous.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,28 +25,29 @@ static double defective_share(const uint8_t *mask, size_t pixels)
     return (double)marked / (double)pixels;
 }
 
-static int inspect(PatchcoreSession *session, uint32_t width, uint32_t height)
+static int inspect(PatchcoreSession *session, size_t width, size_t height)
 {
-    size_t pixels = (size_t)width * height;
-    uint8_t *frame = malloc(pixels * 3);
+    size_t pixels = width * height;
+    uint8_t *data = malloc(pixels * 3);
     uint8_t *mask = malloc(pixels);
-    PatchcoreFrame view = {frame, pixels * 3, width, height, 0, PATCHCORE_PIXEL_FORMAT_RGB8};
-    int status = frame && mask ? 0 : 1;
+    PatchcoreFrame frame = {data, pixels * 3, width, height, 0, PATCHCORE_PIXEL_FORMAT_RGB8};
+    int status = data && mask ? 0 : 1;
 
-    for (int number = 0; status != 1 && fread(frame, 3, pixels, stdin) == pixels; number++) {
+    for (int number = 0; status != 1 && fread(data, 3, pixels, stdin) == pixels; number++) {
         PatchcoreResult result;
-        if (patchcore_session_predict(session, &view, &result) != PATCHCORE_STATUS_OK
-            || patchcore_session_mask(session, width, height, mask, pixels) != PATCHCORE_STATUS_OK) {
+        if (patchcore_session_predict(session, &frame, &result) != PATCHCORE_STATUS_OK
+            || patchcore_session_mask_over_image(session, width, height, mask, pixels) != PATCHCORE_STATUS_OK) {
             status = failed("predict");
             break;
         }
-        printf("frame %d: %s, score %.4f, %.2f %% of it defective\n", number, result.is_anomalous ? "ANOMALOUS" : "good",
-               result.normalized_score, 100 * defective_share(mask, pixels));
+        printf("frame %d: %s, score %.4f, normalized %.4f, %.2f %% of it defective\n", number,
+               result.is_anomalous ? "ANOMALOUS" : "good", result.score, result.normalized_score,
+               100 * defective_share(mask, pixels));
         if (result.is_anomalous)
             status = 3;
     }
     free(mask);
-    free(frame);
+    free(data);
     return status;
 }
 
@@ -54,18 +55,17 @@ int main(int argc, char **argv)
 {
     PatchcoreModel *model = NULL;
     PatchcoreSession *session = NULL;
+    size_t width = argc == 4 ? strtoul(argv[2], NULL, 10) : 0, height = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
     int status;
 
-    if (argc != 4) {
+    if (width < 1 || width > 10000 || height < 1 || height > 10000) {
         fprintf(stderr, "usage: inspect MODEL.pcore WIDTH HEIGHT < frames.rgb\n");
         return 2;
     }
     if (patchcore_model_open(argv[1], 0, &model) != PATCHCORE_STATUS_OK)
-        return failed(argv[1]);
-    if (patchcore_session_new(model, 1, &session) != PATCHCORE_STATUS_OK)
-        status = failed("session");
-    else
-        status = inspect(session, (uint32_t)strtoul(argv[2], NULL, 10), (uint32_t)strtoul(argv[3], NULL, 10));
+        return failed("open");
+    status = patchcore_session_new(model, 1, &session) == PATCHCORE_STATUS_OK ? inspect(session, width, height)
+                                                                              : failed("session");
     patchcore_session_free(session);
     patchcore_model_free(model);
     return status;

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +36,11 @@ pub fn as_bytes<T: Plain>(values: &[T]) -> &[u8] {
 #[derive(Clone, Copy)]
 struct Line([u8; ALIGNMENT]);
 
+fn as_bytes_mut(lines: &mut [Line]) -> &mut [u8] {
+    // SAFETY: a `Line` is 64 bytes without padding, of which every value is valid.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
+}
+
 /// A whole model file: mapped, read into aligned memory, or lent by the program for its whole life.
 pub struct Bytes(Source);
 
@@ -58,10 +63,31 @@ impl Bytes {
 
     /// Reads `path` into aligned memory: nothing that happens to the file afterwards matters.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(|e| Error::io(path, "read", &e))?;
-        Ok(Self::copy_of(&content))
+        let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let len = file.metadata().map_err(|e| Error::io(path, "read", &e))?.len();
+        Self::from_reader(file, len).map_err(|e| Error::io(path, "read", &e))
+    }
+
+    /// Reads what `reader` gives until it ends, into aligned memory; about `expected` bytes, for which room is made at
+    /// once.
+    pub fn from_reader(mut reader: impl Read, expected: u64) -> io::Result<Self> {
+        let mut lines = Vec::new();
+        let mut len = 0;
+        loop {
+            if len == lines.len() * ALIGNMENT {
+                // One more line than expected: the end is seen without growing.
+                let expected = usize::try_from(expected).unwrap_or(usize::MAX) / ALIGNMENT + 1;
+                let more = if lines.is_empty() { expected } else { lines.len() };
+                lines.try_reserve_exact(more)?;
+                lines.resize(lines.len() + more, Line([0; ALIGNMENT]));
+            }
+            match reader.read(&mut as_bytes_mut(&mut lines)[len..]) {
+                Ok(0) => return Ok(Self(Source::Owned { lines, len })),
+                Ok(read) => len += read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Copies `content` into aligned memory.
@@ -163,6 +189,32 @@ mod tests {
             assert_eq!(&*bytes, &content[..]);
             assert_eq!(bytes.as_ptr().addr() % ALIGNMENT, 0);
         }
+    }
+
+    /// Gives at most `step` bytes at once.
+    struct Slow<'a> {
+        content: &'a [u8],
+        step: usize,
+    }
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let step = self.step.min(out.len());
+            self.content.read(&mut out[..step])
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_aligned_and_equal_whatever_was_expected() {
+        for len in [0, 1, 63, 64, 65, 1000] {
+            let content: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            for (expected, step) in [(0, 1), (0, 1000), (len, 7), (len, 1000), (10 * len, 64)] {
+                let bytes = Bytes::from_reader(Slow { content: &content, step }, expected as u64).unwrap();
+                assert_eq!(&*bytes, &content[..], "{len} bytes, {expected} expected, {step} at once");
+                assert_eq!(bytes.as_ptr().addr() % ALIGNMENT, 0);
+            }
+        }
+        assert!(Bytes::from_reader(io::empty(), u64::MAX).is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::network::{Architecture, Backbone, Mode, Network};
 use crate::search::Index;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,6 +66,15 @@ impl OpenOptions {
     /// As [`open`](Self::open).
     pub fn open_copy(&self, content: &[u8]) -> Result<PatchCore> {
         self.open_bytes("model in memory", Bytes::copy_of(content))
+    }
+
+    /// Opens the model file that `reader` gives until it ends, `source` being its name in errors.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_reader(&self, source: &str, reader: impl Read) -> Result<PatchCore> {
+        let bytes = Bytes::from_reader(reader, 0).map_err(|e| Error::io(Path::new(source), "read", &e))?;
+        self.open_bytes(source, bytes)
     }
 
     fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {

@@ -122,6 +122,17 @@ impl Session {
         })
     }
 
+    /// The anomaly map of the last prediction, as [`Prediction::map`].
+    ///
+    /// # Errors
+    /// Nothing was predicted yet.
+    pub fn map(&self) -> Result<&[f32]> {
+        match self.has_predicted {
+            true => Ok(&self.scorer.map),
+            false => Err(Error::argument("session", "no prediction", "one before its map is asked for")),
+        }
+    }
+
     /// Writes the anomaly map of the last prediction, scaled to `height` rows and `width` columns over the whole
     /// photograph, in the score's units. Outside a centre crop nothing was looked at and the map is 0.
     ///
@@ -147,9 +158,7 @@ impl Session {
     }
 
     fn over_image<T>(&self, height: usize, width: usize, out: &mut [T], of: impl Fn(f32) -> T) -> Result<()> {
-        if !self.has_predicted {
-            return Err(Error::argument("session", "no prediction", "one before its map is asked for"));
-        }
+        let map = self.map()?;
         if height.checked_mul(width) != Some(out.len()) || out.is_empty() {
             return Err(Error::argument(
                 "map buffer",
@@ -157,7 +166,7 @@ impl Session {
                 format!("{height} x {width}"),
             ));
         }
-        let placement = Placement::new(self.model.information().preprocess(), &self.scorer.map);
+        let placement = Placement::new(self.model.information().preprocess(), map);
         for (y, row) in out.chunks_exact_mut(width).enumerate() {
             for (x, value) in row.iter_mut().enumerate() {
                 *value =

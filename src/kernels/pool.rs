@@ -5,6 +5,9 @@ use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// More than any machine has that this is for; bounds what a slip can start.
+const MAX_THREADS: usize = 1024;
+
 /// A fixed number of threads that belong to one engine; never the process-wide pool. With one thread none is
 /// started and everything runs on the caller's.
 pub struct Pool {
@@ -15,8 +18,11 @@ impl Pool {
     /// A pool of `threads` threads; 0 means one for each core the operating system grants.
     ///
     /// # Errors
-    /// The operating system refuses to start a thread.
+    /// There would be more than 1024, or the operating system refuses to start a thread.
     pub fn new(threads: usize) -> Result<Self> {
+        if threads > MAX_THREADS {
+            return Err(Error::limit("threads", threads, format!("at most {MAX_THREADS}")));
+        }
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
@@ -172,6 +178,12 @@ impl std::fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn absurd_numbers_of_threads_are_refused() {
+        assert!(Pool::new(MAX_THREADS + 1).is_err());
+        assert!(Pool::new(usize::MAX).is_err());
+    }
 
     #[test]
     fn every_chunk_is_visited_once_at_every_thread_count() {

@@ -1,0 +1,220 @@
+//! Sessions: frames in, scores and maps out.
+
+use super::model::PatchcoreModel;
+use super::pointer::{buffer, bytes, exclusive, put, shared};
+use super::status::{PatchcoreStatus, guard, guard_free};
+use crate::detector::Session;
+use crate::error::{Error, Result};
+use crate::image::{Frame, PixelFormat};
+
+/// Scores frames with one model, in working memory of its own. One thread at a time may use it; make one for each.
+pub struct PatchcoreSession {
+    session: Session,
+}
+
+// What the header says of threads, as far as the compiler can check it.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<PatchcoreModel>();
+    shared::<PatchcoreSession>();
+};
+
+/// How a pixel lies in memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub enum PatchcorePixelFormat {
+    /// One byte.
+    Gray8 = 0,
+    /// Red, green, blue.
+    Rgb8 = 1,
+    /// Blue, green, red.
+    Bgr8 = 2,
+    /// Red, green, blue, ignored.
+    Rgba8 = 3,
+    /// Blue, green, red, ignored.
+    Bgra8 = 4,
+}
+
+/// A photograph in the caller's memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PatchcoreFrame {
+    /// The first byte of the first row.
+    pub data: *const u8,
+    /// Bytes at `data`: at least `(height - 1) * stride` and one row.
+    pub len: usize,
+    /// Pixels a row, at least 8.
+    pub width: usize,
+    /// Rows, at least 8.
+    pub height: usize,
+    /// Bytes from one row to the next; 0 where the rows lie without gaps.
+    pub stride: usize,
+    /// One of `PatchcorePixelFormat`.
+    pub format: u32,
+}
+
+/// What a frame was found to be.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PatchcoreResult {
+    /// Distance in embedding space, from 0 up.
+    pub score: f32,
+    /// The score relative to the threshold, from 0 to 1, with the threshold at 0.5; equal to `score` where the model
+    /// has no calibration.
+    pub normalized_score: f32,
+    /// Whether the score reaches the threshold.
+    pub is_anomalous: bool,
+}
+
+/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone), and sets
+/// `*session`, which is for `patchcore_session_free`; to NULL where it fails.
+///
+/// # Safety
+/// `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
+/// error, or valid for writes of a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_new(
+    model: *const PatchcoreModel,
+    threads: usize,
+    session: *mut *mut PatchcoreSession,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `put` and `shared`.
+    guard(|| unsafe {
+        put(session, "session", std::ptr::null_mut())?;
+        let handle = PatchcoreSession { session: Session::new(&shared(model, "model")?.model, threads)? };
+        put(session, "session", Box::into_raw(Box::new(handle)))
+    })
+}
+
+/// Frees `session`; NULL is nothing to free.
+///
+/// # Safety
+/// `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) {
+    if !session.is_null() {
+        // SAFETY: it came from `patchcore_session_new`, and this is the last that is done with it.
+        guard_free(|| drop(unsafe { Box::from_raw(session) }));
+    }
+}
+
+/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails. The first
+/// frame of a size allocates, later ones do not.
+///
+/// # Safety
+/// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
+/// an error, or valid for reads of a `PatchcoreFrame`; its `data` is NULL, which is an error, or valid for reads of
+/// its `len` bytes, which nobody changes during the call. `result` is NULL or valid for writes of a
+/// `PatchcoreResult`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_predict(
+    session: *mut PatchcoreSession,
+    frame: *const PatchcoreFrame,
+    result: *mut PatchcoreResult,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `exclusive`, `shared`, `view` and `put`.
+    guard(|| unsafe {
+        if !result.is_null() {
+            put(result, "result", PatchcoreResult::default())?;
+        }
+        let session = &mut exclusive(session, "session")?.session;
+        let found = session.predict(&view(shared(frame, "frame")?)?)?;
+        let found = PatchcoreResult {
+            score: found.score,
+            normalized_score: found.normalized_score,
+            is_anomalous: found.is_anomalous,
+        };
+        if result.is_null() { Ok(()) } else { put(result, "result", found) }
+    })
+}
+
+/// Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as
+/// `patchcore_model_info` gives them, which `len` must be the product of; in the score's units.
+///
+/// # Safety
+/// `session` is NULL, which is an error, or a session that nobody predicts with during the call. `out` is NULL, which
+/// is an error, or valid for writes of `len` values that nobody else uses during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_map(
+    session: *const PatchcoreSession,
+    out: *mut f32,
+    len: usize,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `shared` and `buffer`.
+    guard(|| unsafe {
+        let map = shared(session, "session")?.session.map()?;
+        if len != map.len() {
+            return Err(Error::argument("map buffer", format!("{len} values"), map.len()));
+        }
+        buffer(out, len, "map buffer")?.copy_from_slice(map);
+        Ok(())
+    })
+}
+
+/// Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
+/// photograph, which `len` must be the product of; in the score's units. Outside a centre crop, where nothing was looked
+/// at, it is 0.
+///
+/// # Safety
+/// As `patchcore_session_map`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_map_over_image(
+    session: *const PatchcoreSession,
+    width: usize,
+    height: usize,
+    out: *mut f32,
+    len: usize,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `shared` and `buffer`.
+    guard(|| unsafe {
+        let session = &shared(session, "session")?.session;
+        session.map_over_image(height, width, buffer(out, len, "map buffer")?)
+    })
+}
+
+/// Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 where the map
+/// reaches the pixel threshold, else 0.
+///
+/// # Safety
+/// As `patchcore_session_map`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_session_mask_over_image(
+    session: *const PatchcoreSession,
+    width: usize,
+    height: usize,
+    out: *mut u8,
+    len: usize,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `shared` and `buffer`.
+    guard(|| unsafe {
+        let session = &shared(session, "session")?.session;
+        session.mask_over_image(height, width, buffer(out, len, "mask buffer")?)
+    })
+}
+
+/// # Safety
+/// The frame's `data` is null or valid for reads of its `len` bytes, which nobody changes during `'a`.
+unsafe fn view<'a>(frame: &PatchcoreFrame) -> Result<Frame<'a>> {
+    let format = pixel_format(frame.format)?;
+    let stride = match frame.stride {
+        0 => frame.width.saturating_mul(format.bytes()),
+        stride => stride,
+    };
+    // SAFETY: the caller's contract is that of `bytes`.
+    let data = unsafe { bytes(frame.data, frame.len, "frame data") }?;
+    Frame::new(frame.width, frame.height, stride, format, data)
+}
+
+fn pixel_format(number: u32) -> Result<PixelFormat> {
+    const FORMATS: [(PatchcorePixelFormat, PixelFormat); 5] = [
+        (PatchcorePixelFormat::Gray8, PixelFormat::Gray8),
+        (PatchcorePixelFormat::Rgb8, PixelFormat::Rgb8),
+        (PatchcorePixelFormat::Bgr8, PixelFormat::Bgr8),
+        (PatchcorePixelFormat::Rgba8, PixelFormat::Rgba8),
+        (PatchcorePixelFormat::Bgra8, PixelFormat::Bgra8),
+    ];
+    let found = FORMATS.iter().find(|(name, _)| *name as u32 == number);
+    found
+        .map(|&(_, format)| format)
+        .ok_or_else(|| Error::argument("pixel format", number, "one of PatchcorePixelFormat"))
+}
