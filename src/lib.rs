@@ -91,6 +91,7 @@ pub mod kernels;
 mod ndarray;
 pub mod network;
 pub mod patches;
+mod random;
 pub mod score;
 pub mod search;
 pub mod tensor;

@@ -216,14 +216,15 @@ fn brick_is_told_from_defects() {
     }
 }
 
-/// With 10 good and 15 defective photographs the image AUROC moves by 0.1 with the coreset's random start, so it is the
-/// mean over some that must hold.
+/// With 10 good and 15 defective photographs the image AUROC moves by 0.1 with the coreset's random start, so the mean
+/// over some must hold beside the default's.
 #[test]
 fn grass_is_told_from_defects() {
     let runs: Option<Vec<[f64; 2]>> = (42..45).map(|seed| on_photographs("grass", seed)).collect();
     if let Some(runs) = runs {
         let mean = runs.iter().map(|[image, _]| image).sum::<f64>() / runs.len() as f64;
-        assert!(mean >= 0.68 && runs.iter().all(|&[_, pixel]| pixel >= 0.965), "{mean} {runs:?}");
+        assert!(runs[0][0] >= 0.68 && mean >= 0.68, "{mean} {runs:?}");
+        assert!(runs.iter().all(|&[_, pixel]| pixel >= 0.965), "{runs:?}");
     }
 }
 

@@ -3,10 +3,10 @@
 #![cfg(all(feature = "train", feature = "embedded-backbone"))]
 
 use patchcore::image::{Frame, PixelFormat};
+use patchcore::search::SearchKind;
 use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
@@ -41,24 +41,19 @@ fn frame(pixels: &[u8]) -> Frame<'_> {
     Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
 }
 
-fn options(threads: usize) -> FitOptions {
-    let mut options = FitOptions { threads, coreset_ratio: 0.3, ..FitOptions::default() };
+fn options(threads: usize, search: SearchKind) -> FitOptions {
+    let mut options = FitOptions { threads, search, coreset_ratio: 0.3, ..FitOptions::default() };
     options.preprocess.resize = (64, 96);
     options
 }
 
-fn train(threads: usize) -> PatchCore {
+fn train(threads: usize, search: SearchKind) -> PatchCore {
     let backbone = Backbone::embedded("default").unwrap();
-    let mut trainer = Trainer::new(&backbone, &options(threads)).unwrap();
+    let mut trainer = Trainer::new(&backbone, &options(threads, search)).unwrap();
     for seed in 0..4 {
         trainer.add(&frame(&photograph(seed))).unwrap();
     }
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap()
-}
-
-fn model() -> &'static PatchCore {
-    static MODEL: OnceLock<PatchCore> = OnceLock::new();
-    MODEL.get_or_init(|| train(1))
 }
 
 /// Score and map as bits.
@@ -78,24 +73,39 @@ fn saved(model: &PatchCore) -> Vec<u8> {
 // One test, because the counter counts the whole process.
 #[test]
 fn predictions_allocate_nothing_and_give_the_same_bits_at_every_thread_count() {
-    let expected: Vec<_> = (4..8).map(|seed| bits(&mut Session::new(model(), 1).unwrap(), seed)).collect();
+    let [flat, pruned] = [SearchKind::Flat, SearchKind::Pruned].map(check);
+    assert!(flat == pruned, "the searches disagree");
+}
+
+/// What a model with this search gives for some photographs.
+fn check(search: SearchKind) -> Vec<Vec<u32>> {
+    let model = &train(1, search);
+    let expected: Vec<_> = (4..8).map(|seed| bits(&mut Session::new(model, 1).unwrap(), seed)).collect();
     for threads in [1, 2, 3, 8] {
-        let mut session = Session::new(model(), threads).unwrap();
+        let mut session = Session::new(model, threads).unwrap();
         let photographs: Vec<_> = (4..8).map(photograph).collect();
         for pixels in photographs.iter().chain(&photographs) {
             session.predict(&frame(pixels)).unwrap();
+            session.score(&frame(pixels)).unwrap();
         }
         let before = ALLOCATIONS.load(Ordering::Relaxed);
-        for pixels in &photographs {
+        for (pixels, expected) in photographs.iter().zip(&expected) {
             session.predict(&frame(pixels)).unwrap();
+            let score = session.score(&frame(pixels)).unwrap();
+            assert_eq!(
+                score.to_bits(),
+                expected[0],
+                "{search:?}, {threads} threads: the score alone differs"
+            );
         }
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{threads} threads");
         let found: Vec<_> = (4..8).map(|seed| bits(&mut session, seed)).collect();
         assert!(found == expected, "{threads} threads");
     }
 
-    let file = saved(model());
-    assert!(file == saved(&train(2)), "the file depends on the number of threads");
+    let file = saved(model);
+    assert!(file == saved(&train(2, search)), "the file depends on the number of threads");
     let reopened = OpenOptions::default().open_copy(&file).unwrap();
     assert!(bits(&mut Session::new(&reopened, 2).unwrap(), 5) == expected[1], "opening changes scores");
+    expected
 }

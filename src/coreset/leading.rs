@@ -1,10 +1,10 @@
 //! What bounds a distance from below at a fraction of its cost: the leading principal components of every row.
 
-use super::random::Random;
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::product::{Matrix, product};
 use crate::kernels::{Isa, Pool, distance};
+use crate::random::Random;
 use crate::tensor::Patches;
 
 /// Components kept. More of them bound better and cost more.

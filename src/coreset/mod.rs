@@ -5,15 +5,14 @@ mod leading;
 #[cfg(test)]
 mod naive;
 mod projection;
-pub(crate) mod random;
 
 pub use projection::Projection;
 
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
+use crate::random::Random;
 use crate::tensor::Patches;
 use lazy::Lazy;
-use random::Random;
 use std::ops::ControlFlow;
 
 /// Rows that are compared with new centres together, and the share of all where those are few: fewer are slower by the

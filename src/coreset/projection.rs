@@ -1,10 +1,10 @@
 //! Sparse random projection, which makes the coreset's distances cheaper.
 
-use super::random::Random;
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::signed_sum::{block_rows, signed_sum};
 use crate::kernels::{Isa, Pool};
+use crate::random::Random;
 use crate::tensor::Patches;
 
 /// Blocks of rows a task projects.
@@ -22,20 +22,23 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// From `input` values to `output`, the same for the same `seed`. Density `1 / sqrt(input)`; the scale keeps
-    /// expected squared distances.
+    /// From `input` values to `output`, the same for the same `seed`. For each output, as in the reference: a binomial
+    /// number of inputs of density `1 / sqrt(input)`, which ones, and their signs. The scale keeps expected squared
+    /// distances.
     pub fn new(input: usize, output: usize, seed: u64) -> Self {
         let mut random = Random::new(seed, PURPOSE);
         let density = 1.0 / (input as f64).sqrt();
+        let mut columns: Vec<u32> = (0..input as u32).collect();
         let mut pick = |_| {
+            let count = (0..input).filter(|_| random.unit() < density).count();
+            random.shuffle(&mut columns, count);
             let mut signs = (Vec::new(), Vec::new());
-            for i in 0..input {
-                // Binomially many distinct inputs: each on its own with the density.
-                if random.unit() < density {
-                    let side = if random.next() >> 63 == 0 { &mut signs.0 } else { &mut signs.1 };
-                    side.push(i as u32);
-                }
+            for &column in &columns[..count] {
+                let side = if random.next() >> 63 == 0 { &mut signs.0 } else { &mut signs.1 };
+                side.push(column);
             }
+            signs.0.sort_unstable();
+            signs.1.sort_unstable();
             signs
         };
         let outputs = (0..output).map(&mut pick).collect();

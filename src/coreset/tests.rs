@@ -1,8 +1,8 @@
 //! The lazy selection against the plain loop.
 
 use super::lazy::Lazy;
-use super::random::Random;
 use super::*;
+use crate::random::Random;
 use proptest::prelude::*;
 
 fn run(

@@ -108,6 +108,20 @@ impl Session {
         })
     }
 
+    /// The image score of `frame` alone: the same as [`predict`](Self::predict) gives, sooner, because patches that cannot be the
+    /// strongest are left. The map and mask stay those of the last prediction.
+    ///
+    /// # Errors
+    /// The frame is too small or too large.
+    pub fn score(&mut self, frame: &Frame<'_>) -> Result<f32> {
+        let Self { model, pool, extractor, scorer, .. } = self;
+        let inner = &*model.0;
+        pool.run(|| {
+            let patches = extractor.extract(&inner.network, frame, pool, &mut Timings::default())?;
+            Ok(scorer.score(&inner.index, patches, pool))
+        })
+    }
+
     /// The anomaly map of the last prediction, as [`Prediction::map`].
     ///
     /// # Errors
@@ -259,6 +273,13 @@ impl Scorer {
         timings.search = searched - start;
         timings.score = searched.elapsed();
         Ok(score)
+    }
+
+    /// The image score, without patch scores.
+    fn score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> f32 {
+        self.nearest.resize(patches.rows(), Neighbor::default());
+        index.farthest(patches, &mut self.scratch, pool, &mut self.nearest);
+        self.image_score(index, patches, pool)
     }
 
     /// The largest patch score, re-weighted by how crowded the memory bank is around its nearest row (paper,

@@ -52,7 +52,7 @@ impl Direct {
                     let y = task * lines + i;
                     let a = &source.data()[source.at(y * self.stride + offset, offset)..];
                     let residual = residual.map(|map| &map.data()[map.at(y + border, border)..]);
-                    let epilogue = Epilogue { bias, residual, relu };
+                    let epilogue = Epilogue { bias: Some(bias), residual, relu };
                     self.weights.multiply(
                         panel,
                         a,

@@ -13,17 +13,27 @@ impl PackedMatrix {
         Self(Panels::new(k, n, isa, value))
     }
 
-    /// `out = a * self`, then the epilogue. `a` is `[m, k]` and `out` `[m, n]`, both dense.
+    /// Rows.
+    pub(crate) fn k(&self) -> usize {
+        self.0.k()
+    }
+
+    /// Columns.
+    pub(crate) fn n(&self) -> usize {
+        self.0.n()
+    }
+
+    /// `out = a * self`. `a` is `[m, k]` and `out` `[m, n]`, both dense.
     ///
     /// # Panics
     /// The lengths do not fit one another.
-    pub(crate) fn multiply(&self, a: &[f32], epilogue: Epilogue<'_>, out: &mut [f32]) {
+    pub(crate) fn multiply(&self, a: &[f32], out: &mut [f32]) {
         let (k, n) = (self.0.k(), self.0.n());
         let m = out.len() / n;
         assert_eq!((a.len(), out.len()), (m * k, m * n));
         let rows = Rows { lines: 1, line: 0, run: k, step: k };
         for panel in 0..self.0.count() {
-            self.0.multiply(panel, a, rows, m, epilogue, out, n);
+            self.0.multiply(panel, a, rows, m, Epilogue::default(), out, n);
         }
     }
 }
@@ -46,19 +56,14 @@ mod tests {
         let rows = (1..=17).chain([24, 28, 29, 43]);
         let shapes = rows.map(|m| (m, 9, 32)).chain([(13, 27, 33), (5, 64, 16), (24, 147, 64), (7, 3, 70)]);
         for (m, k, n) in shapes {
-            let (a, b, bias, residual) = (values(m * k, 1), values(k * n, 2), values(n, 3), values(m * n, 4));
+            let (a, b) = (values(m * k, 1), values(k * n, 2));
             let exact = |i: usize, j: usize| {
-                let sum: f64 = (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum();
-                (sum + f64::from(bias[j]) + f64::from(residual[i * n + j])).max(0.0)
+                (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>()
             };
             for isa in Isa::available() {
                 let packed = PackedMatrix::new(k, n, isa, |i, j| b[i * n + j]);
                 let mut out = vec![f32::NAN; m * n];
-                packed.multiply(
-                    &a,
-                    Epilogue { bias: &bias, residual: Some(&residual), relu: true },
-                    &mut out,
-                );
+                packed.multiply(&a, &mut out);
                 for i in 0..m {
                     for j in 0..n {
                         let difference = f64::from(out[i * n + j]) - exact(i, j);

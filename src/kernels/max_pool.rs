@@ -35,8 +35,10 @@ unsafe fn maxima<V: Simd>(rows: &[f32], line: usize, channels: usize, out: &mut 
         for c in (0..whole).step_by(V::LANES) {
             // SAFETY: the caller grants the nine positions; channels `c..c + LANES` are some of theirs and of `out`'s.
             unsafe {
-                let value = |i: usize| V::load(rows.as_ptr().add(at(i) + c));
-                let largest = (1..9).fold(value(0), |largest, i| largest.max(value(i)));
+                let mut largest = V::load(rows.as_ptr().add(at(0) + c));
+                for i in 1..9 {
+                    largest = largest.max(V::load(rows.as_ptr().add(at(i) + c)));
+                }
                 largest.store(out.as_mut_ptr().add(c));
             }
         }

@@ -57,13 +57,12 @@ unsafe fn means<V: Simd>(
         // SAFETY: channels `c..c + LANES` of position x are inside each row and inside `out`.
         unsafe {
             let ninth = V::splat(1.0 / 9.0);
-            let column = |x: usize| {
-                let values = rows.iter().flatten().map(|row| V::load(row.as_ptr().add(x * channels + c)));
-                values.fold(V::splat(0.0), |sum, value| sum.add(value))
-            };
-            let (mut left, mut here) = (V::splat(0.0), column(0));
+            let (mut left, mut here) = (V::splat(0.0), column::<V>(rows, c));
             for x in 0..width {
-                let right = if x + 1 < width { column(x + 1) } else { V::splat(0.0) };
+                let right = match x + 1 < width {
+                    true => column(rows, (x + 1) * channels + c),
+                    false => V::splat(0.0),
+                };
                 left.add(here).add(right).mul(ninth).store(out.as_mut_ptr().add(x * step + offset + c));
                 (left, here) = (here, right);
             }
@@ -75,6 +74,22 @@ unsafe fn means<V: Simd>(
             let near = x.saturating_sub(1)..(x + 2).min(width);
             out[x * step + offset + c] = near.map(column).sum::<f32>() * (1.0 / 9.0);
         }
+    }
+}
+
+/// The sum of what the rows that are there hold at `at`.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; the rows hold a register's values from `at` on.
+#[inline(always)]
+unsafe fn column<V: Simd>(rows: [Option<&[f32]>; 3], at: usize) -> V {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        let mut sum = V::splat(0.0);
+        for row in rows.into_iter().flatten() {
+            sum = sum.add(V::load(row.as_ptr().add(at)));
+        }
+        sum
     }
 }
 

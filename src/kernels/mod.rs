@@ -13,8 +13,9 @@ pub(crate) mod blur;
 pub(crate) mod conv;
 mod direct;
 pub(crate) mod distance;
-#[allow(dead_code)]
-mod gemm;
+pub(crate) mod gemm;
+pub(crate) mod int16;
+pub(crate) mod int8;
 mod isa;
 pub(crate) mod map;
 pub(crate) mod max_pool;

@@ -33,6 +33,25 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn sum(self) -> f32;
 }
 
+/// `N` registers, `step` values from one to the next.
+///
+/// Kernels loop where a closure would read better: a closure is a function of its own, and where it is not inlined it is
+/// compiled without the vector instructions.
+///
+/// # Safety
+/// The CPU has the instructions of `V`; `from` is valid for all of them.
+#[inline(always)]
+pub(crate) unsafe fn load_apart<V: Simd, const N: usize>(from: *const f32, step: usize) -> [V; N] {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        let mut all = [V::splat(0.0); N];
+        for (i, register) in all.iter_mut().enumerate() {
+            *register = V::load(from.add(i * step));
+        }
+        all
+    }
+}
+
 /// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` makes a function `NAME(isa, ARGUMENTS)` that runs
 /// `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa proves that the CPU has
 /// them; what else `GENERIC` asks for is the caller's to grant.

@@ -7,7 +7,7 @@
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::Simd;
+use super::simd::{Simd, load_apart};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 
@@ -45,10 +45,10 @@ impl Rows {
 }
 
 /// What happens to a sum before it is stored.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
     /// Added to each row: `[n]`.
-    pub bias: &'a [f32],
+    pub bias: Option<&'a [f32]>,
     /// Added to the product; it lies as the output does, row `i` beginning at `i * step` of the output.
     pub residual: Option<&'a [f32]>,
     /// Negative values become 0.
@@ -138,7 +138,7 @@ impl Panels {
         let columns = self.width().min(self.n - first);
         let end = if m == 0 { 0 } else { (m - 1) * out_step + first + columns };
         assert!(rows.lines * rows.run == self.k && a.len() >= rows.end(m) && out.len() >= end);
-        assert!(epilogue.bias.len() == self.n);
+        assert!(epilogue.bias.is_none_or(|bias| bias.len() == self.n));
         assert!(epilogue.residual.is_none_or(|residual| residual.len() >= end));
         // SAFETY: the lengths were checked just now.
         unsafe {
@@ -146,7 +146,7 @@ impl Panels {
                 a: a.as_ptr(),
                 rows,
                 panel: self.panel(panel),
-                bias: &epilogue.bias[first..],
+                bias: epilogue.bias.map_or(&[], |bias| &bias[first..]),
                 residual: epilogue.residual.map(|residual| residual.as_ptr().add(first)),
                 relu: epilogue.relu,
                 out: out.as_mut_ptr().add(first),
@@ -283,7 +283,7 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
         for line in 0..job.rows.lines {
             let a = job.a.add(line * job.rows.line);
             for i in 0..job.rows.run {
-                let columns: [V; VECTORS] = std::array::from_fn(|v| V::load(panel.add(v * V::LANES)));
+                let columns: [V; VECTORS] = load_apart(panel, V::LANES);
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = V::splat(*a.add(r * job.rows.step + i));
                     for (sum, column) in sums.iter_mut().zip(columns) {

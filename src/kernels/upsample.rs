@@ -53,9 +53,10 @@ unsafe fn mix<V: Simd>(corners: [&[f32]; 4], weights: [f32; 4], out: &mut [f32])
     for c in (0..whole).step_by(V::LANES) {
         // SAFETY: `c + LANES` is at most the length of each.
         unsafe {
-            let value = |i: usize| V::load(corners[i].as_ptr().add(c));
-            let first = value(0).mul(V::splat(weights[0]));
-            let sum = (1..4).fold(first, |sum, i| value(i).mul_add(V::splat(weights[i]), sum));
+            let mut sum = V::splat(0.0);
+            for (corner, &weight) in corners.iter().zip(&weights) {
+                sum = V::load(corner.as_ptr().add(c)).mul_add(V::splat(weight), sum);
+            }
             sum.store(out.as_mut_ptr().add(c));
         }
     }

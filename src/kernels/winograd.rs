@@ -8,8 +8,8 @@ use super::Isa;
 use super::aligned::Aligned;
 use super::map::{Map, Shape, TILE};
 use super::pool::{Pool, Shared};
-use super::simd::{Simd, dispatch};
-use super::tile::{Epilogue, MAX_WIDTH, Panels, Rows};
+use super::simd::{Simd, dispatch, load_apart};
+use super::tile::{MAX_WIDTH, Panels, Rows};
 
 /// Inputs of a tile, a side.
 const SPAN: usize = TILE + 2;
@@ -124,7 +124,9 @@ impl Winograd {
             convolution: self,
             grid,
             source,
-            epilogue: Epilogue { bias, residual: residual.map(Map::data), relu },
+            bias,
+            residual: residual.map(Map::data),
+            relu,
             shape: out.shape(),
             line: out.line(),
             origin: out.at(out.border(), out.border()),
@@ -145,7 +147,9 @@ struct Run<'a> {
     convolution: &'a Winograd,
     grid: Grid,
     source: &'a Map,
-    epilogue: Epilogue<'a>,
+    bias: &'a [f32],
+    residual: Option<&'a [f32]>,
+    relu: bool,
     shape: Shape,
     /// Of the output, as the residual's.
     line: usize,
@@ -240,9 +244,9 @@ impl Run<'_> {
                     sums: sums[i * self.grid.columns * width..].as_ptr(),
                     point,
                     width,
-                    bias: self.epilogue.bias[first..first + width].as_ptr(),
-                    residual: self.epilogue.residual.map(|residual| residual[at..].as_ptr()),
-                    relu: self.epilogue.relu,
+                    bias: self.bias[first..first + width].as_ptr(),
+                    residual: self.residual.map(|residual| residual[at..].as_ptr()),
+                    relu: self.relu,
                     out: self.out.at(at),
                     line: self.line,
                     channels,
@@ -307,14 +311,11 @@ unsafe fn input_row<V: Simd>(job: &InputJob) {
                 let source = job.source.add(tile * TILE * job.channels + channel);
                 let mut half = [[V::splat(0.0); SPAN]; SPAN];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half = input_points(std::array::from_fn(|y| {
-                        V::load(source.add(y * job.line + x * job.channels))
-                    }));
+                    *half = input_points(load_apart(source.add(x * job.channels), job.line));
                 }
                 let out = job.out.add(tile * job.channels + channel);
-                let rows: [_; SPAN] =
-                    std::array::from_fn(|y| input_points(std::array::from_fn(|x| half[x][y])));
-                for (y, row) in rows.into_iter().enumerate() {
+                for y in 0..SPAN {
+                    let row = input_points(across(&half, y));
                     for (x, value) in row.into_iter().enumerate() {
                         value.store(out.add((y * SPAN + x) * job.point));
                     }
@@ -322,6 +323,16 @@ unsafe fn input_row<V: Simd>(job: &InputJob) {
             }
         }
     }
+}
+
+/// Value `y` of each column.
+#[inline(always)]
+fn across<V: Simd, const N: usize>(columns: &[[V; N]; SPAN], y: usize) -> [V; SPAN] {
+    let mut row = [columns[0][y]; SPAN];
+    for (value, column) in row.iter_mut().zip(columns) {
+        *value = column[y];
+    }
+    row
 }
 
 /// `B^T d` of a column of inputs.
@@ -385,13 +396,11 @@ unsafe fn output_row<V: Simd>(job: &OutputJob) {
                 let sums = job.sums.add(tile * job.width + channel);
                 let mut half = [[V::splat(0.0); TILE]; SPAN];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half =
-                        output_points(std::array::from_fn(|y| V::load(sums.add((y * SPAN + x) * job.point))));
+                    *half = output_points(load_apart(sums.add(x * job.point), SPAN * job.point));
                 }
                 let bias = V::load(job.bias.add(channel));
-                let rows: [_; TILE] =
-                    std::array::from_fn(|y| output_points(std::array::from_fn(|x| half[x][y])));
-                for (y, row) in rows.into_iter().enumerate().take(job.rows) {
+                for y in 0..job.rows {
+                    let row = output_points(across(&half, y));
                     for (x, value) in row.into_iter().take(columns).enumerate() {
                         let at = y * job.line + (tile * TILE + x) * job.channels + channel;
                         let mut value = value.add(bias);

@@ -56,13 +56,22 @@ impl Search for Flat {
         });
         out.clear();
         for (index, &distance) in (0..).zip(&scratch.distances) {
-            if out.len() == k && out.last().is_some_and(|last| distance >= last.distance) {
-                continue;
-            }
-            let at = out.partition_point(|n| n.distance <= distance);
-            out.insert(at, Neighbor { index, distance });
-            out.truncate(k);
+            insert(out, k, Neighbor { index, distance });
         }
         out.iter_mut().for_each(|n| n.distance = n.distance.sqrt());
     }
+}
+
+/// Keeps `best` the `k` nearest of what was inserted, nearest first, ties to the lowest index.
+pub(super) fn insert(best: &mut Vec<Neighbor>, k: usize, mut near: Neighbor) {
+    if near.distance.is_nan() {
+        near.distance = f32::INFINITY;
+    }
+    let is_before = |a: &Neighbor, b: &Neighbor| (a.distance, a.index) < (b.distance, b.index);
+    if best.len() == k && !best.last().is_some_and(|last| is_before(&near, last)) {
+        return;
+    }
+    let at = best.partition_point(|other| is_before(other, &near));
+    best.insert(at, near);
+    best.truncate(k);
 }

@@ -1,10 +1,22 @@
 //! Exact nearest neighbours of patches in the memory bank.
 
+mod axes;
+mod choice;
 mod flat;
 mod index;
+#[cfg(feature = "kdtree")]
+mod kdtree;
+mod pruned;
+mod sketch;
+
+#[cfg(test)]
+mod tests;
 
 pub use flat::Flat;
 pub use index::{Index, SearchKind};
+#[cfg(feature = "kdtree")]
+pub use kdtree::KdTree;
+pub use pruned::Pruned;
 
 use crate::kernels::Pool;
 use crate::tensor::{Neighbor, Patches};
@@ -12,13 +24,20 @@ use crate::tensor::{Neighbor, Patches};
 /// Working memory of a search; keep it, and a warm search allocates nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(crate) distances: Vec<f32>,
+    distances: Vec<f32>,
+    tasks: Vec<pruned::Task>,
 }
 
 /// An exact search: the true nearest rows by direct-difference distance, ties to the lowest index.
 pub trait Search: Send + Sync {
     /// Writes the nearest row of each query to `out`.
     fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]);
+
+    /// As [`nearest`](Self::nearest) for the patches that are farthest from the memory bank; those that are nearer may get
+    /// a row that is not their nearest, but is nearer than the farthest patches' are.
+    fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
+        self.nearest(queries, scratch, pool, out);
+    }
 
     /// Writes the `k` rows nearest to `query` (or all, where there are fewer) to `out`, nearest first.
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, pool: &Pool, out: &mut Vec<Neighbor>);

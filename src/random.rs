@@ -26,6 +26,13 @@ impl Random {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
+    /// Brings `count` random values to the front, each choice and order of them as likely (Fisher and Yates).
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T], count: usize) {
+        for i in 0..count.min(values.len()) {
+            values.swap(i, i + self.below(values.len() - i));
+        }
+    }
+
     /// Uniform in [0, 1).
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64

@@ -1,0 +1,271 @@
+//! Products of 8-bit codes: which rows' codes are near enough to which queries'.
+//!
+//! Rows are unsigned (their codes plus 128) and queries signed, as the instruction `vpdpbusd` wants them. All sums are
+//! whole numbers that fit 32 bits (and wrap where a damaged bias makes them not), so every instruction set gives the same.
+
+use super::isa::{Isa, Kind};
+
+/// Rows of a block, which lie interleaved: for each four dimensions, four bytes a row.
+pub(crate) const BLOCK: usize = 32;
+/// Queries that go through the blocks together, interleaved alike.
+pub(crate) const GROUP: usize = 16;
+/// Dimensions that lie side by side.
+pub(crate) const STEP: usize = 4;
+
+/// Where dimension `dim` of row (or query) `lane` lies among `lanes` interleaved ones.
+pub(crate) fn interleaved(lane: usize, dim: usize, lanes: usize) -> usize {
+    (dim / STEP * lanes + lane) * STEP + dim % STEP
+}
+
+/// Interleaved rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks<'a> {
+    /// `BLOCK * dims` a block.
+    pub codes: &'a [u8],
+    /// Where each row's sum begins: `BLOCK` a block.
+    pub bias: &'a [i32],
+    /// A multiple of `STEP`, at most 1024.
+    pub dims: usize,
+}
+
+/// For each block of `chosen` the rows whose bias plus product with a query reaches the query's threshold, a bit a row:
+/// `out[query * chosen.len() + i]` is about `chosen[i]`. `queries` holds at least `dims` dimensions of `GROUP` interleaved
+/// queries.
+///
+/// # Panics
+/// A block is outside `blocks`, or lengths do not fit one another.
+pub(crate) fn within(
+    isa: Isa,
+    blocks: Blocks<'_>,
+    chosen: &[u32],
+    queries: &[i8],
+    thresholds: &[i32; GROUP],
+    out: &mut [u32],
+) {
+    let Blocks { codes, bias, dims } = blocks;
+    assert!(dims.is_multiple_of(STEP) && dims <= 1024 && queries.len() >= GROUP * dims);
+    let count = (bias.len() / BLOCK).min(codes.len() / (BLOCK * dims).max(1));
+    assert!(chosen.iter().all(|&block| (block as usize) < count), "a block outside");
+    assert_eq!(out.len(), GROUP * chosen.len());
+    // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
+    unsafe {
+        match isa.kind() {
+            Kind::Portable => portable(blocks, chosen, queries, thresholds, out),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => x86_64::within_avx2(blocks, chosen, queries, thresholds, out),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => x86_64::within_avx512(blocks, chosen, queries, thresholds, out),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => portable(blocks, chosen, queries, thresholds, out),
+        }
+    }
+}
+
+fn portable(
+    Blocks { codes, bias, dims }: Blocks<'_>,
+    chosen: &[u32],
+    queries: &[i8],
+    thresholds: &[i32; GROUP],
+    out: &mut [u32],
+) {
+    for (i, &block) in chosen.iter().enumerate() {
+        let codes = &codes[block as usize * BLOCK * dims..][..BLOCK * dims];
+        for (q, &threshold) in thresholds.iter().enumerate() {
+            let mut sums: [i32; BLOCK] = std::array::from_fn(|row| bias[block as usize * BLOCK + row]);
+            for (step, codes) in codes.chunks_exact(BLOCK * STEP).enumerate() {
+                let query: [i32; STEP] =
+                    std::array::from_fn(|i| i32::from(queries[(step * GROUP + q) * STEP + i]));
+                for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(STEP)) {
+                    let products = codes.iter().zip(query).map(|(&code, query)| i32::from(code) * query);
+                    *sum = sum.wrapping_add(products.sum());
+                }
+            }
+            let mask = |mask, (row, &sum): (usize, &i32)| mask | u32::from(sum >= threshold) << row;
+            out[q * chosen.len() + i] = sums.iter().enumerate().fold(0, mask);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use super::{BLOCK, Blocks, GROUP, STEP};
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// The CPU has AVX-512 F, BW and VNNI. Every chosen block is inside `codes` and `bias`; `queries` holds `GROUP * dims`
+    /// values and `out` `GROUP` a chosen block.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) unsafe fn within_avx512(
+        Blocks { codes, bias, dims }: Blocks<'_>,
+        chosen: &[u32],
+        queries: &[i8],
+        thresholds: &[i32; GROUP],
+        out: &mut [u32],
+    ) {
+        const QUERIES: usize = 8;
+        for (i, &block) in chosen.iter().enumerate() {
+            for first in (0..GROUP).step_by(QUERIES) {
+                // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP = 128 codes; a step of the
+                // queries holds GROUP * STEP bytes, of which query `first + q` has the four read.
+                unsafe {
+                    let bias = bias.as_ptr().add(block as usize * BLOCK);
+                    let start: [__m512i; 2] =
+                        std::array::from_fn(|v| _mm512_loadu_si512(bias.add(16 * v).cast()));
+                    let mut sums = [start; QUERIES];
+                    let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims);
+                    let mut query = queries.as_ptr().add(first * STEP);
+                    for _ in 0..dims / STEP {
+                        let (a, b) =
+                            (_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast()));
+                        for (q, sums) in sums.iter_mut().enumerate() {
+                            let four = query.add(q * STEP).cast::<i32>().read_unaligned();
+                            let four = _mm512_set1_epi32(four);
+                            sums[0] = _mm512_dpbusd_epi32(sums[0], a, four);
+                            sums[1] = _mm512_dpbusd_epi32(sums[1], b, four);
+                        }
+                        codes = codes.add(BLOCK * STEP);
+                        query = query.add(GROUP * STEP);
+                    }
+                    for (q, sums) in sums.iter().enumerate() {
+                        let threshold = _mm512_set1_epi32(thresholds[first + q]);
+                        let low = _mm512_cmpge_epi32_mask(sums[0], threshold);
+                        let high = _mm512_cmpge_epi32_mask(sums[1], threshold);
+                        out[(first + q) * chosen.len() + i] = u32::from(low) | u32::from(high) << 16;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Signed halves: the even bytes of each four as 16-bit numbers, and the odd ones.
+    #[target_feature(enable = "avx2")]
+    fn signed_halves(four: __m256i) -> [__m256i; 2] {
+        [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four)), _mm256_srai_epi16::<8>(four)]
+    }
+
+    /// As [`signed_halves`] of unsigned bytes. (`maddubs` would saturate.)
+    #[target_feature(enable = "avx2")]
+    fn unsigned_halves(four: __m256i) -> [__m256i; 2] {
+        [_mm256_and_si256(four, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(four)]
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn add_products(sum: __m256i, a: [__m256i; 2], b: [__m256i; 2]) -> __m256i {
+        let (even, odd) = (_mm256_madd_epi16(a[0], b[0]), _mm256_madd_epi16(a[1], b[1]));
+        _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
+    }
+
+    /// # Safety
+    /// The CPU has AVX2; otherwise as [`within_avx512`].
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn within_avx2(
+        Blocks { codes, bias, dims }: Blocks<'_>,
+        chosen: &[u32],
+        queries: &[i8],
+        thresholds: &[i32; GROUP],
+        out: &mut [u32],
+    ) {
+        const QUERIES: usize = 4;
+        const ROWS: usize = 16;
+        out.fill(0);
+        for (i, &block) in chosen.iter().enumerate() {
+            for first_row in (0..BLOCK).step_by(ROWS) {
+                for first in (0..GROUP).step_by(QUERIES) {
+                    // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP codes, of which the ROWS
+                    // rows from `first_row` on have 64; a step of the queries holds GROUP * STEP bytes, of which query
+                    // `first + q` has the four read.
+                    unsafe {
+                        let bias = bias.as_ptr().add(block as usize * BLOCK + first_row);
+                        let start: [__m256i; 2] =
+                            std::array::from_fn(|v| _mm256_loadu_si256(bias.add(8 * v).cast()));
+                        let mut sums = [start; QUERIES];
+                        let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims + first_row * STEP);
+                        let mut query = queries.as_ptr().add(first * STEP);
+                        for _ in 0..dims / STEP {
+                            let a = unsigned_halves(_mm256_loadu_si256(codes.cast()));
+                            let b = unsigned_halves(_mm256_loadu_si256(codes.add(32).cast()));
+                            for (q, sums) in sums.iter_mut().enumerate() {
+                                let four = query.add(q * STEP).cast::<i32>().read_unaligned();
+                                let four = signed_halves(_mm256_set1_epi32(four));
+                                sums[0] = add_products(sums[0], a, four);
+                                sums[1] = add_products(sums[1], b, four);
+                            }
+                            codes = codes.add(BLOCK * STEP);
+                            query = query.add(GROUP * STEP);
+                        }
+                        for (q, sums) in sums.iter().enumerate() {
+                            let threshold = _mm256_set1_epi32(thresholds[first + q]);
+                            for (v, &sum) in sums.iter().enumerate() {
+                                let below = _mm256_castsi256_ps(_mm256_cmpgt_epi32(threshold, sum));
+                                let mask = !_mm256_movemask_ps(below) as u32 & 0xff;
+                                out[(first + q) * chosen.len() + i] |= mask << (first_row + 8 * v);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes at their extremes among others, so that a sum that saturates shows.
+    fn byte(at: usize, seed: usize) -> u8 {
+        let hash = (at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23).wrapping_mul(seed * 2 + 1);
+        match hash >> 61 {
+            0 | 1 => 255,
+            2 => 0,
+            _ => (hash >> 40) as u8,
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_marks_the_rows_that_reach_the_threshold() {
+        for dims in [4, 8, 12, 64, 68, 128] {
+            // What lies behind is another value, so that a step too far shows.
+            let blocks = 5;
+            let codes: Vec<u8> = (0..blocks * BLOCK * dims).map(|i| byte(i, 1)).collect();
+            let queries: Vec<i8> = (0..GROUP * (dims + 4)).map(|i| byte(i, 2) as i8).collect();
+            let bias: Vec<i32> = (0..blocks * BLOCK).map(|i| i as i32 * 77 - 5000).collect();
+            let sum = |block: usize, row: usize, q: usize| {
+                let term = |dim| {
+                    let code = codes[block * BLOCK * dims + interleaved(row, dim, BLOCK)];
+                    i32::from(code) * i32::from(queries[interleaved(q, dim, GROUP)])
+                };
+                bias[block * BLOCK + row] + (0..dims).map(term).sum::<i32>()
+            };
+            // Thresholds that some row meets exactly.
+            let thresholds: [i32; GROUP] = std::array::from_fn(|q| sum(q % blocks, q * 2 % BLOCK, q));
+            for chosen in [&[0, 1, 2, 3, 4][..], &[3], &[4, 1], &[]] {
+                for isa in Isa::available() {
+                    let mut out = vec![0xdead_beef; GROUP * chosen.len()];
+                    let blocks = Blocks { codes: &codes, bias: &bias, dims };
+                    within(isa, blocks, chosen, &queries, &thresholds, &mut out);
+                    for (i, &block) in chosen.iter().enumerate() {
+                        for q in 0..GROUP {
+                            let found = out[q * chosen.len() + i];
+                            for row in 0..BLOCK {
+                                let expected = sum(block as usize, row, q) >= thresholds[q];
+                                assert_eq!(
+                                    found >> row & 1 == 1,
+                                    expected,
+                                    "{isa:?} {dims} {block} {row} {q}"
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a block outside")]
+    fn blocks_outside_are_refused() {
+        let blocks = Blocks { codes: &[0; BLOCK * 4], bias: &[0; BLOCK], dims: 4 };
+        within(Isa::PORTABLE, blocks, &[1], &[0; GROUP * 4], &[0; GROUP], &mut [0; GROUP]);
+    }
+}

@@ -1,0 +1,213 @@
+//! Exact search that looks at few rows: bounds first, distances where the bounds leave a doubt.
+//!
+//! Three bounds, each a lower bound on a distance (see `sketch`): from a query to all rows of a block of 32; to a row by
+//! a small sketch, sixteen queries at once; to a row by a larger sketch. What they leave is compared by
+//! `kernels::distance`, as the exhaustive search compares everything.
+
+mod blocks;
+mod build;
+mod sweep;
+
+use super::axes::Axes;
+use super::sketch::{MAX_DIMS, Sketch};
+use super::{Scratch, Search};
+use crate::bank::map::{Plain, Slice};
+use crate::bank::sections::{SectionWriter, Sections};
+use crate::error::Result;
+use crate::kernels::int8::{BLOCK, Blocks, STEP};
+use crate::kernels::{Isa, Pool};
+use crate::tensor::{Neighbor, Patches};
+use std::sync::atomic::AtomicU32;
+pub(super) use sweep::{Task, Work};
+
+/// Exact search by bounds.
+#[derive(Clone, Debug)]
+pub struct Pruned {
+    bank: Slice<f32>,
+    dim: usize,
+    isa: Isa,
+    /// `order[position]` is the row at a position.
+    order: Slice<u32>,
+    axes: Axes,
+    numbers: Slice<f64>,
+    /// Interleaved in blocks.
+    coarse: Level<u8>,
+    /// Row after row.
+    fine: Level<i16>,
+    /// The centre and radius of each block, themselves interleaved in blocks.
+    centers: Slice<u8>,
+    centers_bias: Slice<i32>,
+}
+
+/// The rows' codes in one sketch, by position.
+#[derive(Clone, Debug)]
+struct Level<T: Plain> {
+    sketch: Sketch,
+    /// No row's error is larger.
+    error: f64,
+    codes: Slice<T>,
+    bias: Slice<i32>,
+}
+
+/// What the signed codes of rows are raised by to be unsigned.
+const RAISED: i16 = 128;
+
+/// The largest codes: bytes, and what can be summed in 32 bits.
+const COARSE_MOST: i16 = 127;
+const FINE_MOST: i16 = 2047;
+
+const ORDER: &str = "search.order";
+const NUMBERS: &str = "search.numbers";
+const COARSE: &str = "search.coarse";
+const COARSE_BIAS: &str = "search.coarse.b";
+const FINE: &str = "search.fine";
+const FINE_BIAS: &str = "search.fine.b";
+const CENTERS: &str = "search.center";
+const CENTERS_BIAS: &str = "search.center.b";
+
+impl<T: Plain> Level<T> {
+    /// From the numbers that [`numbers`](Self::numbers) wrote, if they can be those of a sketch with codes up to `most`.
+    fn new(numbers: &[f64], limit: i16, codes: Slice<T>, bias: Slice<i32>) -> Option<Self> {
+        let &[dims, most, offset, scale, error] = numbers else { return None };
+        let dims = dims as usize;
+        let most = most as i16;
+        let fits = dims.is_power_of_two() && (STEP..=MAX_DIMS).contains(&dims) && (1..=limit).contains(&most);
+        let sketch = Sketch { dims, most, offset: offset as f32, scale: scale as f32 };
+        fits.then_some(Self { sketch, error, codes, bias })
+    }
+
+    fn numbers(sketch: Sketch, error: f64) -> [f64; 5] {
+        [sketch.dims as f64, sketch.most.into(), sketch.offset.into(), sketch.scale.into(), error]
+    }
+
+    fn holds(&self, rows: usize) -> bool {
+        self.bias.len() == rows && self.codes.len() == rows * self.sketch.dims
+    }
+}
+
+/// What `Pruned` consists of, made or read.
+struct Parts {
+    order: Slice<u32>,
+    axes: Axes,
+    numbers: Slice<f64>,
+    coarse: (Slice<u8>, Slice<i32>),
+    fine: (Slice<i16>, Slice<i32>),
+    centers: (Slice<u8>, Slice<i32>),
+}
+
+impl Pruned {
+    /// Makes `bank`, at least one row of `dim` finite values, searchable.
+    pub fn build(bank: Slice<f32>, dim: usize, isa: Isa, pool: &Pool) -> Self {
+        let parts = build::parts(Patches { dim, grid_width: 1, data: &bank }, isa, pool);
+        Self::assemble(bank, dim, isa, parts)
+            .expect("what was just built has the shapes that it was built with")
+    }
+
+    /// The search of a model file over `bank`, in place; `None` where the file has another.
+    ///
+    /// # Errors
+    /// A section is missing or of the wrong shape.
+    pub fn open(sections: &Sections, bank: Slice<f32>, dim: usize, isa: Isa) -> Result<Option<Self>> {
+        let Some(order) = sections.find(ORDER)? else { return Ok(None) };
+        let numbers: Slice<f64> = sections.get(NUMBERS)?;
+        let rows = bank.len() / dim;
+        let bad = |name| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
+        // The number of coordinates of the fine sketch says how many axes there are.
+        let fine = numbers.get(5).filter(|dims| **dims >= 1.0).ok_or_else(|| bad(NUMBERS))?;
+        let parts = Parts {
+            order,
+            axes: Axes::open(sections, dim, Sketch::axes(*fine as usize, dim), isa)?,
+            numbers,
+            coarse: (sections.get(COARSE)?, sections.get(COARSE_BIAS)?),
+            fine: (sections.get(FINE)?, sections.get(FINE_BIAS)?),
+            centers: (sections.get(CENTERS)?, sections.get(CENTERS_BIAS)?),
+        };
+        Self::assemble(bank, dim, isa, parts).map(Some).ok_or_else(|| bad("search.*"))
+    }
+
+    /// Adds the sections of the search to a model file.
+    pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
+        writer.add(ORDER, &self.order);
+        self.axes.write(writer);
+        writer.add(NUMBERS, &self.numbers);
+        writer.add(COARSE, &self.coarse.codes);
+        writer.add(COARSE_BIAS, &self.coarse.bias);
+        writer.add(FINE, &self.fine.codes);
+        writer.add(FINE_BIAS, &self.fine.bias);
+        writer.add(CENTERS, &self.centers);
+        writer.add(CENTERS_BIAS, &self.centers_bias);
+    }
+
+    /// What a search for the `k` rows nearest to `query` looks at.
+    pub(super) fn work(&self, query: &[f32], k: usize) -> Work {
+        let mut tasks = Vec::new();
+        sweep::k_nearest(self, query, k, &mut tasks, &mut Vec::new());
+        tasks.first().map_or(Work::default(), |task| task.work)
+    }
+
+    /// `None` where shapes do not fit. Does not look at the codes: whatever they are, a search ends and stays inside the bank.
+    fn assemble(bank: Slice<f32>, dim: usize, isa: Isa, parts: Parts) -> Option<Self> {
+        let Parts { order, axes, numbers, coarse, fine, centers } = parts;
+        let rows = bank.len() / dim;
+        let blocks = rows.div_ceil(BLOCK);
+        let coarse = Level::new(numbers.get(..5)?, COARSE_MOST, coarse.0, coarse.1)?;
+        let fine = Level::new(numbers.get(5..10)?, FINE_MOST, fine.0, fine.1)?;
+        let fits = numbers.len() == 10
+            && axes.count() == Sketch::axes(fine.sketch.dims, dim)
+            && coarse.sketch.dims <= fine.sketch.dims
+            && coarse.holds(blocks * BLOCK)
+            && fine.holds(rows)
+            && centers.1.len() == blocks.next_multiple_of(BLOCK)
+            && centers.0.len() == centers.1.len() * (coarse.sketch.dims + STEP)
+            && order.len() == rows
+            && order.iter().all(|&row| (row as usize) < rows);
+        fits.then(|| Self {
+            centers: centers.0,
+            centers_bias: centers.1,
+            bank,
+            dim,
+            isa,
+            order,
+            axes,
+            numbers,
+            coarse,
+            fine,
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.order.len()
+    }
+
+    fn blocks(&self) -> usize {
+        self.rows().div_ceil(BLOCK)
+    }
+
+    /// The row at `position`.
+    fn row(&self, position: u32) -> (u32, &[f32]) {
+        let row = self.order[position as usize];
+        (row, &self.bank[row as usize * self.dim..][..self.dim])
+    }
+
+    fn coarse_blocks(&self) -> Blocks<'_> {
+        Blocks { codes: &self.coarse.codes, bias: &self.coarse.bias, dims: self.coarse.sketch.dims }
+    }
+
+    fn center_blocks(&self) -> Blocks<'_> {
+        Blocks { codes: &self.centers, bias: &self.centers_bias, dims: self.coarse.sketch.dims + STEP }
+    }
+}
+
+impl Search for Pruned {
+    fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
+        sweep::nearest(self, queries, None, &mut scratch.tasks, pool, out);
+    }
+
+    fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
+        sweep::nearest(self, queries, Some(&AtomicU32::new(0)), &mut scratch.tasks, pool, out);
+    }
+
+    fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, _: &Pool, out: &mut Vec<Neighbor>) {
+        sweep::k_nearest(self, query, k, &mut scratch.tasks, out);
+    }
+}

@@ -1,0 +1,471 @@
+//! One pass over the memory bank for a tile of neighbouring patches.
+
+use super::super::axes::Projected;
+use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
+use super::{Pruned, RAISED};
+use crate::kernels::int8::{self, BLOCK, GROUP, STEP, interleaved};
+use crate::kernels::int16;
+use crate::kernels::{Pool, distance};
+use crate::tensor::{Neighbor, Patches};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Blocks between two looks at the bounds: a tile of centres.
+const CHUNK: usize = BLOCK;
+/// Rows of a query that are brought near before they are compared.
+const FETCHED: usize = 2;
+/// A threshold that no sum reaches.
+const NEVER: i32 = i32::MAX;
+/// What one step of a query can multiply a block's radius by.
+const MAX_REACH: f64 = 127.0 * STEP as f64;
+
+/// A row of the memory bank that was compared with a query.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    squared: f32,
+    row: u32,
+    position: u32,
+}
+
+/// What a search looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::search) struct Work {
+    /// Blocks whose rows were looked at.
+    pub blocks: usize,
+    /// Rows whose fine sketches were looked at.
+    pub sketches: usize,
+    /// Rows that were compared.
+    pub distances: usize,
+}
+
+/// The working memory of one thread.
+#[derive(Debug, Default)]
+pub(in crate::search) struct Task {
+    projected: Projected,
+    lifted: Vec<f32>,
+    codes: Vec<i16>,
+    /// Coarse codes of the group, interleaved, with a step more for the reach to blocks.
+    coarse: Vec<i8>,
+    /// Fine codes of the group, one after the other.
+    fine: Vec<i16>,
+    coarse_codes: [Code; GROUP],
+    fine_codes: [Code; GROUP],
+    /// Nearest rows of each query of the group, nearest first, at most `k`.
+    best: [Vec<Found>; GROUP],
+    k: usize,
+    /// What the sums of block and row must reach, and whether something nearer was found since that was computed.
+    block_limits: [i32; GROUP],
+    coarse_limits: [i32; GROUP],
+    stale: [bool; GROUP],
+    /// Queries of the group that are still looked for.
+    open: [bool; GROUP],
+    masks: Vec<u32>,
+    chosen: Vec<u32>,
+    rows: Vec<u32>,
+    products: Vec<i32>,
+    doubtful: Vec<(i32, u32)>,
+    /// Position of the nearest row of each query of the band.
+    winners: Vec<u32>,
+    pub(super) work: Work,
+}
+
+/// The patches that go through the bank together: a rectangle of the grid of patches.
+#[derive(Clone, Copy)]
+struct Tiling {
+    width: usize,
+    height: usize,
+    tile: (usize, usize),
+}
+
+impl Tiling {
+    fn new(rows: usize, width: usize) -> Self {
+        let width = width.clamp(1, rows.max(1));
+        let height = rows.div_ceil(width);
+        let tall = height.clamp(1, 4);
+        Self { width, height, tile: (tall, GROUP / tall) }
+    }
+}
+
+/// Writes the nearest row of each query to `out`. With `least`, only that of the patches that are farthest from the bank; the
+/// others' distances may then be too large, though not as large.
+pub(super) fn nearest(
+    search: &Pruned,
+    queries: Patches<'_>,
+    least: Option<&AtomicU32>,
+    tasks: &mut Vec<Task>,
+    pool: &Pool,
+    out: &mut [Neighbor],
+) {
+    let tiling = Tiling::new(out.len(), queries.grid_width);
+    let tile_rows = tiling.height.div_ceil(tiling.tile.0);
+    // A few bands a thread: each begins without neighbours to learn from.
+    let band = tile_rows.div_ceil(2 * pool.threads()) * tiling.tile.0 * tiling.width;
+    let bands = out.len().div_ceil(band.max(1));
+    if tasks.len() < bands {
+        tasks.resize_with(bands, Task::default);
+    }
+    pool.for_each_chunk_pair((out, band), (&mut tasks[..bands], 1), |i, out, task| {
+        let dim = queries.dim;
+        let data = &queries.data[i * band * dim..][..out.len() * dim];
+        task[0].band(search, Patches { data, ..queries }, tiling.width, tiling.tile, least, out);
+    });
+}
+
+/// Writes the `k` rows nearest to `query` to `out`.
+pub(super) fn k_nearest(
+    search: &Pruned,
+    query: &[f32],
+    k: usize,
+    tasks: &mut Vec<Task>,
+    out: &mut Vec<Neighbor>,
+) {
+    out.clear();
+    if k == 0 {
+        return;
+    }
+    if tasks.is_empty() {
+        tasks.push(Task::default());
+    }
+    let task = &mut tasks[0];
+    task.begin(search, k);
+    task.rows.clear();
+    task.encode(search, [query].into_iter());
+    task.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+    let start = task.most_promising(search, 0);
+    task.sweep(search, &[query], start, None);
+    out.extend(task.best[0].iter().map(Found::neighbor));
+}
+
+impl Found {
+    fn neighbor(&self) -> Neighbor {
+        Neighbor { index: self.row, distance: self.squared.sqrt() }
+    }
+
+    fn is_before(&self, other: &Self) -> bool {
+        self.squared < other.squared || (self.squared == other.squared && self.row < other.row)
+    }
+}
+
+impl Task {
+    /// Sizes the working memory, so that nothing allocates later.
+    fn begin(&mut self, search: &Pruned, k: usize) {
+        self.k = k.min(search.rows());
+        let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
+        self.coarse.resize(GROUP * (coarse + STEP), 0);
+        self.fine.resize(GROUP * fine, 0);
+        self.lifted.resize(MAX_DIMS, 0.0);
+        self.codes.resize(MAX_DIMS, 0);
+        self.masks.resize(GROUP * CHUNK, 0);
+        // All rows of a chunk, or one of each block and the winners of the tile so far.
+        let most = (CHUNK * BLOCK).max(search.blocks() + GROUP);
+        reserve(&mut self.chosen, CHUNK);
+        reserve(&mut self.rows, most);
+        reserve(&mut self.products, most);
+        reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
+        self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
+        self.projected.reserve(GROUP);
+    }
+
+    /// Searches for the queries of a band of the grid, tile by tile.
+    fn band(
+        &mut self,
+        search: &Pruned,
+        queries: Patches<'_>,
+        width: usize,
+        (tall, wide): (usize, usize),
+        least: Option<&AtomicU32>,
+        out: &mut [Neighbor],
+    ) {
+        self.begin(search, 1);
+        self.winners.resize(out.len(), 0);
+        for top in (0..out.len().div_ceil(width)).step_by(tall) {
+            for left in (0..width).step_by(wide) {
+                let mut indices = [0; GROUP];
+                let mut count = 0;
+                for at in (top..top + tall)
+                    .flat_map(|y| (left..(left + wide).min(width)).map(move |x| y * width + x))
+                {
+                    if at < out.len() {
+                        indices[count] = at;
+                        count += 1;
+                    }
+                }
+                self.tile(search, queries, &indices[..count], (top, left, width), least, out);
+            }
+        }
+    }
+
+    fn tile(
+        &mut self,
+        search: &Pruned,
+        queries: Patches<'_>,
+        indices: &[usize],
+        (top, left, width): (usize, usize, usize),
+        least: Option<&AtomicU32>,
+        out: &mut [Neighbor],
+    ) {
+        let [first, ..] = *indices else { return };
+        let mut rows = [queries.row(first); GROUP];
+        rows.iter_mut().zip(indices).for_each(|(row, &index)| *row = queries.row(index));
+        let rows = &rows[..indices.len()];
+        self.encode(search, rows.iter().copied());
+        for (q, &index) in indices.iter().enumerate() {
+            self.rows.clear();
+            if top > 0 {
+                self.add_block(search, self.winners[(top - 1) * width + index % width]);
+            }
+            if left > 0 {
+                self.add_block(search, self.winners[index / width * width + left - 1]);
+            }
+            if top == 0 && left == 0 {
+                self.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+            }
+            for best in &self.best[..q] {
+                self.rows.extend(best.first().map(|f| f.position));
+            }
+            let nearest = self.most_promising(search, q);
+            self.compare(search, q, rows[q], nearest);
+        }
+        let start = self.best[0].first().map_or(0, |found| found.position);
+        self.sweep(search, rows, start, least);
+        for (q, &index) in indices.iter().enumerate() {
+            if let Some(found) = self.best[q].first() {
+                self.winners[index] = found.position;
+                out[index] = found.neighbor();
+            }
+        }
+    }
+
+    /// Takes up a group of queries.
+    fn encode<'a>(&mut self, search: &Pruned, queries: impl ExactSizeIterator<Item = &'a [f32]>) {
+        let count = queries.len();
+        search.axes.project(queries, &mut self.projected);
+        let (coarse, fine) = (search.coarse.sketch, search.fine.sketch);
+        for q in 0..count {
+            let coordinates = search.axes.coordinates(&self.projected, q);
+            let lifted = &mut self.lifted[..coarse.dims];
+            let error = coarse.lift(coordinates, search.isa, lifted);
+            let codes = &mut self.codes[..coarse.dims];
+            self.coarse_codes[q] = coarse.encode(lifted, error, codes);
+            for (dim, &code) in codes.iter().enumerate() {
+                self.coarse[interleaved(q, dim, GROUP)] = code as i8;
+            }
+            let lifted = &mut self.lifted[..fine.dims];
+            let error = fine.lift(coordinates, search.isa, lifted);
+            let codes = &mut self.fine[q * fine.dims..][..fine.dims];
+            self.fine_codes[q] = fine.encode(lifted, error, codes);
+        }
+        self.open = std::array::from_fn(|q| q < count);
+        self.stale = self.open;
+        (self.block_limits, self.coarse_limits) = ([NEVER; GROUP], [NEVER; GROUP]);
+        self.best.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Adds the rows of the block of `position` to `self.rows`.
+    fn add_block(&mut self, search: &Pruned, position: u32) {
+        let start = position / BLOCK as u32 * BLOCK as u32;
+        self.rows.extend(start..(start + BLOCK as u32).min(search.rows() as u32));
+    }
+
+    /// Of `self.rows` the one whose fine sketch is nearest to query `q`.
+    fn most_promising(&mut self, search: &Pruned, q: usize) -> u32 {
+        self.multiply(search, q);
+        let nearest = self.products.iter().zip(&self.rows).max_by_key(|(product, _)| **product);
+        nearest.map_or(0, |(_, &row)| row)
+    }
+
+    /// Multiplies the fine codes of query `q` with those of `self.rows`.
+    fn multiply(&mut self, search: &Pruned, q: usize) {
+        self.work.sketches += self.rows.len();
+        let dims = search.fine.sketch.dims;
+        self.products.resize(self.rows.len(), 0);
+        let query = &self.fine[q * dims..][..dims];
+        let fine = &search.fine;
+        int16::products(search.isa, &fine.codes, &fine.bias, &self.rows, query, &mut self.products);
+    }
+
+    /// Compares query `q` with the row at `position`.
+    fn compare(&mut self, search: &Pruned, q: usize, query: &[f32], position: u32) {
+        self.work.distances += 1;
+        let (row, values) = search.row(position);
+        let squared = distance::squared(search.isa, query, values);
+        // Only a query that is no number gives none; the exhaustive search finds nothing near it either.
+        let squared = if squared.is_nan() { f32::INFINITY } else { squared };
+        let found = Found { squared, row, position };
+        let best = &mut self.best[q];
+        if best.len() == self.k && !best.last().is_some_and(|last| found.is_before(last)) {
+            return;
+        }
+        let at = best.partition_point(|other| other.is_before(&found));
+        best.insert(at, found);
+        best.truncate(self.k);
+        self.stale[q] = true;
+    }
+
+    /// A distance beyond which no row matters to query `q`.
+    fn reach(&self, search: &Pruned, q: usize) -> f64 {
+        match self.best[q].get(self.k - 1) {
+            Some(last) => reach(last.squared, search.dim),
+            None => f64::INFINITY,
+        }
+    }
+
+    /// Looks at the whole bank, beginning with the chunk of `start`.
+    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, least: Option<&AtomicU32>) {
+        let chunks = search.blocks().div_ceil(CHUNK);
+        let start = start as usize / BLOCK / CHUNK;
+        for chunk in (start..chunks).chain(0..start) {
+            if let Some(least) = least {
+                self.abandon(f32::from_bits(least.load(Ordering::Relaxed)));
+            }
+            self.refresh_limits(search);
+            self.choose_blocks(search, chunk);
+            self.look_into_blocks(search, queries);
+        }
+        if let Some(least) = least {
+            let finished = (0..queries.len()).filter(|&q| self.open[q]);
+            let farthest = finished.filter_map(|q| self.best[q].first()).map(|found| found.squared.sqrt());
+            least.fetch_max(farthest.fold(0.0, f32::max).to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves the queries that are nearer than `least` to some row.
+    fn abandon(&mut self, least: f32) {
+        for q in 0..GROUP {
+            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < least) {
+                self.open[q] = false;
+                (self.block_limits[q], self.coarse_limits[q]) = (NEVER, NEVER);
+            }
+        }
+    }
+
+    /// Computes the limits of the queries that found something nearer.
+    fn refresh_limits(&mut self, search: &Pruned) {
+        let scale = f64::from(search.coarse.sketch.scale);
+        let dims = search.coarse.sketch.dims;
+        for q in (0..GROUP).filter(|&q| self.open[q]) {
+            if !std::mem::take(&mut self.stale[q]) {
+                continue;
+            }
+            let code = self.coarse_codes[q];
+            let distance = self.reach(search, q) + code.error;
+            self.coarse_limits[q] = coarse_threshold(code, (distance + search.coarse.error) / scale);
+            // A block is in reach if its centre is within this distance and the block's radius together: the square of
+            // the sum is the square of both and, by a step of the codes, their product.
+            let steps = (distance / scale * (1.0 + 1e-9)).ceil();
+            let known = (0.0..=MAX_REACH).contains(&steps);
+            self.block_limits[q] = if known { coarse_threshold(code, steps) } else { i32::MIN };
+            let mut left = if known { steps as i32 } else { 0 };
+            for dim in dims..dims + STEP {
+                let part = left.min(127);
+                self.coarse[interleaved(q, dim, GROUP)] = part as i8;
+                left -= part;
+            }
+        }
+    }
+
+    /// Sets `self.chosen` to the blocks of a chunk in which some query may find something.
+    fn choose_blocks(&mut self, search: &Pruned, chunk: usize) {
+        let mut masks = [0; GROUP];
+        let (centers, limits) = (search.center_blocks(), &self.block_limits);
+        int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
+        let any = masks.iter().fold(0, |any, mask| any | mask);
+        let blocks = ones(any).map(|bit| (chunk * CHUNK) as u32 + bit);
+        self.chosen.clear();
+        self.chosen.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
+    }
+
+    /// Compares the rows of the chosen blocks with the queries, as far as the sketches leave a doubt.
+    fn look_into_blocks(&mut self, search: &Pruned, queries: &[&[f32]]) {
+        let count = self.chosen.len();
+        if count == 0 {
+            return;
+        }
+        self.work.blocks += count;
+        let (blocks, limits) = (search.coarse_blocks(), &self.coarse_limits);
+        let masks = &mut self.masks[..GROUP * count];
+        int8::within(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
+        let rows = search.rows() as u32;
+        self.doubtful.clear();
+        let mut ends = [0; GROUP];
+        for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
+            self.rows.clear();
+            for (&block, &mask) in self.chosen.iter().zip(&self.masks[q * count..][..count]) {
+                if mask != 0 {
+                    self.rows.extend(ones(mask).map(|bit| block * BLOCK as u32 + bit));
+                }
+            }
+            while self.rows.last().is_some_and(|&row| row >= rows) {
+                self.rows.pop();
+            }
+            self.find_doubtful(search, q);
+            *end = self.doubtful.len();
+        }
+        // Only now, so that the first rows of all queries are on their way.
+        let mut start = 0;
+        for (q, query) in queries.iter().enumerate() {
+            self.resolve(search, q, query, start..ends[q]);
+            start = ends[q];
+        }
+    }
+
+    /// Adds those of `self.rows` to `self.doubtful` that the fine sketch leaves in doubt, the `k` most promising first.
+    fn find_doubtful(&mut self, search: &Pruned, q: usize) {
+        if self.rows.is_empty() {
+            return;
+        }
+        self.multiply(search, q);
+        let limit = self.fine_threshold(search, q);
+        let start = self.doubtful.len();
+        let both = self.products.iter().copied().zip(self.rows.iter().copied());
+        self.doubtful.extend(both.filter(|(product, _)| *product >= limit));
+        let found = &mut self.doubtful[start..];
+        if found.len() > self.k {
+            found.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+        }
+        found.iter().take(FETCHED).for_each(|&(_, position)| distance::prefetch(search.row(position).1));
+    }
+
+    /// Compares a range of `self.doubtful` with query `q`, as far as what was found meanwhile leaves a doubt.
+    fn resolve(&mut self, search: &Pruned, q: usize, query: &[f32], range: std::ops::Range<usize>) {
+        let mut limit = i32::MIN;
+        for i in range.clone() {
+            let (product, position) = self.doubtful[i];
+            if i == range.start + self.k {
+                limit = self.fine_threshold(search, q);
+            }
+            if product >= limit {
+                self.compare(search, q, query, position);
+            }
+        }
+    }
+
+    fn fine_threshold(&self, search: &Pruned, q: usize) -> i32 {
+        let code = self.fine_codes[q];
+        let distance = self.reach(search, q) + code.error + search.fine.error;
+        threshold(code, distance / f64::from(search.fine.sketch.scale))
+    }
+}
+
+/// Empties `list` and makes room for `most` in all.
+fn reserve<T>(list: &mut Vec<T>, most: usize) {
+    list.clear();
+    list.reserve(most);
+}
+
+/// The threshold for rows whose codes are raised to be unsigned.
+fn coarse_threshold(query: Code, distance: f64) -> i32 {
+    let raised = query.sum * i64::from(RAISED);
+    match threshold(query, distance) {
+        i32::MIN => i32::MIN,
+        threshold => i32::try_from(i64::from(threshold) + raised).unwrap_or(i32::MIN),
+    }
+}
+
+/// The places of the set bits of `mask`, lowest first.
+fn ones(mut mask: u32) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (mask != 0).then(|| mask.trailing_zeros())?;
+        mask &= mask - 1;
+        Some(bit)
+    })
+}
