@@ -11,17 +11,16 @@ pub(crate) fn products(isa: Isa, codes: &[i16], bias: &[i32], rows: &[u32], quer
     let count = bias.len().min(codes.len() / query.len().max(1));
     assert!(rows.iter().all(|&row| (row as usize) < count), "a row outside");
     assert_eq!(rows.len(), out.len());
-    // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
-    unsafe {
-        match isa.kind() {
-            Kind::Portable => portable(codes, bias, rows, query, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => x86_64::avx2(codes, bias, rows, query, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => x86_64::avx512(codes, bias, rows, query, out),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => portable(codes, bias, rows, query, out),
-        }
+    match isa.kind() {
+        Kind::Portable => portable(codes, bias, rows, query, out),
+        // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { x86_64::avx2(codes, bias, rows, query, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { x86_64::avx512(codes, bias, rows, query, out) },
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => portable(codes, bias, rows, query, out),
     }
 }
 

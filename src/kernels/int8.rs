@@ -47,17 +47,16 @@ pub(crate) fn within(
     let count = (bias.len() / BLOCK).min(codes.len() / (BLOCK * dims).max(1));
     assert!(chosen.iter().all(|&block| (block as usize) < count), "a block outside");
     assert_eq!(out.len(), GROUP * chosen.len());
-    // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
-    unsafe {
-        match isa.kind() {
-            Kind::Portable => portable(blocks, chosen, queries, thresholds, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => x86_64::within_avx2(blocks, chosen, queries, thresholds, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => x86_64::within_avx512(blocks, chosen, queries, thresholds, out),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => portable(blocks, chosen, queries, thresholds, out),
-        }
+    match isa.kind() {
+        Kind::Portable => portable(blocks, chosen, queries, thresholds, out),
+        // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { x86_64::within_avx2(blocks, chosen, queries, thresholds, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { x86_64::within_avx512(blocks, chosen, queries, thresholds, out) },
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => portable(blocks, chosen, queries, thresholds, out),
     }
 }
 
