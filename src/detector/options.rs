@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::network::Layer;
 use crate::search::SearchKind;
+#[cfg(feature = "train")]
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A re-weighting over more rows than this is no PatchCore; bounds what a damaged file asks for.
@@ -79,3 +81,7 @@ pub enum Stage {
     /// Setting thresholds by leaving photographs out; counts them.
     Calibration,
 }
+
+/// Called with the stage, what is done of it and its whole; `Break` stops the training.
+#[cfg(feature = "train")]
+pub type Observer<'a> = dyn FnMut(Stage, usize, usize) -> ControlFlow<()> + 'a;

@@ -1,8 +1,7 @@
 //! Which patches of the training images the memory bank keeps, within a bound of memory.
 
-use super::options::{FitOptions, Stage};
+use super::options::{FitOptions, Observer, Stage};
 use super::store::PatchStore;
-use super::train::Observer;
 use crate::coreset::{self, Projection};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};

@@ -1,6 +1,6 @@
 //! Training: photographs of good parts become a memory bank.
 
-use super::options::{FitOptions, Stage};
+use super::options::{FitOptions, Observer, Stage};
 use super::record::{Record, Training};
 use super::selection::{self, Selection};
 use super::session::{Scorer, Timings};
@@ -18,9 +18,6 @@ use std::sync::Arc;
 
 /// Leaving out more photographs than this sharpens the quantile no further, and each takes an exhaustive search.
 const MAX_LEFT_OUT: usize = 50;
-
-/// Called with the stage, what is done of it and its whole; `Break` stops the training.
-pub type Observer<'a> = dyn FnMut(Stage, usize, usize) -> ControlFlow<()> + 'a;
 
 /// Takes photographs of good parts one by one, as a camera delivers them, and trains a [`PatchCore`] of them.
 pub struct Trainer {

@@ -351,3 +351,54 @@ unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTO
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: Rows = Rows { lines: 2, line: 10, run: 3, step: 3 };
+
+    /// Three rows of six values, whose last begins at 6, times a panel of one column.
+    fn multiply(a: usize, bias: usize, residual: usize, out: usize) {
+        let panels = Panels::new(6, 1, Isa::best(), |_, _| 1.0);
+        let (bias, residual) = (vec![0.0; bias], vec![0.0; residual]);
+        let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), relu: false };
+        panels.multiply(0, &vec![1.0; a], ROWS, 3, epilogue, &mut vec![0.0; out], 4);
+    }
+
+    #[test]
+    fn slices_that_just_hold_the_product_are_enough() {
+        multiply(6 + 10 + 3, 1, 9, 9);
+    }
+
+    #[test]
+    #[should_panic]
+    fn rows_that_end_early_are_refused() {
+        multiply(6 + 10 + 2, 1, 9, 9);
+    }
+
+    #[test]
+    #[should_panic]
+    fn an_output_that_ends_early_is_refused() {
+        multiply(6 + 10 + 3, 1, 9, 8);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_residual_that_ends_early_is_refused() {
+        multiply(6 + 10 + 3, 1, 8, 9);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_bias_of_another_length_is_refused() {
+        multiply(6 + 10 + 3, 0, 9, 9);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_panel_with_columns_missing_has_no_room_for_whole_registers() {
+        let panels = Panels::new(6, 1, Isa::best(), |_, _| 1.0);
+        panels.multiply_panel(0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
+    }
+}

@@ -7,9 +7,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Before the state-dict names of torchvision and timm: of parallel training, and of anomalib's PatchCore.
-const PREFIXES: [&str; 2] = ["module.", "model.feature_extractor.feature_extractor."];
-
 /// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. The
 /// prefixes `module.` and `model.feature_extractor.feature_extractor.` are removed from the names.
 ///
@@ -51,24 +48,9 @@ pub(crate) fn read(path: &Path, limits: &WeightLimits) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `name` as torchvision and timm have it.
-pub(super) fn plain_name(mut name: &str) -> &str {
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
-        name = rest;
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prefixes_are_removed() {
-        assert_eq!(plain_name("module.conv1.weight"), "conv1.weight");
-        assert_eq!(plain_name("model.feature_extractor.feature_extractor.bn1.bias"), "bn1.bias");
-        assert_eq!(plain_name("model.memory_bank"), "model.memory_bank");
-    }
 
     #[test]
     fn other_files_are_named_with_their_first_bytes() {

@@ -9,6 +9,8 @@ mod limits;
 #[cfg(feature = "train")]
 mod load;
 #[cfg(feature = "train")]
+mod names;
+#[cfg(feature = "train")]
 mod pickle;
 #[cfg(feature = "train")]
 mod safetensors;

@@ -2,7 +2,7 @@
 
 use super::dtype::Dtype;
 use super::limits::Budget;
-use super::load::plain_name;
+use super::names::plain_name;
 use super::{NamedTensors, Tensor, WeightLimits};
 use crate::error::{Error, Result};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Files of torch.save: a zip of one pickle and the raw numbers of its tensors, or the same before there was a zip.
 
 use super::limits::Budget;
-use super::load::plain_name;
+use super::names::plain_name;
 use super::pickle::{Field, Pickle, Value, View};
 use super::zip::Archive;
 use super::{NamedTensors, Tensor, WeightLimits, legacy};
