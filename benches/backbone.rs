@@ -4,8 +4,9 @@
 //!     PATCHCORE_ISA=avx2 cargo bench --bench backbone
 //!
 //! The weights are pseudo-random: time does not depend on them. Each layer is timed inside runs of the whole network, so
-//! that it finds the caches as it does in use. The table at the end gives GFLOP/s of the direct sum and their share of the
-//! peak of one core, which is measured first; Winograd's layers can pass it, as they multiply less.
+//! that it finds the caches as it does in use. The table at the end gives its time beside that of direct convolution, and
+//! GFLOP/s of the direct sum with their share of the peak of one core, which is measured first; Winograd's layers can pass
+//! it, as they multiply less.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::kernels::{Isa, Pool, peak_flops};
@@ -13,6 +14,7 @@ use patchcore::network::{Architecture, Arena, Backbone, Layer, Mode, Network, St
 use patchcore::patches::Embedder;
 use patchcore::tensor::ImageTensor;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const SIDE: usize = 256;
 const NETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
@@ -82,30 +84,33 @@ fn layers(_: &mut Criterion) {
     let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
     let peak = peak_flops(isa);
     println!("\npeak of one core, {}: {:.1} GFLOP/s", isa.name(), peak / 1e9);
-    println!(
-        "| net | layer | output | algorithm | times | us | GFLOP/s | share of peak |\n|---|---|---|---|---|---|---|---|"
-    );
+    println!("| net | layer | output | algorithm | times | us | us direct | GFLOP/s | share of peak |");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let pool = Pool::new(1).expect("no thread is started");
     for net in NETS {
-        let network = network(net, Mode::Fast);
-        let steps = best_steps(&network, &mut network.arena(), &pool);
+        let [steps, direct] = [Mode::Fast, Mode::Reference].map(|mode| {
+            let network = network(net, mode);
+            best_steps(&network, &mut network.arena(), &pool)
+        });
         // Layers of one shape: the first one's name, how many there are, and the fastest.
-        let mut shapes: BTreeMap<_, (usize, StepTiming)> = BTreeMap::new();
-        for step in steps {
+        let mut shapes: BTreeMap<_, (usize, StepTiming, Duration)> = BTreeMap::new();
+        for (step, direct) in steps.into_iter().zip(direct) {
             let key = (step.output, step.operations, step.algorithm);
-            let entry = shapes.entry(key).or_insert_with(|| (0, step.clone()));
+            let entry = shapes.entry(key).or_insert_with(|| (0, step.clone(), direct.time));
             entry.0 += 1;
             entry.1.time = entry.1.time.min(step.time);
+            entry.2 = entry.2.min(direct.time);
         }
-        for ((output, operations, algorithm), (times, step)) in shapes {
+        for ((output, operations, algorithm), (times, step, direct)) in shapes {
             let rate = operations as f64 / step.time.as_secs_f64();
             println!(
-                "| {net} | {} | {}x{}x{} | {algorithm} | {times} | {:.0} | {:.0} | {:.2} |",
+                "| {net} | {} | {}x{}x{} | {algorithm} | {times} | {:.0} | {:.0} | {:.0} | {:.2} |",
                 step.name,
                 output.0,
                 output.1,
                 output.2,
                 step.time.as_secs_f64() * 1e6,
+                direct.as_secs_f64() * 1e6,
                 rate / 1e9,
                 rate / peak
             );
