@@ -17,16 +17,7 @@ pub(crate) const MAX_HEIGHT: usize = MANY;
 
 /// Centres in a panel.
 pub(crate) fn panel_width(isa: Isa) -> usize {
-    VECTORS
-        * match isa.kind() {
-            Kind::Portable => F32x8::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => Avx2::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => Avx512::LANES,
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => super::aarch64::Neon::LANES,
-        }
+    VECTORS * isa.lanes()
 }
 
 /// Points in a tile.
