@@ -11,12 +11,12 @@ use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Backbone, Mode, Network};
 use crate::score::{Calibration, GOOD_QUANTILE};
-use crate::search::{Index, SearchKind};
+use crate::search::Index;
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Leaving out more photographs than this sharpens the quantile no further, and each takes an exhaustive search.
+/// Leaving out more photographs than this sharpens the quantile no further, and takes as many searches.
 const MAX_LEFT_OUT: usize = 50;
 
 /// Takes photographs of good parts one by one, as a camera delivers them, and trains a [`PatchCore`] of them.
@@ -94,11 +94,12 @@ impl Trainer {
         let Self { store, options, isa, pool, .. } = &self;
         let selection = selection::select(store, options, *isa, pool, observer)?;
         let bank = store.gather(&selection.rows)?;
+        let index = Index::build(bank.into(), store.dim(), options.search, *isa, pool)?;
         let calibration = match options.leave_one_out {
-            true => self.leave_one_out(&selection, &bank, observer)?,
+            true => self.leave_one_out(&selection, &index, observer)?,
             false => Calibration::NONE,
         };
-        self.assemble(bank, calibration, selection.sampled)
+        Ok(self.assemble(index, calibration, selection.sampled))
     }
 
     /// A model whose memory bank is the first `rows` patches, without a coreset and a calibration.
@@ -106,16 +107,17 @@ impl Trainer {
     pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
-        self.assemble(bank, Calibration::NONE, None)
+        let index = Index::build(bank.into(), self.store.dim(), self.options.search, self.isa, &self.pool)?;
+        Ok(self.assemble(index, Calibration::NONE, None))
     }
 
-    /// Scores photographs against the rows of `bank` that come from others, and sets the thresholds by that. With
+    /// Scores photographs against the rows of the memory bank that come from others, and sets the thresholds by that. With
     /// one photograph, or where one holds the whole bank, there is nothing to compare with and the model stays
     /// uncalibrated.
     fn leave_one_out(
         &self,
         selection: &Selection,
-        bank: &[f32],
+        index: &Index,
         observer: &mut Observer<'_>,
     ) -> Result<Calibration> {
         let Self { options, isa, pool, network, store, .. } = self;
@@ -129,13 +131,8 @@ impl Trainer {
             if observer(Stage::Calibration, done, left_out.len()).is_break() {
                 return Err(Error::cancelled("calibration"));
             }
-            let rows = bank.chunks_exact(dim).zip(&selection.rows);
-            let others = rows.filter(|(_, row)| *row / store.image_rows() != image);
-            let others: Vec<f32> = others.flat_map(|(values, _)| values).copied().collect();
-            if others.is_empty() {
-                continue;
-            }
-            let index = Index::build(others.into(), dim, SearchKind::Flat, *isa, pool)?;
+            let from_image = |row| selection.rows[row] / store.image_rows() == image;
+            let Some(index) = index.without(from_image) else { continue };
             let queries = Patches { dim, grid_width, data: store.image(image, &mut buffer)? };
             scores.push(pool.run(|| scorer.run(&index, queries, *isa, pool, &mut Timings::default()))?);
             maps.push(range(&scorer.map));
@@ -145,11 +142,8 @@ impl Trainer {
         Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
     }
 
-    fn assemble(self, bank: Vec<f32>, calibration: Calibration, sampled: Option<usize>) -> Result<PatchCore> {
-        let Self { backbone, options, isa, pool, network, store, .. } = self;
-        let (dim, images, patches) = (store.dim(), store.images() as u64, store.rows() as u64);
-        drop(store);
-        let index = Index::build(bank.into(), dim, options.search, isa, &pool)?;
+    fn assemble(self, index: Index, calibration: Calibration, sampled: Option<usize>) -> PatchCore {
+        let Self { backbone, options, isa, network, store, .. } = self;
         let record = Record {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION")).into(),
             architecture: backbone.architecture().name().into(),
@@ -159,18 +153,18 @@ impl Trainer {
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
             rows: index.rows() as u64,
-            dim: dim as u64,
+            dim: store.dim() as u64,
             neighbors: options.neighbors,
             training: Training {
-                images,
-                patches,
+                images: store.images() as u64,
+                patches: store.rows() as u64,
                 sampled: sampled.map(|rows| rows as u64),
                 coreset_ratio: options.coreset_ratio,
                 seed: Some(options.seed),
             },
             calibration,
         };
-        Ok(PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None })))
+        PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
     }
 }
 

@@ -93,6 +93,22 @@ impl Index {
         Ok(Self { bank, dim, isa, chosen, estimate })
     }
 
+    /// The search without the rows that are `absent`; `None` where none is left. Rows may be
+    /// counted anew.
+    #[cfg(feature = "train")]
+    pub(crate) fn without(&self, absent: impl Fn(usize) -> bool) -> Option<Self> {
+        let mut left = (0..self.rows()).filter(|&row| !absent(row)).peekable();
+        left.peek()?;
+        if let Chosen::Pruned(pruned) = &self.chosen {
+            let chosen = Chosen::Pruned(Box::new(pruned.without(&absent)));
+            return Some(Self { chosen, ..self.clone() });
+        }
+        let rows: Vec<f32> = left.flat_map(|row| self.bank().row(row)).copied().collect();
+        let bank = Slice::from(rows);
+        let chosen = Chosen::Flat(Flat::new(bank.clone(), self.dim, self.isa));
+        Some(Self { bank, chosen, ..self.clone() })
+    }
+
     /// Rows of the memory bank.
     pub fn rows(&self) -> usize {
         self.bank.len() / self.dim

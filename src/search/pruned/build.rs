@@ -2,7 +2,7 @@
 
 use super::super::axes::{Axes, Projected};
 use super::super::sketch::{self, MAX_DIMS, Sketch};
-use super::{COARSE_MOST, FINE_MOST, Level, Parts, RAISED, blocks};
+use super::{ABSENT, COARSE_MOST, FINE_MOST, Level, Parts, RAISED, blocks};
 use crate::kernels::int8::{BLOCK, STEP, interleaved};
 use crate::kernels::{Isa, Pool};
 use crate::tensor::Patches;
@@ -12,9 +12,8 @@ use crate::tensor::Patches;
 const COARSE_DIMS: usize = 64;
 const FINE_DIMS: usize = 128;
 const ENOUGH: f64 = 0.85;
-/// A bias that no sum brings below a threshold, and one that none brings up to it.
+/// A bias that no sum brings below a threshold.
 const ALWAYS: i32 = 1 << 29;
-const NEVER: i32 = -ALWAYS;
 
 /// All rows lifted into one sketch, by position.
 struct Lifted {
@@ -77,7 +76,7 @@ fn lift(axes: &Axes, projected: &Projected, mut sketch: Sketch, order: &[u32], i
 fn interleave(lifted: &Lifted) -> ((Vec<u8>, Vec<i32>), f64) {
     let dims = lifted.sketch.dims;
     let padded = lifted.errors.len().next_multiple_of(BLOCK);
-    let (mut codes, mut bias) = (vec![0; padded * dims], vec![NEVER; padded]);
+    let (mut codes, mut bias) = (vec![0; padded * dims], vec![ABSENT; padded]);
     let error = for_each_code(lifted, |position, code| {
         let block = &mut codes[position / BLOCK * BLOCK * dims..][..BLOCK * dims];
         put(block, position % BLOCK, code);
@@ -115,7 +114,7 @@ fn centers(lifted: &Lifted) -> (Vec<u8>, Vec<i32>) {
     let dims = sketch.dims;
     let blocks = errors.len().div_ceil(BLOCK);
     let padded = blocks.next_multiple_of(BLOCK);
-    let (mut codes, mut bias) = (vec![0; padded * (dims + STEP)], vec![NEVER; padded]);
+    let (mut codes, mut bias) = (vec![0; padded * (dims + STEP)], vec![ABSENT; padded]);
     let members = values.chunks(BLOCK * dims).zip(errors.chunks(BLOCK));
     for (at, (values, errors)) in members.enumerate() {
         let mut center = [0; MAX_DIMS];

@@ -49,6 +49,9 @@ struct Level<T: Plain> {
     bias: Slice<i32>,
 }
 
+/// The bias of a row that is not there: no sum brings it up to a threshold.
+const ABSENT: i32 = -(1 << 29);
+
 /// What the signed codes of rows are raised by to be unsigned.
 const RAISED: i16 = 128;
 
@@ -173,6 +176,20 @@ impl Pruned {
             coarse,
             fine,
         })
+    }
+
+    /// The search without the rows that are `absent`.
+    #[cfg(feature = "train")]
+    pub(super) fn without(&self, absent: impl Fn(usize) -> bool) -> Self {
+        let mut left = self.clone();
+        let (mut coarse, mut fine) = (self.coarse.bias.to_vec(), self.fine.bias.to_vec());
+        for (position, &row) in self.order.iter().enumerate() {
+            if absent(row as usize) {
+                (coarse[position], fine[position]) = (ABSENT, ABSENT);
+            }
+        }
+        (left.coarse.bias, left.fine.bias) = (coarse.into(), fine.into());
+        left
     }
 
     fn rows(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
-use super::{Pruned, RAISED};
+use super::{ABSENT, Pruned, RAISED};
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP, interleaved};
 use crate::kernels::int16;
 use crate::kernels::{Pool, distance};
@@ -283,8 +283,11 @@ impl Task {
         int16::products(search.isa, &fine.codes, &fine.bias, &self.rows, query, &mut self.products);
     }
 
-    /// Compares query `q` with the row at `position`.
+    /// Compares query `q` with the row at `position`, if there is one.
     fn compare(&mut self, search: &Pruned, q: usize, query: &[f32], position: u32) {
+        if search.fine.bias[position as usize] == ABSENT {
+            return;
+        }
         self.work.distances += 1;
         let (row, values) = search.row(position);
         let squared = distance::squared(search.isa, query, values);
