@@ -17,26 +17,28 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const SIDE: usize = 256;
+/// Sides of the layer tables: the smaller ones have maps of few positions.
+const SIDES: [usize; 4] = [SIDE, 128, 64, 32];
 const NETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
 
-fn network(name: &str, mode: Mode) -> Network {
+fn network(name: &str, side: usize, mode: Mode) -> Network {
     let backbone = Backbone::pseudo_random(&Architecture::named(name).expect("a known name"));
     let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
-    Network::new(&backbone, &[Layer::Layer2, Layer::Layer3], (SIDE, SIDE), mode, isa).expect("a plan")
+    Network::new(&backbone, &[Layer::Layer2, Layer::Layer3], (side, side), mode, isa).expect("a plan")
 }
 
-fn image() -> ImageTensor {
-    let data = (0..3 * SIDE * SIDE).map(|i| (i * 31 % 251) as f32 / 100.0 - 1.25).collect();
-    ImageTensor { height: SIDE, width: SIDE, data }
+fn image(side: usize) -> ImageTensor {
+    let data = (0..3 * side * side).map(|i| (i * 31 % 251) as f32 / 100.0 - 1.25).collect();
+    ImageTensor { height: side, width: side, data }
 }
 
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("network");
     group.sample_size(10);
-    let image = image();
+    let image = image(SIDE);
     for net in NETS {
         for mode in [Mode::Fast, Mode::Reference] {
-            let network = network(net, mode);
+            let network = network(net, SIDE, mode);
             for threads in [1, 2] {
                 let pool = Pool::new(threads).expect("threads start");
                 let mut arena = network.arena();
@@ -55,9 +57,9 @@ fn patches(criterion: &mut Criterion) {
     let pool = Pool::new(1).expect("no thread is started");
     let mut group = criterion.benchmark_group("patches");
     for net in ["resnet18", "wide_resnet50_2"] {
-        let network = network(net, Mode::Fast);
+        let network = network(net, SIDE, Mode::Fast);
         let mut arena = network.arena();
-        network.run(&image(), &mut arena, &pool).expect("the planned size");
+        network.run(&image(SIDE), &mut arena, &pool).expect("the planned size");
         let mut embedder = Embedder::new(network.map_shapes(), isa).expect("two maps");
         let mut out = Vec::new();
         group.bench_function(BenchmarkId::new(net, "1 thread"), |bencher| {
@@ -68,8 +70,8 @@ fn patches(criterion: &mut Criterion) {
 }
 
 /// The fastest of several runs, step by step.
-fn best_steps(network: &Network, arena: &mut Arena, pool: &Pool) -> Vec<StepTiming> {
-    let image = image();
+fn best_steps(network: &Network, side: usize, arena: &mut Arena, pool: &Pool) -> Vec<StepTiming> {
+    let image = image(side);
     let mut run = || network.run_timed(&image, arena, pool).expect("the planned size");
     let mut best = run();
     for _ in 0..20 {
@@ -86,35 +88,39 @@ fn layers(_: &mut Criterion) {
     println!("\npeak of one core, {}: {:.1} GFLOP/s", isa.name(), peak / 1e9);
     println!("| net | layer | output | algorithm | times | us | us direct | GFLOP/s | share of peak |");
     println!("|---|---|---|---|---|---|---|---|---|");
+    for side in SIDES {
+        NETS.iter().for_each(|net| layers_of(net, side, peak));
+    }
+}
+
+fn layers_of(net: &str, side: usize, peak: f64) {
     let pool = Pool::new(1).expect("no thread is started");
-    for net in NETS {
-        let [steps, direct] = [Mode::Fast, Mode::Reference].map(|mode| {
-            let network = network(net, mode);
-            best_steps(&network, &mut network.arena(), &pool)
-        });
-        // Layers of one shape: the first one's name, how many there are, and the fastest.
-        let mut shapes: BTreeMap<_, (usize, StepTiming, Duration)> = BTreeMap::new();
-        for (step, direct) in steps.into_iter().zip(direct) {
-            let key = (step.output, step.operations, step.algorithm);
-            let entry = shapes.entry(key).or_insert_with(|| (0, step.clone(), direct.time));
-            entry.0 += 1;
-            entry.1.time = entry.1.time.min(step.time);
-            entry.2 = entry.2.min(direct.time);
-        }
-        for ((output, operations, algorithm), (times, step, direct)) in shapes {
-            let rate = operations as f64 / step.time.as_secs_f64();
-            println!(
-                "| {net} | {} | {}x{}x{} | {algorithm} | {times} | {:.0} | {:.0} | {:.0} | {:.2} |",
-                step.name,
-                output.0,
-                output.1,
-                output.2,
-                step.time.as_secs_f64() * 1e6,
-                direct.as_secs_f64() * 1e6,
-                rate / 1e9,
-                rate / peak
-            );
-        }
+    let [steps, direct] = [Mode::Fast, Mode::Reference].map(|mode| {
+        let network = network(net, side, mode);
+        best_steps(&network, side, &mut network.arena(), &pool)
+    });
+    // Layers of one shape: the first one's name, how many there are, and the fastest.
+    let mut shapes: BTreeMap<_, (usize, StepTiming, Duration)> = BTreeMap::new();
+    for (step, direct) in steps.into_iter().zip(direct) {
+        let key = (step.output, step.operations, step.algorithm);
+        let entry = shapes.entry(key).or_insert_with(|| (0, step.clone(), direct.time));
+        entry.0 += 1;
+        entry.1.time = entry.1.time.min(step.time);
+        entry.2 = entry.2.min(direct.time);
+    }
+    for ((output, operations, algorithm), (times, step, direct)) in shapes {
+        let rate = operations as f64 / step.time.as_secs_f64();
+        println!(
+            "| {net} | {} | {}x{}x{} | {algorithm} | {times} | {:.0} | {:.0} | {:.0} | {:.2} |",
+            step.name,
+            output.0,
+            output.1,
+            output.2,
+            step.time.as_secs_f64() * 1e6,
+            direct.as_secs_f64() * 1e6,
+            rate / 1e9,
+            rate / peak
+        );
     }
 }
 

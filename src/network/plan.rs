@@ -227,6 +227,10 @@ impl Step {
     }
 }
 
+/// On maps of so few positions Winograd's larger weights cost more than it saves, whatever the channels (measured: see
+/// docs/performance.md).
+const FEW_POSITIONS: usize = 64;
+
 /// Lays out the steps, and lets maps that are read no more be written again.
 struct Planner<'a> {
     convolutions: Vec<(super::architecture::Convolution, &'a [f32], &'a [f32])>,
@@ -274,9 +278,10 @@ impl<'a> Planner<'a> {
     /// Adds a convolution; gives the map that it writes.
     fn convolution(&mut self, index: usize, from: usize, residual: Option<usize>, relu: bool) -> usize {
         let (convolution, weights, bias) = &self.convolutions[index];
-        let fast = self.mode == Mode::Fast;
+        let source = self.maps[from].0;
+        let fast = self.mode == Mode::Fast && source.height * source.width > FEW_POSITIONS;
         let packed = Convolution::new(convolution.shape(), convolution.stride, weights, bias, fast, self.isa);
-        let (name, shape) = (convolution.name.clone(), packed.output(self.maps[from].0));
+        let (name, shape) = (convolution.name.clone(), packed.output(source));
         let to = self.acquire(shape, 1);
         let operation = Operation::Convolution { convolution: Box::new(packed), relu };
         self.steps.push(Step { name, operation, from, to, residual });
@@ -404,6 +409,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn winograd_is_taken_on_maps_of_more_than_a_few_positions() {
+        let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
+        let algorithms = |side| {
+            let network =
+                Network::new(&backbone, &Layer::ALL, (side, side), Mode::Fast, Isa::best()).unwrap();
+            let of_layer = |layer: &str| {
+                let mut steps = network.steps.iter().filter(|step| step.name == layer);
+                match &steps.next().unwrap().operation {
+                    Operation::Convolution { convolution, .. } => convolution.algorithm(),
+                    Operation::MaxPool { .. } => unreachable!("a convolution's name"),
+                }
+            };
+            ["layer1.0.conv1", "layer2.0.conv2", "layer3.0.conv2"].map(of_layer)
+        };
+        assert_eq!(algorithms(256), ["winograd"; 3]);
+        assert_eq!(algorithms(128), ["winograd", "winograd", "direct"]);
+        assert_eq!(algorithms(32), ["direct"; 3]);
     }
 
     #[test]
