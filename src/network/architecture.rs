@@ -115,7 +115,7 @@ const ALL: [Architecture; 5] = [
     Architecture {
         name: "resnet18_narrow",
         block: Block::Basic,
-        depths: [2, 2, 2],
+        depths: [1, 2, 2],
         base_width: 32,
         bottleneck_factor: 1,
     },
@@ -123,7 +123,7 @@ const ALL: [Architecture; 5] = [
 
 impl Architecture {
     /// The network of that name: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2`, or `resnet18_narrow`
-    /// (half of ResNet-18's channels).
+    /// (half of ResNet-18's channels, one block in layer1: less than a quarter of its multiplications).
     ///
     /// # Errors
     /// There is no such network.
@@ -237,6 +237,22 @@ mod tests {
             ["resnet18", "resnet34", "resnet50", "wide_resnet50_2", "resnet18_narrow"].map(width),
             [384, 384, 1536, 1536, 192]
         );
+    }
+
+    #[test]
+    fn the_narrow_network_multiplies_less_than_a_quarter_as_often() {
+        let multiplications = |name: &str| -> usize {
+            let layout = Architecture::named(name).unwrap().convolutions();
+            // Positions of the map that a convolution writes, of a square of side 64.
+            let side = |name: &str| match name.split_once('.').map_or("conv1", |(layer, _)| layer) {
+                "conv1" => 32,
+                "layer1" => 16,
+                "layer2" => 8,
+                _ => 4,
+            };
+            layout.iter().map(|c| c.weights() * side(&c.name) * side(&c.name)).sum()
+        };
+        assert!(4 * multiplications("resnet18_narrow") < multiplications("resnet18"));
     }
 
     #[test]
