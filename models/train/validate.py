@@ -38,7 +38,7 @@ def main():
             rows = []
             for seed in arguments.seeds:
                 key = f"{checksum} {category} {version} {seed} {arguments.coreset}"
-                rows.append(cache.get(key, lambda: measure(arguments, flags, folder, seed)))
+                rows.append(cache.get(key, measure, arguments, flags, folder, seed))
             results[category, name] = rows
     names = [name for name, _, _ in backbones]
     print(table(results, names), flush=True)
@@ -50,9 +50,14 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="the patchcore program, a release build")
     parser.add_argument("--scratch", type=Path, required=True, help="folder for sets, models and results")
-    parser.add_argument("--backbone", action="append", required=True, metavar="NAME=NET[:WEIGHTS]",
-                        help="a net and its weights, an embedded one (NAME=default), or NAME=random, NAME=random-small")
-    parser.add_argument("--data", type=Path, nargs="*", default=[], help="more folders of categories in the MVTec layout")
+    parser.add_argument(
+        "--backbone",
+        action="append",
+        required=True,
+        metavar="NAME=NET[:WEIGHTS]",
+        help="a net and its weights, an embedded one (NAME=default), or NAME=random, NAME=random-small",
+    )
+    parser.add_argument("--data", type=Path, nargs="*", default=[], help="folders of categories in MVTec's layout")
     parser.add_argument("--no-elpv", action="store_true", help="leave out the solar cells of the package elpv-dataset")
     parser.add_argument("--only", nargs="*", help="only these sets")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="seeds of the coreset, averaged")
@@ -67,14 +72,20 @@ def collect(arguments):
     """Name, folder and version of every category: ours, those of --data, elpv's."""
     ours = arguments.scratch / "sets"
     sets.make(ours)
-    found = {name: (ours / name, sets.VERSION) for name in sets.SETS}
+    found = {name: (ours / name, version) for name, (_, _, version) in sets.SETS.items()}
     for root in arguments.data:
         for folder in sorted(root.iterdir()):
             if (folder / "train/good").is_dir():
-                found[folder.name] = (folder, 0)
+                found[folder.name] = (folder, listing(folder))
     if not arguments.no_elpv:
-        found["elpv"] = (elpv(arguments.scratch / "elpv"), 0)
+        found["elpv"] = (elpv(arguments.scratch / "elpv"), 1)
     return found
+
+
+def listing(folder):
+    """A checksum of a folder's file names and sizes."""
+    files = sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*.*"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:8]
 
 
 def elpv(folder):
@@ -141,15 +152,19 @@ def convolutions(width):
 
 
 class Cache:
-    """Results by key in a JSON file, written after each."""
+    """Results by key in a JSON file, written after each; other runs may add theirs."""
 
     def __init__(self, path):
         self.path = path
-        self.rows = json.loads(path.read_text()) if path.exists() else {}
+        self.rows = self.read()
 
-    def get(self, key, compute):
+    def read(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def get(self, key, compute, *arguments):
         if key not in self.rows:
-            self.rows[key] = compute()
+            found = compute(*arguments)
+            self.rows = self.read() | self.rows | {key: found}
             draft = self.path.with_suffix(f".{os.getpid()}")
             draft.write_text(json.dumps(self.rows, indent=1))
             draft.replace(self.path)
@@ -197,7 +212,10 @@ def timed(arguments, backbones, folder):
             rounds[name].append(json.loads(found))
     for model in models.values():
         model.unlink()
-    fastest = lambda name, part: 1e3 * min(found[part]["min_s"] for found in rounds[name])
+
+    def fastest(name, part):
+        return 1e3 * min(found[part]["min_s"] for found in rounds[name])
+
     return {name: {"whole": fastest(name, "total"), "network": fastest(name, "backbone")} for name in rounds}
 
 
@@ -209,15 +227,16 @@ def run(*command):
 
 
 def table(results, names):
-    """Markdown: of each set and backbone the mean image AUROC / pixel AUROC, and the image AUROC of each kind of flaw."""
+    """Markdown: mean image AUROC / pixel AUROC of each set and backbone, and the image AUROC of each kind of flaw."""
     lines = ["| set | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     categories = list(dict.fromkeys(category for category, _ in results))
     means = {c: {n: mean(r["image"] for r in results[c, n]) for n in names} for c in categories}
     for category in categories:
         cells = [cell(results[category, name]) for name in names]
         lines.append(f"| {category} | " + " | ".join(cells) + " |")
-    cells = [f"**{mean(means[c][n] for c in categories):.4f}**" for n in names]
-    lines.append("| **mean** | " + " | ".join(cells) + " |")
+    overall = [mean(means[c][n] for c in categories) for n in names]
+    lines.append("| **mean** | " + " | ".join(f"**{value:.4f}**" for value in overall) + " |")
+    lines.append(f"| share of {names[0]} | " + " | ".join(f"{value / overall[0]:.3f}" for value in overall) + " |")
     return "\n".join(lines)
 
 

@@ -12,33 +12,33 @@ from PIL import Image
 
 from . import camera, electronics, metal, paper, texture
 
-VERSION = 2
 TRAIN, GOOD, FLAWED = 30, 24, 10
 
+# Drawing function, kinds of flaw, and the version: raise it whenever a set is drawn differently.
 SETS = {
-    "flange": (metal.flange, ["scratch", "missing", "shifted", "nick"]),
-    "sheet": (metal.sheet, ["scratch", "dent", "stain"]),
-    "connector": (electronics.connector, ["bent", "missing", "low", "scratch"]),
-    "board": (electronics.board, ["open", "missing", "shifted", "bridge"]),
-    "label": (paper.label, ["stroke", "bar", "shifted", "smudge"]),
-    "tablet": (paper.tablet, ["chip", "crack", "speck", "stamp"]),
-    "fabric": (texture.fabric, ["broken", "spacing", "stain"]),
-    "wood": (texture.wood, ["scratch", "hole", "stain", "crack"]),
+    "flange": (metal.flange, ["scratch", "missing", "shifted", "nick"], 3),
+    "sheet": (metal.sheet, ["scratch", "dent", "stain"], 3),
+    "connector": (electronics.connector, ["bent", "missing", "low", "scratch"], 3),
+    "board": (electronics.board, ["open", "missing", "shifted", "bridge"], 4),
+    "label": (paper.label, ["stroke", "bar", "shifted", "smudge"], 4),
+    "tablet": (paper.tablet, ["chip", "crack", "speck", "stamp"], 3),
+    "fabric": (texture.fabric, ["broken", "spacing", "stain"], 3),
+    "wood": (texture.wood, ["scratch", "hole", "stain", "crack"], 3),
 }
 
 
 def make(folder):
     """Draws the sets that `folder` does not hold in this version."""
-    for name in SETS:
+    for name, (_, _, version) in SETS.items():
         stamp = Path(folder, name, "version")
-        if not (stamp.exists() and stamp.read_text() == str(VERSION)):
+        if not (stamp.exists() and stamp.read_text() == str(version)):
             shutil.rmtree(Path(folder, name), ignore_errors=True)
             make_set(Path(folder, name), name)
-            stamp.write_text(str(VERSION))
+            stamp.write_text(str(version))
 
 
 def make_set(folder, name):
-    draw, kinds = SETS[name]
+    draw, kinds, _ = SETS[name]
     groups = [("train/good", "", TRAIN), ("test/good", "", GOOD)] + [(f"test/{kind}", kind, FLAWED) for kind in kinds]
     for group, kind, count in groups:
         for path in (folder / group, folder / "ground_truth" / kind):

@@ -1,5 +1,5 @@
-"""Draws the sets into a folder, and with `--sheet FILE` a contact sheet: a good picture, then of each kind some pictures
-and their masks."""
+"""Draws the sets into a folder, and with `--sheet FILE` a contact sheet: good pictures, then two of each kind of
+flaw and the mask of the second."""
 
 import argparse
 from pathlib import Path

@@ -38,7 +38,7 @@ def pin(scene, rng, at, kind, flaw):
     if kind == "bent":
         dx += flaw.choice([-1, 1]) * flaw.uniform(2.4, 3.4)
     if kind == "low":
-        glow *= 0.4
+        glow *= 0.25
     x, y = at[0] + dx, at[1] + dy
     metal = glow * np.float32([0.5, 0.43, 0.28])
     scene.paint(box(5.5, 18, 1), (x, y), 14, 0.55 * metal, rise=2, soft=0.8)
@@ -46,7 +46,7 @@ def pin(scene, rng, at, kind, flaw):
 
 
 RESISTORS = [(-96 + 15 * i, -62) for i in range(8)] + [(70, -18 + 17 * i) for i in range(5)]
-MASK, COPPER, TIN = (0.016, 0.085, 0.035), (0.03, 0.15, 0.06), (0.48, 0.48, 0.46)
+MASK, COPPER, TIN = (0.016, 0.085, 0.035), (0.05, 0.22, 0.09), (0.48, 0.48, 0.46)
 
 
 def traces():
@@ -61,7 +61,7 @@ def traces():
 
 def board(rng, kind, flaw):
     """A circuit board with two chips, a row and a column of resistors, traces and vias."""
-    scene = Scene(rng, shift=1.5, turn=0.6)
+    scene = Scene(rng, shift=1.2, turn=0.4)
     scene.colour[:] = (1 + 0.04 * fractal(rng, 1.0) + 0.04 * white(rng))[..., None] * np.float32(MASK)
     lines = traces()
     for x, y, dx, dy in lines:
@@ -70,11 +70,11 @@ def board(rng, kind, flaw):
     if kind == "open":
         x, y, dx, dy = lines[int(flaw.integers(len(lines)))]
         share, angle = flaw.uniform(0.3, 0.7), np.degrees(np.arctan2(dy, dx))
-        gap = box(flaw.uniform(5, 8), 3.6, 0.5, turn=angle)
+        gap = box(flaw.uniform(8, 11), 3.6, 0.5, turn=angle)
         scene.paint(gap, (x + share * dx, y + share * dy), 6, MASK, rise=-0.7, shine=0.0, soft=0.8)
     for x, y, dx, dy in lines[8:16]:
         via(scene, (x + dx, y + dy))
-    for x, y, dx, dy in lines[20:28]:
+    for x, y, _, dy in lines[20:28]:
         via(scene, (x, y + dy))
     chip(scene, rng, (-44, 0), 8, 84, kind, flaw)
     chip(scene, rng, (92, 84), 4, 46, "", flaw)
@@ -103,7 +103,7 @@ def chip(scene, rng, at, legs, width, kind, flaw):
             glow = np.exp(rng.normal(0, 0.05))
             scene.paint(box(4.2, 9, 1), (x, y), 9, glow * np.float32(TIN), rise=1.2, shine=0.25, soft=1)
             if kind == "bridge" and (i, side) == bridge:
-                scene.paint(box(7, 4, 1.5), (x + pitch / 2, y + side * 1.5), 9, 0.8 * np.float32(TIN), rise=1, soft=1)
+                scene.paint(box(8, 5, 1.5), (x + pitch / 2, y + side * 1.5), 9, 0.8 * np.float32(TIN), rise=1, soft=1)
     scene.paint(box(width, tall, 1.5), at, width, (0.022, 0.022, 0.024), rise=5, shine=0.03, soft=2)
     scene.paint(disc(2), (at[0] - width / 2 + 6, at[1] + tall / 2 - 6), 6, (0.01, 0.01, 0.01), rise=-1, soft=1)
     mark = stencil(lettering(44, 12, 4, [(2, 1, 9, "K4 217A" if legs == 8 else "T62")]), 4)
@@ -120,13 +120,15 @@ def resistor(scene, rng, at, upright, kind, flaw):
     if kind == "missing":
         return
     if kind == "shifted":
-        x, y, turn = x + flaw.choice([-1, 1]) * flaw.uniform(2, 3), y + flaw.uniform(-2, 2), turn + flaw.choice([-1, 1]) * flaw.uniform(6, 14)
+        x, y = x + flaw.choice([-1, 1]) * flaw.uniform(2, 3), y + flaw.uniform(-2, 2)
+        turn += flaw.choice([-1, 1]) * flaw.uniform(6, 14)
     scene.paint(box(13, 7, 0.5, turn), (x, y), 12, (0.55, 0.54, 0.5), rise=2.5, shine=0.2, soft=1)
     scene.paint(box(7.5, 7.2, 0, turn), (x, y), 12, (0.03, 0.03, 0.035), rise=0.4, shine=0.02, soft=0.8)
 
 
 def silk(scene):
     """White print."""
-    words = [(4, 40, 9, "R1"), (4, 80, 9, "U3"), (150, 22, 10, "REV C"), (205, 60, 8, "R9"), (150, 158, 9, "U7"), (8, 188, 8, "J2")]
+    words = [(4, 40, 9, "R1"), (4, 80, 9, "U3"), (150, 22, 10, "REV C")]
+    words += [(205, 60, 8, "R9"), (150, 158, 9, "U7"), (8, 188, 8, "J2")]
     scene.paint(stencil(lettering(240, 240, 3, words), 3), (0, 0), 135, (0.55, 0.56, 0.52))
     scene.paint(box(130, 1.2), (-44, -46), 70, (0.5, 0.5, 0.47))

@@ -22,7 +22,7 @@ def flange(rng, kind, flaw):
     radius, angle = np.hypot(scene.x, scene.y), np.arctan2(scene.y, scene.x)
     edge = np.float32(100)
     if kind == "nick":
-        at, size = flaw.uniform(-math.pi, math.pi), flaw.uniform(2.0, 3.2)
+        at, size = flaw.uniform(-math.pi, math.pi), flaw.uniform(1.1, 1.9)
         away = np.abs((angle - at + math.pi) % (2 * math.pi) - math.pi) * 100
         edge = edge - size * bell(away / flaw.uniform(3, 5))
     cover = np.clip(0.5 + (edge - radius) / 0.5, 0, 1) * np.clip(0.5 + (radius - 30) / 0.5, 0, 1)
@@ -30,7 +30,7 @@ def flange(rng, kind, flaw):
     inner = np.minimum(edge - radius, radius - 30)
     scene.relief += cover * (2 + 2.5 * np.clip(inner / 3, 0, 1)) + 2 * np.clip((47 - radius) / 2.5, 0, 1) * cover
     scene.shine += 0.12 * cover
-    holes(scene, rng, kind, flaw)
+    holes(scene, kind, flaw)
     if kind == "scratch":
         where = polar(flaw.uniform(-math.pi, math.pi), flaw.uniform(55, 88))
         scratch(scene, flaw, where, flaw.choice([-0.3, 0.4]), length=(25, 50))
@@ -47,18 +47,17 @@ def turned(rng, radius, angle, turn):
     return (bright * (1 + 0.07 * grooves))[..., None] * np.float32([0.98, 1.0, 1.02])
 
 
-def holes(scene, rng, kind, flaw):
+def holes(scene, kind, flaw):
     odd = int(flaw.integers(6))
     for i in range(6):
         x, y = polar(i * math.pi / 3 + 0.2, 73)
         if kind == "shifted" and i == odd:
-            dx, dy = polar(flaw.uniform(-math.pi, math.pi), flaw.uniform(3.5, 5))
+            dx, dy = polar(flaw.uniform(-math.pi, math.pi), flaw.uniform(4, 5.5))
             x, y = x + dx, y + dy
         hole(scene, (x, y), 8.5)
     for i in range(3):
         if not (kind == "missing" and i == odd % 3):
-            hole(scene, polar(i * 2 * math.pi / 3 + 0.75, 60), 2.4)
-    rng.random()
+            hole(scene, polar(i * 2 * math.pi / 3 + 0.75, 60), 1.9)
 
 
 def hole(scene, at, radius):
@@ -70,13 +69,14 @@ def sheet(rng, kind, flaw):
     """Brushed steel."""
     scene = Scene(rng, turn=1.5)
     base = 0.3 * (1 + 0.04 * smooth(rng, 50) + 0.05 * np.cos(scene.x / 60 + rng.uniform(0, 6)))
-    brushed = sum(share * smooth(rng, length / 2, 0.35, scene.angle) for share, length in ((0.05, 120), (0.06, 30), (0.035, 8)))
+    strands = ((0.05, 60), (0.06, 15), (0.035, 4))
+    brushed = sum(share * smooth(rng, length, 0.35, scene.angle) for share, length in strands)
     scene.colour[:] = (base * (1 + brushed))[..., None] * np.float32([0.97, 1.0, 1.04])
     where = somewhere(flaw, (-105, -105, 105, 105))
     if kind == "scratch":
-        scratch(scene, flaw, where, flaw.choice([-0.2, 0.24]), turn=flaw.uniform(15, 165))
+        scratch(scene, flaw, where, flaw.choice([-0.16, 0.19]), turn=flaw.uniform(15, 165))
     if kind == "dent":
         dent(scene, flaw, where, flaw.uniform(4, 7), flaw.uniform(0.9, 1.4))
     if kind == "stain":
-        blot(scene, flaw, where, flaw.uniform(6, 10), 0.04, rim=0.06, tone=(0.8, 0.9, 1.0))
+        blot(scene, flaw, where, flaw.uniform(6, 10), 0.05, rim=0.075, tone=(0.8, 0.9, 1.0))
     return light(scene, strength=0.5)

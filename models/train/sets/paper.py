@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .camera import light
 from .flaws import blot, scratch, somewhere
-from .scene import Scene, bell, box, disc, fractal, lettering, line, smooth, stencil, tint, white
+from .scene import Scene, bell, box, disc, fractal, lettering, smooth, stencil, tint, white
 
 SCALE = 4
 WIDE, HIGH = 212, 150
@@ -23,7 +23,7 @@ def bars():
     """Left edges and widths of a barcode's bars."""
     widths = np.random.default_rng(5).choice([1.0, 1.0, 2.0, 3.0], 90)
     ends = np.cumsum(widths)
-    return [(float(e - w), float(w)) for e, w in zip(ends[::2], widths[::2]) if e < 150]
+    return [(float(e - w), float(w)) for e, w in zip(ends[::2], widths[::2], strict=True) if e < 150]
 
 
 def ink(kind, flaw):
@@ -36,33 +36,34 @@ def ink(kind, flaw):
             x, y = x + flaw.choice([-1, 1]) * flaw.uniform(2.5, 4), y + flaw.choice([-1, 1]) * flaw.uniform(1.5, 2.5)
         draw.text((x * SCALE, y * SCALE), words, 255, ImageFont.load_default(size * SCALE))
     stripes = bars()
-    odd = int(flaw.integers(4, len(stripes) - 4))
+    odd = int(flaw.choice([i for i, (_, wide) in enumerate(stripes) if wide > 1]))
     for i, (x, wide) in enumerate(stripes):
         if kind == "bar" and i == odd:
-            wide = max(0.0, wide - flaw.uniform(2, 3))
+            wide = max(0.0, wide - flaw.uniform(2.5, 3))
         if wide >= 0.25:
             draw.rectangle([(10 + x) * SCALE, 82 * SCALE, (10 + x + wide) * SCALE - 1, 124 * SCALE], 255)
     draw.text((34 * SCALE, 128 * SCALE), "4 006381 333931", 255, ImageFont.load_default(11 * SCALE))
     draw.rectangle([172 * SCALE, 84 * SCALE, 202 * SCALE, 114 * SCALE], outline=255, width=round(1.4 * SCALE))
     draw.line([(187 * SCALE, 90 * SCALE), (187 * SCALE, 108 * SCALE)], 255, round(2 * SCALE))
     draw.line([(180 * SCALE, 97 * SCALE), (187 * SCALE, 90 * SCALE), (194 * SCALE, 97 * SCALE)], 255, round(2 * SCALE))
-    mask = np.asarray(picture, np.float32) / 255
-    return gap(mask.copy(), flaw) if kind == "stroke" else mask
+    mask = np.array(picture, np.float32) / 255
+    if kind == "stroke":
+        gap(mask[: 78 * SCALE], flaw, (3.5, 5))
+    return mask
 
 
-def gap(mask, flaw):
-    """Leaves out a spot of the print where there is ink."""
-    rows, columns = np.nonzero(mask[: 78 * SCALE] > 0.5)
+def gap(mask, flaw, radius):
+    """Leaves out a spot of the print, somewhere where there is some."""
+    rows, columns = np.nonzero(mask > 0.5)
     at = int(flaw.integers(len(rows)))
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    size = flaw.uniform(2.6, 4) * SCALE
-    mask *= np.clip((np.hypot(y - rows[at], x - columns[at]) - size) / 3, 0, 1)
-    return mask
+    away = np.hypot(y - rows[at], x - columns[at]) - flaw.uniform(*radius) * SCALE
+    mask *= np.clip(away / 3, 0, 1)
 
 
 def label(rng, kind, flaw):
     """A label on cardboard."""
-    scene = Scene(rng, shift=1.5, turn=0.6)
+    scene = Scene(rng, shift=1.0, turn=0.4)
     card = 1 + 0.05 * fractal(rng, 0.9) + 0.04 * smooth(rng, 5, 0.5) + 0.02 * np.sin(scene.y * 0.9)
     scene.colour[:] = card[..., None] * np.float32([0.32, 0.2, 0.11])
     paper = 1 + 0.012 * fractal(rng, 0.7)
@@ -75,7 +76,7 @@ def label(rng, kind, flaw):
     tint(scene.colour[window], cover * np.clip(uneven[window], 0, 1), (0.02, 0.02, 0.025))
     if kind == "smudge":
         where = somewhere(flaw, (-90, -60, 90, 60))
-        blot(scene, flaw, where, flaw.uniform(4, 8), flaw.uniform(0.12, 0.2))
+        blot(scene, flaw, where, flaw.uniform(5, 9), flaw.uniform(0.2, 0.3))
     return light(scene, strength=0.35, shadow=0.5, reach=2)
 
 
@@ -88,7 +89,7 @@ def tablet(rng, kind, flaw):
     radius, angle = np.hypot(scene.x, scene.y), np.arctan2(scene.y, scene.x)
     edge = np.float32(86)
     if kind == "chip":
-        at, size = flaw.uniform(-math.pi, math.pi), flaw.uniform(2.5, 4)
+        at, size = flaw.uniform(-math.pi, math.pi), flaw.uniform(1.6, 2.6)
         away = np.abs((angle - at + math.pi) % (2 * math.pi) - math.pi) * 86
         edge = edge - size * bell(away / flaw.uniform(4, 7)) * (1 + 0.3 * smooth(flaw, 2))
     chalk = 0.62 * (1 + 0.02 * fractal(rng, 0.6) + 0.02 * smooth(rng, 0.7))
@@ -103,21 +104,14 @@ def tablet(rng, kind, flaw):
     scene.colour[window] *= (1 - 0.12 * cover)[..., None]
     where = somewhere(flaw, (-50, 10, 50, 50)) if flaw.random() < 0.5 else somewhere(flaw, (-50, -50, 50, -10))
     if kind == "crack":
-        scratch(scene, flaw, where, -0.22, length=(18, 35), width=0.9)
+        scratch(scene, flaw, where, -0.3, length=(20, 38), width=0.9)
     if kind == "speck":
         blot(scene, flaw, where, flaw.uniform(1.2, 1.8), flaw.uniform(0.25, 0.4), tone=(0.7, 0.9, 1.0))
     return light(scene, strength=0.22, shadow=0.5, reach=5)
 
 
 def stamp(kind, flaw):
-    mask = lettering(120, 120, SCALE, [(28, 12, 40, "G 7"), (32, 66, 40, "25")]).copy()
-    return gap_wide(mask, flaw) if kind == "stamp" else mask
-
-
-def gap_wide(mask, flaw):
-    """Fills in a stretch of a stamped letter."""
-    rows, columns = np.nonzero(mask > 0.5)
-    at = int(flaw.integers(len(rows)))
-    y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    mask *= np.clip((np.hypot(y - rows[at], x - columns[at]) - flaw.uniform(3.5, 5.5) * SCALE) / 3, 0, 1)
+    mask = lettering(120, 120, SCALE, [(28, 12, 40, "G 7"), (32, 66, 40, "25")])
+    if kind == "stamp":
+        gap(mask, flaw, (3.5, 5.5))
     return mask

@@ -112,7 +112,7 @@ def lettering(width, height, scale, texts):
     draw = ImageDraw.Draw(picture)
     for x, y, size, words in texts:
         draw.text((x * scale, y * scale), words, 255, ImageFont.load_default(size * scale))
-    return np.asarray(picture, np.float32) / 255
+    return np.array(picture, np.float32) / 255
 
 
 def white(rng, *shape):

@@ -1,12 +1,10 @@
 """Woven cloth and planed wood."""
 
-import math
-
 import numpy as np
 
 from .camera import light
 from .flaws import blot, scratch, somewhere
-from .scene import FINE, GRID, Scene, bell, disc, fractal, smooth, white
+from .scene import FINE, GRID, Scene, bell, disc, fractal, smooth
 
 PITCH = 6.5
 
@@ -19,8 +17,8 @@ def fabric(rng, kind, flaw):
     at = somewhere(flaw, (-100, -100, 100, 100))
     if kind == "spacing":
         away = scene.x - at[0]
-        near = bell((scene.y - at[1]) / flaw.uniform(18, 30))
-        x = x - flaw.uniform(3, 4) * near * away / 5 * np.exp(-np.square(away / 8))
+        near = bell((scene.y - at[1]) / flaw.uniform(25, 40))
+        x = x - flaw.uniform(4, 5.5) * near * away / 5 * np.exp(-np.square(away / 8))
     i, j = np.floor(x / PITCH), np.floor(y / PITCH)
     across, down = 2 * (x / PITCH - i) - 1, 2 * (y / PITCH - j) - 1
     warp_on_top = (i + j) % 3 != 0
@@ -34,7 +32,7 @@ def fabric(rng, kind, flaw):
     scene.colour[:] = np.where(warp_on_top[..., None], warp, weft)
     scene.colour *= ((0.3 + 0.7 * round_yarn) * bow * (1 + 0.1 * fibre) * (1 + 0.03 * smooth(rng, 20)))[..., None]
     if kind == "stain":
-        blot(scene, flaw, at, flaw.uniform(6, 10), flaw.uniform(0.3, 0.42), tone=(0.9, 1.0, 1.0))
+        blot(scene, flaw, at, flaw.uniform(8, 12), flaw.uniform(0.45, 0.6), tone=(0.9, 1.0, 1.0))
     return light(scene, strength=0.4)
 
 
@@ -57,9 +55,9 @@ def wood(rng, kind, flaw):
     if kind == "scratch":
         scratch(scene, flaw, at, flaw.choice([-0.35, 0.35]), length=(22, 45), turn=flaw.uniform(25, 155))
     if kind == "hole":
-        scene.paint(disc(flaw.uniform(1.3, 2.0)), at, 6, (0.03, 0.018, 0.01), rise=-1.5, soft=1.2)
+        scene.paint(disc(flaw.uniform(0.9, 1.4)), at, 6, (0.03, 0.018, 0.01), rise=-1.5, soft=1.2)
     if kind == "stain":
         blot(scene, flaw, at, flaw.uniform(5, 9), flaw.uniform(0.22, 0.32), tone=(0.7, 0.9, 1.0))
     if kind == "crack":
-        scratch(scene, flaw, at, -0.75, length=(30, 50), width=1.4, turn=flaw.uniform(-6, 6))
+        scratch(scene, flaw, at, -0.85, length=(35, 55), width=1.6, turn=flaw.uniform(-6, 6))
     return light(scene, strength=0.5)
