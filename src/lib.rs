@@ -80,6 +80,7 @@ pub mod bank;
 pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "train")]
 pub mod coreset;
 pub mod detector;
 pub mod error;
