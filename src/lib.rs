@@ -100,7 +100,7 @@ pub mod weights;
 
 #[cfg(feature = "train")]
 pub use detector::Trainer;
-pub use detector::{FitOptions, OpenOptions, PatchCore, Prediction, Session};
+pub use detector::{FitOptions, Memory, OpenOptions, PatchCore, Prediction, Session};
 pub use error::{Error, ErrorKind, Result};
 pub use network::Backbone;
 
