@@ -96,7 +96,7 @@ fn check_memory(search: SearchKind) {
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
         let mut session = Session::new(&model, threads).unwrap();
-        for seed in 0..8 {
+        for seed in 0..2 {
             session.predict(&frame(&photograph(seed))).unwrap();
             session.score(&frame(&photograph(seed))).unwrap();
         }
