@@ -138,6 +138,20 @@ typedef struct {
 } PatchcoreInfo;
 
 /**
+ * Bytes of memory.
+ */
+typedef struct {
+  /**
+   * Of the model, which its sessions share.
+   */
+  size_t model;
+  /**
+   * Of each session, once it has predicted.
+   */
+  size_t session;
+} PatchcoreMemory;
+
+/**
  * A photograph in the caller's memory.
  */
 typedef struct {
@@ -257,6 +271,22 @@ PatchcoreStatus patchcore_model_info(const PatchcoreModel *model,
  * `model` is NULL or a model that was not freed before, and nobody uses it during or after the call.
  */
 void patchcore_model_free(PatchcoreModel *model);
+
+/**
+ * Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core) on frames of
+ * `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one. Not counted
+ * are the stacks of the threads that a session of more than one starts, and the pages of a mapped model.
+ *
+ * # Safety
+ * `model` is NULL, which is an error, or a model that is not freed during the call. `memory` is NULL, which is an
+ * error, or valid for writes of a `PatchcoreMemory`.
+ */
+PatchcoreStatus patchcore_model_memory(const PatchcoreModel *model,
+                                       size_t threads,
+                                       size_t width,
+                                       size_t height,
+                                       uint32_t format,
+                                       PatchcoreMemory *memory);
 
 /**
  * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone), and sets

@@ -21,8 +21,6 @@ pub enum ErrorKind {
 
 /// Why a call failed. The message is one line that names the file or argument, what was found and what was
 /// expected.
-#[derive(thiserror::Error)]
-#[error("{0}")]
 pub struct Error(Box<Inner>);
 
 /// The result of everything here that can fail.
@@ -62,6 +60,7 @@ impl Error {
     }
 
     /// The caller asked to stop during `stage`.
+    #[cfg(any(feature = "train", test))]
     pub(crate) fn cancelled(stage: impl Display) -> Self {
         Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish; nothing was written".into())
     }
@@ -87,10 +86,13 @@ impl Error {
     }
 }
 
-impl Display for Inner {
+impl std::error::Error for Error {}
+
+impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.problem)?;
-        match &self.hint {
+        let Inner { subject, problem, hint, .. } = &*self.0;
+        write!(f, "{subject}: {problem}")?;
+        match hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
         }

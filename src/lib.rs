@@ -80,6 +80,7 @@ pub mod bank;
 pub mod capi;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "train")]
 pub mod coreset;
 pub mod detector;
 pub mod error;
@@ -99,7 +100,7 @@ pub mod weights;
 
 #[cfg(feature = "train")]
 pub use detector::Trainer;
-pub use detector::{FitOptions, OpenOptions, PatchCore, Prediction, Session};
+pub use detector::{FitOptions, Memory, OpenOptions, PatchCore, Prediction, Session};
 pub use error::{Error, ErrorKind, Result};
 pub use network::Backbone;
 

@@ -4,6 +4,7 @@
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
+#[cfg_attr(not(feature = "train"), allow(dead_code))]
 impl Random {
     /// The sequence of `seed`; sequences with different `purpose` are independent.
     pub(crate) fn new(seed: u64, purpose: u64) -> Self {

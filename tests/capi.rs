@@ -83,6 +83,10 @@ fn scores_maps_and_masks_are_those_of_the_library() {
         assert_eq!(info.image_threshold, opened.calibration().image.threshold);
         assert_eq!(info.pixel_threshold, opened.calibration().pixel.threshold);
         assert_eq!(CStr::from_ptr(info.isa).to_str().unwrap(), opened.isa().name());
+        let mut memory = PatchcoreMemory::default();
+        ok(patchcore_model_memory(model, 2, WIDTH, HEIGHT, frame.format, &mut memory));
+        let expected_memory = opened.memory(2, WIDTH, HEIGHT, PixelFormat::Bgr8).unwrap();
+        assert_eq!([memory.model, memory.session], [expected_memory.model, expected_memory.session]);
         ok(patchcore_session_predict(session, &frame, &mut result));
         ok(patchcore_session_map(session, map.as_mut_ptr(), map.len()));
         ok(patchcore_session_map_over_image(session, width, height, c_over.as_mut_ptr(), c_over.len()));

@@ -148,8 +148,11 @@ fn info_and_profile_json_are_json_and_nothing_else() {
     assert_eq!(info["layers"], serde_json::json!(["layer2", "layer3"]));
 
     let timed = ["profile", "--model", text(&model), "--runs", "3", "--threads", "1", "--json"];
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.pcore");
     let drawn =
         ["profile", "--backbone", "small", "--image-size", "64", "--bank", "100", "--runs", "3", "--json"];
+    let drawn = [&drawn[..], &["--keep", text(&kept)]].concat();
     for arguments in [&timed[..], &drawn] {
         let profile: Value = serde_json::from_str(&patchcore_ok(arguments)).unwrap();
         for field in ["net", "image_size", "threads", "isa", "bank", "dim", "peak_rss_bytes", "model_bytes"] {
@@ -160,8 +163,14 @@ fn info_and_profile_json_are_json_and_nothing_else() {
         }
         assert_eq!(profile["runs"], 3);
         for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
-            assert_eq!(keys(&profile[stage]), ["median_s", "min_s"].into(), "{stage}");
+            assert_eq!(keys(&profile[stage]), ["median_s", "min_s", "p99_s"].into(), "{stage}");
         }
+    }
+    let info: Value = serde_json::from_str(&patchcore_ok(["info", text(&kept), "--json"])).unwrap();
+    assert_eq!(info["bank_rows"], 100);
+    for field in ["memory_bytes", "session_bytes"] {
+        // A session holds its map at least.
+        assert!(info[field].as_u64().unwrap() > 4 * 64 * 64, "{field}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a session promises: no allocation once warm, the same bits at every thread count and from every copy of a model.
+//! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count and from every copy of a model.
 
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::search::SearchKind;
@@ -10,15 +10,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are allocated, and the most that ever were.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(live, Ordering::Relaxed);
         // SAFETY: the caller's contract is the system allocator's.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's contract is the system allocator's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -72,7 +78,40 @@ fn saved(model: &PatchCore) -> Vec<u8> {
 fn main() {
     let [flat, pruned] = [SearchKind::Flat, SearchKind::Pruned].map(check);
     assert!(flat == pruned, "the searches disagree");
-    println!("predictions allocate nothing and give the same bits at every thread count\n1 passed, 0 failed");
+    check_memory(SearchKind::Flat);
+    check_memory(SearchKind::Pruned);
+    println!("predictions allocate nothing and give the same bits at every thread count; memory is as told");
+}
+
+/// A model and its sessions take what they say, before anything is taken.
+fn check_memory(search: SearchKind) {
+    let file = saved(&train(1, search));
+    let before = LIVE.load(Ordering::Relaxed);
+    let model = OpenOptions::default().open_copy(&file).unwrap();
+    let taken = LIVE.load(Ordering::Relaxed) - before;
+    for threads in [1, 2, 5] {
+        let said = model.memory(threads, WIDTH, HEIGHT, PixelFormat::Gray8).unwrap();
+        assert_close(taken, said.model, &format!("{search:?}, model"));
+
+        let before = LIVE.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let mut session = Session::new(&model, threads).unwrap();
+        for seed in 0..2 {
+            session.predict(&frame(&photograph(seed))).unwrap();
+            session.score(&frame(&photograph(seed))).unwrap();
+        }
+        let taken = PEAK.load(Ordering::Relaxed) - before;
+        assert_close(taken, said.session, &format!("{search:?}, session of {threads}"));
+    }
+    assert!(model.memory(1, 7, 64, PixelFormat::Gray8).is_err());
+    assert!(model.memory(1025, 64, 64, PixelFormat::Gray8).is_err());
+}
+
+/// What was taken is at most what was said, and nearly that.
+#[track_caller]
+fn assert_close(taken: usize, said: usize, what: &str) {
+    println!("{what}: took {taken} of {said} bytes");
+    assert!(taken <= said && said - taken <= said / 50 + 64 * 1024, "{what}: took {taken} of {said} bytes");
 }
 
 /// What a model with this search gives for some photographs.

@@ -114,6 +114,16 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// Memory that this holds; 0 where the file is mapped or lent.
+    fn owned_bytes(&self) -> usize {
+        match &self.0 {
+            Source::Owned { lines, .. } => size_of_val(&lines[..]),
+            Source::Mapped(_) | Source::Static(_) => 0,
+        }
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
 
@@ -150,8 +160,27 @@ impl<T: Plain> Slice<T> {
     }
 }
 
+impl<T: Plain> Slice<T> {
+    /// Memory that the numbers take; 0 where they lie inside a model file.
+    pub(crate) fn owned_bytes(&self) -> usize {
+        match &self.0 {
+            Place::Owned(values) => size_of_val(&values[..]),
+            Place::Inside { .. } => 0,
+        }
+    }
+
+    /// Memory that the model file around the numbers takes; 0 where there is none, or it is mapped or lent.
+    pub(crate) fn file_bytes(&self) -> usize {
+        match &self.0 {
+            Place::Owned(_) => 0,
+            Place::Inside { bytes, .. } => bytes.owned_bytes(),
+        }
+    }
+}
+
 impl<T: Plain> From<Vec<T>> for Slice<T> {
-    fn from(values: Vec<T>) -> Self {
+    fn from(mut values: Vec<T>) -> Self {
+        values.shrink_to_fit();
         Self(Place::Owned(Arc::new(values)))
     }
 }
@@ -183,11 +212,12 @@ mod tests {
 
     #[test]
     fn copies_are_aligned_and_equal() {
-        for len in [0, 1, 63, 64, 65, 1000] {
+        for len in [0usize, 1, 63, 64, 65, 1000] {
             let content: Vec<u8> = (0..len).map(|i| i as u8).collect();
             let bytes = Bytes::copy_of(&content);
             assert_eq!(&*bytes, &content[..]);
             assert_eq!(bytes.as_ptr().addr() % ALIGNMENT, 0);
+            assert_eq!(bytes.owned_bytes(), len.next_multiple_of(ALIGNMENT));
         }
     }
 

@@ -19,8 +19,8 @@ pub use model::{
     patchcore_model_open, patchcore_model_open_copy, patchcore_model_open_in_place,
 };
 pub use session::{
-    PatchcoreFrame, PatchcorePixelFormat, PatchcoreResult, PatchcoreSession, patchcore_session_free,
-    patchcore_session_map, patchcore_session_map_over_image, patchcore_session_mask_over_image,
-    patchcore_session_new, patchcore_session_predict,
+    PatchcoreFrame, PatchcoreMemory, PatchcorePixelFormat, PatchcoreResult, PatchcoreSession,
+    patchcore_model_memory, patchcore_session_free, patchcore_session_map, patchcore_session_map_over_image,
+    patchcore_session_mask_over_image, patchcore_session_new, patchcore_session_predict,
 };
 pub use status::{PatchcoreStatus, patchcore_last_error, patchcore_version};

@@ -66,6 +66,41 @@ pub struct PatchcoreResult {
     pub is_anomalous: bool,
 }
 
+/// Bytes of memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PatchcoreMemory {
+    /// Of the model, which its sessions share.
+    pub model: usize,
+    /// Of each session, once it has predicted.
+    pub session: usize,
+}
+
+/// Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core) on frames of
+/// `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one. Not counted
+/// are the stacks of the threads that a session of more than one starts, and the pages of a mapped model.
+///
+/// # Safety
+/// `model` is NULL, which is an error, or a model that is not freed during the call. `memory` is NULL, which is an
+/// error, or valid for writes of a `PatchcoreMemory`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn patchcore_model_memory(
+    model: *const PatchcoreModel,
+    threads: usize,
+    width: usize,
+    height: usize,
+    format: u32,
+    memory: *mut PatchcoreMemory,
+) -> PatchcoreStatus {
+    // SAFETY: the caller's contract is that of `shared` and `put`.
+    guard(|| unsafe {
+        put(memory, "memory", PatchcoreMemory::default())?;
+        let model = &shared(model, "model")?.model;
+        let said = model.memory(threads, width, height, pixel_format(format)?)?;
+        put(memory, "memory", PatchcoreMemory { model: said.model, session: said.session })
+    })
+}
+
 /// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone), and sets
 /// `*session`, which is for `patchcore_session_free`; to NULL where it fails.
 ///

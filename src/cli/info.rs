@@ -1,7 +1,8 @@
 //! `patchcore info`
 
-use crate::detector::{Information, OpenOptions, PatchCore, Training};
+use crate::detector::{Information, Memory, OpenOptions, PatchCore, Training};
 use crate::error::Result;
+use crate::image::PixelFormat;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -20,9 +21,10 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let model = OpenOptions { verify: arguments.verify, ..OpenOptions::default() }.open(&arguments.model)?;
+    let memory = memory(&model)?;
     match arguments.json {
-        true => super::print(to_json(&model, arguments.verify)),
-        false => super::print(to_text(&model, arguments.verify)),
+        true => super::print(to_json(&model, memory, arguments.verify)),
+        false => super::print(to_text(&model, memory, arguments.verify)),
     }
 }
 
@@ -33,11 +35,21 @@ pub(super) fn sampled(training: &Training) -> String {
         .map_or(String::new(), |rows| format!(" ({rows} of them sampled, to stay within --max-memory)"))
 }
 
+/// For colour photographs as large as the network's input; larger ones take a little more.
+fn memory(model: &PatchCore) -> Result<Memory> {
+    let (height, width) = model.information().preprocess().output_size();
+    model.memory(1, width, height, PixelFormat::Rgb8)
+}
+
+fn mb(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
 fn layers(information: Information<'_>) -> Vec<&'static str> {
     information.layers().iter().map(|layer| layer.name()).collect()
 }
 
-fn to_json(model: &PatchCore, verified: bool) -> serde_json::Value {
+fn to_json(model: &PatchCore, memory: Memory, verified: bool) -> serde_json::Value {
     let information = model.information();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
@@ -65,11 +77,13 @@ fn to_json(model: &PatchCore, verified: bool) -> serde_json::Value {
         "pixel_threshold": calibration.pixel.threshold,
         "file_bytes": information.file_bytes(),
         "isa": model.isa().name(),
+        "memory_bytes": memory.model,
+        "session_bytes": memory.session,
         "verified": verified,
     })
 }
 
-fn to_text(model: &PatchCore, verified: bool) -> String {
+fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
     let information = model.information();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
@@ -105,6 +119,11 @@ fn to_text(model: &PatchCore, verified: bool) -> String {
             if verified { ", checksums verified" } else { "" }
         ),
         format!("isa          {}", model.isa().name()),
+        format!(
+            "memory       model {:.1} MB, session of one thread {:.1} MB",
+            mb(memory.model),
+            mb(memory.session)
+        ),
     ]
     .join("\n")
 }

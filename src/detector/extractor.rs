@@ -2,7 +2,7 @@
 
 use super::session::Timings;
 use crate::error::Result;
-use crate::image::{Frame, Preprocess, Preprocessor};
+use crate::image::{Frame, PixelFormat, Preprocess, Preprocessor};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Arena, Network};
 use crate::patches::Embedder;
@@ -31,6 +31,21 @@ impl PatchExtractor {
             embedder: Embedder::new(network.map_shapes(), isa)?,
             embedding: Vec::new(),
         })
+    }
+
+    /// Bytes that an extractor takes, once it was used on `threads` threads with frames of (height, width).
+    pub(super) fn bytes(
+        network: &Network,
+        preprocess: &Preprocess,
+        frame: (usize, usize),
+        format: PixelFormat,
+        threads: usize,
+    ) -> Result<usize> {
+        let (height, width) = preprocess.output_size();
+        let image = 3 * height * width * size_of::<f32>();
+        let embedder = Embedder::new(network.map_shapes(), Isa::PORTABLE)?;
+        let preprocessor = Preprocessor::bytes(preprocess, frame, format);
+        Ok(preprocessor + image + network.arena_bytes(threads) + embedder.bytes())
     }
 
     /// The embeddings of `frame`'s patches: one row a position of the finest layer's grid.

@@ -4,6 +4,7 @@ mod extractor;
 mod file;
 #[cfg(feature = "train")]
 mod import;
+mod memory;
 mod options;
 mod record;
 #[cfg(feature = "train")]
@@ -18,6 +19,7 @@ pub use extractor::PatchExtractor;
 pub use file::OpenOptions;
 #[cfg(feature = "train")]
 pub use import::Import;
+pub use memory::Memory;
 pub use options::{FitOptions, Stage};
 pub use record::{Information, Training};
 pub use session::{Prediction, Session, Timings};

@@ -254,6 +254,21 @@ impl Scorer {
         })
     }
 
+    /// Bytes that a scorer takes, once it was used on `threads` threads.
+    pub(super) fn bytes(
+        index: &Index,
+        grid: (usize, usize),
+        output: (usize, usize),
+        neighbors: u32,
+        threads: usize,
+    ) -> Result<usize> {
+        let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.rows()));
+        let plan = MapPlan::new(grid, output, DEFAULT_SIGMA)?.bytes();
+        let map = output.0 * output.1 * size_of::<f32>();
+        let lists = patches.max(k) * size_of::<f32>() + (patches + k) * size_of::<Neighbor>();
+        Ok(plan + map + lists + index.scratch_bytes(grid, k, threads))
+    }
+
     pub(super) fn run(
         &mut self,
         index: &Index,

@@ -38,6 +38,11 @@ impl PixelFormat {
         }
     }
 
+    /// Samples a pixel.
+    pub(super) fn samples(self) -> usize {
+        self.bytes() / if self.is_16_bit() { 2 } else { 1 }
+    }
+
     /// Where red, green and blue lie in a pixel, in samples.
     pub(super) fn order(self) -> [usize; 3] {
         match self {
@@ -75,20 +80,7 @@ impl<'a> Frame<'a> {
         format: PixelFormat,
         data: &'a [u8],
     ) -> Result<Self> {
-        if width.min(height) < MIN_SIDE {
-            return Err(Error::argument(
-                "image size",
-                format!("{width}x{height}"),
-                format!("sides of at least {MIN_SIDE} pixels"),
-            ));
-        }
-        if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
-            return Err(Error::limit(
-                "image size",
-                format!("{width}x{height}"),
-                format!("at most {MAX_PIXELS} pixels"),
-            ));
-        }
+        Self::check_size(width, height)?;
         let row = width * format.bytes();
         if stride < row {
             return Err(Error::argument(
@@ -103,6 +95,25 @@ impl<'a> Frame<'a> {
             return Err(Error::argument("pixel buffer", format!("{} bytes", data.len()), expected));
         }
         Ok(Self { width, height, stride, format, data })
+    }
+
+    /// Checks that a frame may be of this size.
+    pub(crate) fn check_size(width: usize, height: usize) -> Result<()> {
+        if width.min(height) < MIN_SIDE {
+            return Err(Error::argument(
+                "image size",
+                format!("{width}x{height}"),
+                format!("sides of at least {MIN_SIDE} pixels"),
+            ));
+        }
+        if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
+            return Err(Error::limit(
+                "image size",
+                format!("{width}x{height}"),
+                format!("at most {MAX_PIXELS} pixels"),
+            ));
+        }
+        Ok(())
     }
 
     /// Pixels a row.

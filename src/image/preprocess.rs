@@ -1,6 +1,6 @@
 //! From photograph to network input: resize, centre crop, normalise.
 
-use super::Frame;
+use super::{Frame, PixelFormat};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool, resize};
 use crate::tensor::ImageTensor;
@@ -126,6 +126,18 @@ impl Preprocessor {
         })
     }
 
+    /// Bytes that preprocessing frames of (height, width) takes beside its output: at most a few more than it will take.
+    pub fn bytes(plan: &Preprocess, frame: (usize, usize), format: PixelFormat) -> usize {
+        let (height, width) = plan.output_size();
+        let taps = |input: usize, output: usize, count: usize| {
+            // Of a row or column while it is made, twice that.
+            let most = 2 * input.div_ceil(output) + 3;
+            count * (size_of::<Taps>() + most * size_of::<f32>()) + most * size_of::<f64>()
+        };
+        let vertical = height * (frame.1 * format.samples() + PADDING) * size_of::<f32>();
+        taps(frame.0, plan.resize.0, height) + taps(frame.1, plan.resize.1, width) + vertical
+    }
+
     /// Writes the network's input for `frame` to `out`.
     ///
     /// # Errors
@@ -148,7 +160,7 @@ impl Preprocessor {
 
     /// `vertical` = the weighted means of source rows, `[height, source width, samples a pixel]`, in [0, 1].
     fn shrink_rows(&mut self, frame: &Frame<'_>, pool: &Pool) {
-        let row_len = frame.width() * samples(frame);
+        let row_len = frame.width() * frame.format().samples();
         let padded = row_len + PADDING;
         self.vertical.resize(self.rows.len() * padded, 0.0);
         let (rows, isa) = (&self.rows, self.isa);
@@ -169,7 +181,7 @@ impl Preprocessor {
     }
 
     fn shrink_columns(&self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) {
-        let samples = samples(frame);
+        let samples = frame.format().samples();
         let padded = frame.width() * samples + PADDING;
         let full_scale = if frame.format().is_16_bit() { 65535.0 } else { 255.0 };
         let Preprocess { mean, std, .. } = self.plan;
@@ -189,11 +201,6 @@ impl Preprocessor {
             }
         });
     }
-}
-
-/// Samples a pixel.
-fn samples(frame: &Frame<'_>) -> usize {
-    frame.format().bytes() / if frame.format().is_16_bit() { 2 } else { 1 }
 }
 
 impl Taps {

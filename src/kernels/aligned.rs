@@ -20,6 +20,11 @@ impl Aligned {
         Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
     }
 
+    /// Memory that `len` values take.
+    pub(crate) fn bytes(len: usize) -> usize {
+        len.div_ceil(LINE) * size_of::<Line>()
+    }
+
     /// Makes room for at least `len` values; what was there is of no meaning afterwards.
     pub(crate) fn reserve(&mut self, len: usize) {
         if self.len < len {
@@ -56,6 +61,7 @@ mod tests {
             values.iter_mut().enumerate().for_each(|(i, v)| *v += i as f32);
             assert!(values.iter().enumerate().all(|(i, &v)| v == i as f32));
             assert!(values.lines.len() * LINE >= len);
+            assert_eq!(size_of_val(&values.lines[..]), Aligned::bytes(len));
         }
     }
 }

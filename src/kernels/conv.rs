@@ -2,7 +2,7 @@
 
 use super::direct::Direct;
 use super::map::{Map, Shape};
-use super::winograd::{Scratch, Winograd};
+use super::winograd::{Needs, Scratch, Winograd};
 use super::{Isa, Pool};
 
 /// A square convolution with padding of half the kernel, and its bias, packed for one instruction set.
@@ -47,11 +47,21 @@ impl Convolution {
         }
     }
 
-    /// Makes `scratch` large enough for an output of `shape` on `threads` threads.
-    pub(crate) fn reserve(&self, shape: Shape, threads: usize, scratch: &mut Scratch) {
-        if let Algorithm::Winograd(winograd) = &self.algorithm {
-            winograd.reserve(shape, threads, scratch);
+    /// The working memory that an output of `shape` takes.
+    pub(crate) fn needs(&self, shape: Shape) -> Needs {
+        match &self.algorithm {
+            Algorithm::Direct(_) => Needs::default(),
+            Algorithm::Winograd(winograd) => winograd.needs(shape),
         }
+    }
+
+    /// Memory that weights and bias take.
+    pub(crate) fn bytes(&self) -> usize {
+        let weights = match &self.algorithm {
+            Algorithm::Direct(direct) => direct.bytes(),
+            Algorithm::Winograd(winograd) => winograd.bytes(),
+        };
+        weights + size_of_val(&self.bias[..])
     }
 
     /// The algorithm's name.
@@ -68,8 +78,8 @@ impl Convolution {
     }
 
     /// Writes the convolution of `source`, plus bias and `residual`, with negative values as 0 if `relu`, to `out`. The
-    /// source's border is at least half the kernel; the residual is a map like `out`; `scratch` must have been
-    /// [reserved](Self::reserve).
+    /// source's border is at least half the kernel; the residual is a map like `out`; `scratch` must hold what the
+    /// convolution [needs](Self::needs).
     pub(crate) fn run(
         &self,
         source: &Map,
@@ -165,7 +175,7 @@ mod tests {
                 let mut scratch = Scratch::default();
                 // Winograd's transforms pass through values several times as large as inputs and outputs.
                 let bound = largest * if convolution.algorithm() == "winograd" { 5e-6 } else { 1e-6 };
-                convolution.reserve(out_shape, threads, &mut scratch);
+                scratch.reserve(convolution.needs(out_shape), threads);
                 let pool = Pool::new(threads).unwrap();
                 convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &pool);
                 for (i, sum) in sums.iter().enumerate() {

@@ -26,6 +26,11 @@ impl Direct {
         Self { weights: Panels::new(area * input, output, isa, value), kernel, stride, input }
     }
 
+    /// Memory that the weights take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.bytes()
+    }
+
     /// Writes the convolution of `source`, with the epilogue, to `out`; its residual is a map like `out`.
     pub(crate) fn run(
         &self,

@@ -23,6 +23,11 @@ impl PackedMatrix {
         self.0.n()
     }
 
+    /// Memory that the matrix takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     /// `out = a * self`. `a` is `[m, k]` and `out` `[m, n]`, both dense.
     ///
     /// # Panics

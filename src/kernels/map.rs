@@ -26,8 +26,12 @@ pub(crate) struct Map {
 impl Map {
     /// A map of zeros.
     pub(crate) fn new(shape: Shape, border: usize) -> Self {
-        let lines = shape.height.next_multiple_of(TILE) + 2 * border;
-        Self { shape, border, data: Aligned::zeros(lines * line(shape, border)) }
+        Self { shape, border, data: Aligned::zeros(len(shape, border)) }
+    }
+
+    /// Memory that such a map takes.
+    pub(crate) fn bytes(shape: Shape, border: usize) -> usize {
+        Aligned::bytes(len(shape, border))
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -86,6 +90,10 @@ impl Map {
             }
         }
     }
+}
+
+fn len(shape: Shape, border: usize) -> usize {
+    (shape.height.next_multiple_of(TILE) + 2 * border) * line(shape, border)
 }
 
 fn line(shape: Shape, border: usize) -> usize {

@@ -23,9 +23,12 @@ pub(crate) mod mean;
 mod peak;
 pub(crate) mod pool;
 mod portable;
+#[cfg(feature = "train")]
 pub(crate) mod product;
 pub(crate) mod resize;
+#[cfg(feature = "train")]
 pub(crate) mod screen;
+#[cfg(feature = "train")]
 pub(crate) mod signed_sum;
 pub(crate) mod simd;
 mod tile;

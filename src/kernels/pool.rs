@@ -20,13 +20,7 @@ impl Pool {
     /// # Errors
     /// There would be more than 1024, or the operating system refuses to start a thread.
     pub fn new(threads: usize) -> Result<Self> {
-        if threads > MAX_THREADS {
-            return Err(Error::limit("threads", threads, format!("at most {MAX_THREADS}")));
-        }
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
+        let threads = Self::count(threads)?;
         if threads == 1 {
             return Ok(Self { workers: None });
         }
@@ -38,6 +32,18 @@ impl Pool {
                 Error::limit("threads", e, format!("{threads} threads from the operating system"))
             })?;
         Ok(Self { workers: Some(workers) })
+    }
+
+    /// The threads that a pool of `threads` would have.
+    ///
+    /// # Errors
+    /// There would be more than 1024.
+    pub(crate) fn count(threads: usize) -> Result<usize> {
+        match threads {
+            0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+            1..=MAX_THREADS => Ok(threads),
+            _ => Err(Error::limit("threads", threads, format!("at most {MAX_THREADS}"))),
+        }
     }
 
     /// Number of threads that work is split over.

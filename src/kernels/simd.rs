@@ -28,6 +28,7 @@ pub(crate) unsafe trait Simd: Copy {
     /// The larger of each lane; either where one is NaN or both are zeros.
     unsafe fn max(self, other: Self) -> Self;
     /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`; never where one is NaN.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     unsafe fn at_least(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;

@@ -113,6 +113,11 @@ impl Panels {
         panel_width(self.isa)
     }
 
+    /// Memory that the matrix takes.
+    pub(crate) fn bytes(&self) -> usize {
+        Aligned::bytes(self.data.len())
+    }
+
     /// Number of panels.
     pub(crate) fn count(&self) -> usize {
         self.n.div_ceil(self.width())

@@ -37,6 +37,34 @@ pub(crate) struct Scratch {
     own: Vec<Aligned>,
 }
 
+/// How much working memory convolutions take, in values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    values: usize,
+    own: usize,
+}
+
+impl Needs {
+    /// What is enough for both.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { values: self.values.max(other.values), own: self.own.max(other.own) }
+    }
+
+    /// Memory that this takes on `threads` threads.
+    pub(crate) fn bytes(self, threads: usize) -> usize {
+        Aligned::bytes(self.values) + threads * (Aligned::bytes(self.own) + size_of::<Aligned>())
+    }
+}
+
+impl Scratch {
+    /// Makes room for `needs` on `threads` threads.
+    pub(crate) fn reserve(&mut self, needs: Needs, threads: usize) {
+        self.values.reserve(needs.values);
+        self.own.resize_with(threads.max(self.own.len()), Aligned::default);
+        self.own.iter_mut().for_each(|own| own.reserve(needs.own));
+    }
+}
+
 /// The tiles of a map in blocks of whole rows.
 #[derive(Clone, Copy)]
 struct Grid {
@@ -95,19 +123,21 @@ impl Winograd {
         Self { points, input, isa }
     }
 
-    /// Makes `scratch` large enough for an output of `shape` on `threads` threads.
-    pub(crate) fn reserve(&self, shape: Shape, threads: usize, scratch: &mut Scratch) {
+    /// The working memory that an output of `shape` takes.
+    pub(crate) fn needs(&self, shape: Shape) -> Needs {
         let grid = Grid::new(shape);
         let tiles = grid.block * grid.columns;
         let values = POINTS * point_len(tiles, self.input);
-        let sums = POINTS * point_len(tiles, self.points[0].width());
-        scratch.values.reserve(values);
-        scratch.own.resize_with(threads.max(scratch.own.len()), Aligned::default);
-        scratch.own.iter_mut().for_each(|own| own.reserve(values + sums));
+        Needs { values, own: values + POINTS * point_len(tiles, self.points[0].width()) }
+    }
+
+    /// Memory that the weights take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.points.iter().map(|panels| size_of::<Panels>() + panels.bytes()).sum()
     }
 
     /// Writes the convolution of `source`, with the epilogue, to `out`; its residual is a map like `out`. `scratch` must
-    /// have been [reserved](Self::reserve).
+    /// hold what the convolution [needs](Self::needs).
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn run(
         &self,

@@ -6,7 +6,7 @@ use super::timing::{self, StepTiming, Table};
 use crate::error::{Error, Result};
 use crate::kernels::conv::Convolution;
 use crate::kernels::map::{Map, Shape};
-use crate::kernels::winograd::Scratch;
+use crate::kernels::winograd::{Needs, Scratch};
 use crate::kernels::{Isa, Pool, max_pool};
 use crate::tensor::{FeatureMap, ImageTensor};
 use std::time::{Duration, Instant};
@@ -135,6 +135,17 @@ impl Network {
         Arena { maps, scratch: Scratch::default() }
     }
 
+    /// Bytes that the arena takes, once it was used on `threads` threads.
+    pub fn arena_bytes(&self, threads: usize) -> usize {
+        let maps = self.maps.iter().map(|&(shape, border)| size_of::<Map>() + Map::bytes(shape, border));
+        maps.sum::<usize>() + self.needs().bytes(threads)
+    }
+
+    /// Bytes that the packed weights take.
+    pub fn weight_bytes(&self) -> usize {
+        self.convolutions().map(|(convolution, _)| convolution.bytes()).sum()
+    }
+
     /// Runs the network on `image`.
     ///
     /// # Errors
@@ -169,7 +180,7 @@ impl Network {
             let expected = format!("{}x{}", self.input.0, self.input.1);
             return Err(Error::argument("network input", found, expected));
         }
-        self.reserve(arena, pool.threads());
+        arena.scratch.reserve(self.needs(), pool.threads());
         arena.maps[0].fill_planar(&image.data);
         pool.run(|| {
             for step in &self.steps {
@@ -181,12 +192,17 @@ impl Network {
         Ok(())
     }
 
-    fn reserve(&self, arena: &mut Arena, threads: usize) {
-        for step in &self.steps {
-            if let Operation::Convolution { convolution, .. } = &step.operation {
-                convolution.reserve(self.maps[step.to].0, threads, &mut arena.scratch);
-            }
-        }
+    /// The working memory of all convolutions.
+    fn needs(&self) -> Needs {
+        let needs = self.convolutions().map(|(convolution, output)| convolution.needs(output));
+        needs.fold(Needs::default(), Needs::max)
+    }
+
+    fn convolutions(&self) -> impl Iterator<Item = (&Convolution, Shape)> {
+        self.steps.iter().filter_map(|step| match &step.operation {
+            Operation::Convolution { convolution, .. } => Some((&**convolution, self.maps[step.to].0)),
+            Operation::MaxPool { .. } => None,
+        })
     }
 
     fn timing(&self, step: &Step, time: Duration) -> StepTiming {
@@ -396,7 +412,7 @@ mod tests {
                 let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa);
                 let mut scratch = Scratch::default();
                 let mut out = Map::new(convolution.output(source.shape()), 1);
-                convolution.reserve(out.shape(), 2, &mut scratch);
+                scratch.reserve(convolution.needs(out.shape()), 2);
                 convolution.run(&source, None, false, &mut scratch, &mut out, &pool);
                 let Shape { height, width, .. } = out.shape();
                 // Every position is met, each with a few of the channels.

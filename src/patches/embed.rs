@@ -24,6 +24,15 @@ impl Embedder {
         Ok(Self { shapes, isa, pooled: Vec::new() })
     }
 
+    /// Bytes that a run takes, its output among them.
+    pub fn bytes(&self) -> usize {
+        let (rows, columns, _) = self.shapes[0];
+        let dim: usize = self.shapes.iter().map(|shape| shape.2).sum();
+        let coarse = self.shapes.iter().filter(|shape| (shape.0, shape.1) != (rows, columns));
+        let pooled = coarse.map(|(height, width, channels)| height * width * channels).max().unwrap_or(0);
+        (rows * columns * dim + pooled) * size_of::<f32>()
+    }
+
     /// Writes the embeddings of `maps` to `out`: a row a position of the first map, row by row, its values those of the
     /// first layer, then of the next.
     ///

@@ -38,6 +38,11 @@ impl MapPlan {
         Ok(Self { wide: vec![0.0; grid.0 * map.1], down, across })
     }
 
+    /// Bytes that the plan takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.wide[..]) + self.down.bytes() + self.across.bytes()
+    }
+
     /// Rows and columns of the map.
     pub fn size(&self) -> (usize, usize) {
         (self.down.len(), self.across.len())
@@ -109,8 +114,8 @@ impl Axis {
             (patches().min().unwrap_or(0), patches().max().unwrap_or(0))
         };
         let taps = (0..pixels).map(reach).map(|(low, high)| high - low + 1).max().unwrap_or(1);
-        let mut axis =
-            Self { sources: patches, taps, first: Vec::with_capacity(pixels), weights: Vec::new() };
+        let (first, weights) = (Vec::with_capacity(pixels), Vec::with_capacity(pixels * taps));
+        let mut axis = Self { sources: patches, taps, first, weights };
         for pixel in 0..pixels {
             let first = reach(pixel).0.min(patches - taps);
             let mut weights = vec![0.0; taps];
@@ -124,6 +129,10 @@ impl Axis {
     /// Pixels.
     fn len(&self) -> usize {
         self.first.len()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.first[..]) + size_of_val(&self.weights[..])
     }
 
     /// The first patch that `pixel` depends on, and the weights from there.

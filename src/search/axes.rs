@@ -81,6 +81,17 @@ impl Axes {
         writer.add(DEVIATION, &self.deviation);
     }
 
+    /// Memory that this takes, beside what lies in a model file.
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.mean.owned_bytes() + self.axes.owned_bytes() + self.deviation.owned_bytes();
+        parts + self.packed.bytes()
+    }
+
+    /// Memory that projecting `count` vectors takes.
+    pub(super) fn projected_bytes(&self, count: usize) -> usize {
+        count * (self.mean.len() + self.count() + 1) * size_of::<f32>()
+    }
+
     /// Number of axes.
     pub(super) fn count(&self) -> usize {
         self.packed.n()

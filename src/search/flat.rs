@@ -60,6 +60,14 @@ impl Search for Flat {
         }
         out.iter_mut().for_each(|n| n.distance = n.distance.sqrt());
     }
+
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn scratch_bytes(&self, _: (usize, usize), k: usize, _: usize) -> usize {
+        if k > 1 { self.bank.len() / self.dim * size_of::<f32>() } else { 0 }
+    }
 }
 
 /// Keeps `best` the `k` nearest of what was inserted, nearest first, ties to the lowest index.

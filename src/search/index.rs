@@ -197,4 +197,13 @@ impl Search for Index {
     ) {
         self.search().k_nearest(query, k, scratch, pool, out);
     }
+
+    /// The memory bank and, where it lies in a model file that was read, that file included.
+    fn bytes(&self) -> usize {
+        self.bank.owned_bytes() + self.bank.file_bytes() + self.search().bytes()
+    }
+
+    fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {
+        self.search().scratch_bytes(grid, k, threads)
+    }
 }

@@ -39,6 +39,13 @@ pub trait Search: Send + Sync {
         self.nearest(queries, scratch, pool, out);
     }
 
+    /// Bytes that the search itself takes, beside the memory bank and what lies in a model file.
+    fn bytes(&self) -> usize;
+
+    /// Bytes that the working memory takes, after searches for all patches of a grid of (rows, columns) and for the `k` rows
+    /// nearest to one, on `threads` threads.
+    fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize;
+
     /// Writes the `k` rows nearest to `query` (or all, where there are fewer) to `out`, nearest first.
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, pool: &Pool, out: &mut Vec<Neighbor>);
 }

@@ -247,6 +247,17 @@ int main(int argc, char **argv)
     FAILS(ARGUMENT, "info", patchcore_model_info(model, NULL));
     OK(patchcore_model_info(model, &info));
     CHECK(info.bank_rows > 0 && info.dim > 0 && info.image_threshold > 0 && strlen(info.isa) > 0);
+    PatchcoreMemory memory = {1, 1}, larger;
+    FAILS(ARGUMENT, "model", patchcore_model_memory(NULL, 1, WIDTH, HEIGHT, 0, &memory));
+    CHECK(memory.model == 0 && memory.session == 0);
+    FAILS(ARGUMENT, "memory", patchcore_model_memory(model, 1, WIDTH, HEIGHT, 0, NULL));
+    FAILS(ARGUMENT, "format", patchcore_model_memory(model, 1, WIDTH, HEIGHT, 99, &memory));
+    FAILS(ARGUMENT, "image size", patchcore_model_memory(model, 1, 7, HEIGHT, 0, &memory));
+    FAILS(LIMIT, "image size", patchcore_model_memory(model, 1, SIZE_MAX, SIZE_MAX, 0, &memory));
+    FAILS(LIMIT, "threads", patchcore_model_memory(model, SIZE_MAX, WIDTH, HEIGHT, 0, &memory));
+    OK(patchcore_model_memory(model, 1, WIDTH, HEIGHT, 0, &memory));
+    OK(patchcore_model_memory(model, 1, 10 * WIDTH, HEIGHT, 0, &larger));
+    CHECK(memory.session > 0 && larger.session > memory.session && larger.model == memory.model);
     FAILS(ARGUMENT, "model", patchcore_session_new(NULL, 1, &session));
     FAILS(ARGUMENT, "session", patchcore_session_new(model, 1, NULL));
     FAILS(LIMIT, "threads", patchcore_session_new(model, SIZE_MAX, &session));

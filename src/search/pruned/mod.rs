@@ -83,6 +83,10 @@ impl<T: Plain> Level<T> {
         [sketch.dims as f64, sketch.most.into(), sketch.offset.into(), sketch.scale.into(), error]
     }
 
+    fn owned_bytes(&self) -> usize {
+        self.codes.owned_bytes() + self.bias.owned_bytes()
+    }
+
     fn holds(&self, rows: usize) -> bool {
         self.bias.len() == rows && self.codes.len() == rows * self.sketch.dims
     }
@@ -226,5 +230,15 @@ impl Search for Pruned {
 
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, _: &Pool, out: &mut Vec<Neighbor>) {
         sweep::k_nearest(self, query, k, &mut scratch.tasks, out);
+    }
+
+    fn bytes(&self) -> usize {
+        let (coarse, fine) = (self.coarse.owned_bytes(), self.fine.owned_bytes());
+        let centers = self.centers.owned_bytes() + self.centers_bias.owned_bytes();
+        self.order.owned_bytes() + self.axes.bytes() + self.numbers.owned_bytes() + coarse + fine + centers
+    }
+
+    fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {
+        sweep::bytes(self, grid, k, threads)
     }
 }

@@ -83,6 +83,12 @@ impl Tiling {
         let tall = height.clamp(1, 4);
         Self { width, height, tile: (tall, GROUP / tall) }
     }
+
+    /// Patches of a band, of which there are a few a thread: each begins without neighbours to learn from.
+    fn band(&self, threads: usize) -> usize {
+        let rows = self.height.div_ceil(self.tile.0).div_ceil(2 * threads) * self.tile.0;
+        (rows * self.width).max(1)
+    }
 }
 
 /// Writes the nearest row of each query to `out`. With `least`, only that of the patches that are farthest from the bank; the
@@ -96,10 +102,8 @@ pub(super) fn nearest(
     out: &mut [Neighbor],
 ) {
     let tiling = Tiling::new(out.len(), queries.grid_width);
-    let tile_rows = tiling.height.div_ceil(tiling.tile.0);
-    // A few bands a thread: each begins without neighbours to learn from.
-    let band = tile_rows.div_ceil(2 * pool.threads()) * tiling.tile.0 * tiling.width;
-    let bands = out.len().div_ceil(band.max(1));
+    let band = tiling.band(pool.threads());
+    let bands = out.len().div_ceil(band);
     if tasks.len() < bands {
         tasks.resize_with(bands, Task::default);
     }
@@ -135,6 +139,13 @@ pub(super) fn k_nearest(
     out.extend(task.best[0].iter().map(Found::neighbor));
 }
 
+/// Bytes that searches for all patches of a grid, and for the `k` rows nearest to one, take on `threads` threads.
+pub(super) fn bytes(search: &Pruned, grid: (usize, usize), k: usize, threads: usize) -> usize {
+    let patches = grid.0 * grid.1;
+    let bands = patches.div_ceil(Tiling::new(patches, grid.1).band(threads));
+    bands * Task::bytes(search, k) + patches * size_of::<u32>()
+}
+
 impl Found {
     fn neighbor(&self) -> Neighbor {
         Neighbor { index: self.row, distance: self.squared.sqrt() }
@@ -155,14 +166,31 @@ impl Task {
         self.lifted.resize(MAX_DIMS, 0.0);
         self.codes.resize(MAX_DIMS, 0);
         self.masks.resize(GROUP * CHUNK, 0);
-        // All rows of a chunk, or one of each block and the winners of the tile so far.
-        let most = (CHUNK * BLOCK).max(search.blocks() + GROUP);
+        let most = Self::most_rows(search);
         reserve(&mut self.chosen, CHUNK);
         reserve(&mut self.rows, most);
         reserve(&mut self.products, most);
         reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
         self.projected.reserve(GROUP);
+    }
+
+    /// All rows of a chunk, or one of each block and the winners of the tile so far.
+    fn most_rows(search: &Pruned) -> usize {
+        (CHUNK * BLOCK).max(search.blocks() + GROUP)
+    }
+
+    /// Memory of a task after [`begin`](Self::begin), without the winners of its band.
+    fn bytes(search: &Pruned, k: usize) -> usize {
+        let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
+        let codes = GROUP * (coarse + STEP) + (GROUP * fine + MAX_DIMS) * size_of::<i16>();
+        let rows = (CHUNK + Self::most_rows(search)) * size_of::<u32>();
+        let products = Self::most_rows(search) * size_of::<i32>();
+        let masks = GROUP * CHUNK * size_of::<u32>();
+        let doubtful = GROUP * CHUNK * BLOCK * size_of::<(i32, u32)>();
+        let best = GROUP * (k.min(search.rows()) + 1) * size_of::<Found>();
+        let lists = codes + MAX_DIMS * size_of::<f32>() + rows + products + masks + doubtful + best;
+        size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
     }
 
     /// Searches for the queries of a band of the grid, tile by tile.
@@ -452,7 +480,7 @@ impl Task {
 /// Empties `list` and makes room for `most` in all.
 fn reserve<T>(list: &mut Vec<T>, most: usize) {
     list.clear();
-    list.reserve(most);
+    list.reserve_exact(most);
 }
 
 /// The threshold for rows whose codes are raised to be unsigned.

@@ -1,0 +1,68 @@
+//! Scores that are the same on every machine: what a network of weights from a formula gives for photographs from a formula.
+
+#![cfg(feature = "train")]
+
+use patchcore::image::{Frame, PixelFormat};
+use patchcore::kernels::Isa;
+use patchcore::network::{Architecture, Mode};
+use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
+use std::ops::ControlFlow;
+
+const WIDTH: usize = 72;
+const HEIGHT: usize = 60;
+
+/// A striped plate; with a defect a square of it is bright.
+fn photograph(number: usize, defect: usize) -> Vec<u8> {
+    let value = |x: usize, y: usize| {
+        let hit = (20..20 + defect).contains(&x) && (30..30 + defect).contains(&y);
+        if hit { 250 } else { (90 + (x + number) % 8 * 9 + y * (number + 3) / 8) as u8 }
+    };
+    (0..WIDTH * HEIGHT).map(|i| value(i % WIDTH, i / WIDTH)).collect()
+}
+
+fn frame(pixels: &[u8]) -> Frame<'_> {
+    Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
+}
+
+/// A model that keeps every patch, so that its rows do not hang on the last bits of distances.
+fn train() -> PatchCore {
+    let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
+    let mut options = FitOptions { coreset_ratio: 1.0, threads: 1, ..FitOptions::default() };
+    options.preprocess.resize = (64, 64);
+    let mut trainer = Trainer::new(&backbone, &options).unwrap();
+    for number in 0..6 {
+        trainer.add(&frame(&photograph(number, 0))).unwrap();
+    }
+    trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap()
+}
+
+/// Photograph, side of its defect, score, label.
+const EXPECTED: [(usize, usize, f32, bool); 5] = [
+    (6, 0, 10.859_157, false),
+    (7, 0, 12.072_658, false),
+    (6, 3, 13.324_843, true),
+    (7, 8, 28.159_609, true),
+    (8, 20, 51.167_63, true),
+];
+
+#[test]
+fn scores_and_labels_are_those_of_every_other_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plates.pcore");
+    train().save(&path).unwrap();
+    for (isa, mode) in
+        Isa::available().into_iter().flat_map(|isa| [(isa, Mode::Fast), (isa, Mode::Reference)])
+    {
+        let model = OpenOptions { isa: Some(isa), mode, ..OpenOptions::default() }.open(&path).unwrap();
+        let mut session = Session::new(&model, 1).unwrap();
+        let found = EXPECTED.map(|(number, defect, ..)| {
+            let pixels = photograph(number, defect);
+            let found = session.predict(&frame(&pixels)).unwrap();
+            (number, defect, found.score, found.is_anomalous)
+        });
+        let is_near =
+            |(a, b): (&(_, _, f32, bool), &(_, _, f32, bool))| (a.2 - b.2).abs() < 1e-4 * b.2 && a.3 == b.3;
+        println!("{isa:?}, {mode:?}: {found:?}");
+        assert!(found.iter().zip(&EXPECTED).all(is_near), "{isa:?}, {mode:?}: {found:?}");
+    }
+}
