@@ -85,6 +85,24 @@ fn training_again_gives_the_same_file_at_any_thread_count() {
 }
 
 #[test]
+fn a_model_says_whether_it_brings_its_backbone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts");
+    let train = ["train", "--copy-backbone", "--data", text(&data), "--out", text(&out)];
+    patchcore_ok([&train[..], &SMALL].concat());
+    let embedded = |model: &Path| {
+        let said: Value = serde_json::from_str(&patchcore_ok(["info", text(model), "--json"])).unwrap();
+        (said["weights"].as_str().unwrap().to_string(), said["weights_embedded"].as_bool().unwrap())
+    };
+    assert_eq!(embedded(&demo().path("parts.pcore")), ("small".into(), true));
+    assert_eq!(embedded(&out), ("small".into(), false));
+    let photograph = demo().path("parts/test/chip/000.png");
+    let predict = |model: &Path| patchcore_ok(["predict", "--model", text(model), text(&photograph)]);
+    assert_eq!(predict(&demo().path("parts.pcore")), predict(&out));
+}
+
+#[test]
 fn predict_writes_pictures_and_one_line_a_photograph() {
     let folder = tempfile::tempdir().unwrap();
     let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));

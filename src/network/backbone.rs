@@ -1,6 +1,7 @@
 //! A network with its weights: every batch norm folded into its convolution.
 
 use super::architecture::{Architecture, Convolution};
+use super::embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
 use crate::weights::NamedTensors;
@@ -63,26 +64,18 @@ impl Backbone {
         Ok(Self { architecture: *architecture, origin: String::new(), embedded: false, flat })
     }
 
-    /// A backbone that the library brings: `default` or `small`.
+    /// A backbone that the library brings: `default` (feature `embedded-backbone`) or `small` (`embedded-small`).
     ///
     /// # Errors
-    /// There is none of that name in this build.
+    /// There is none of that name, or this build was made without it.
     pub fn embedded(name: &str) -> Result<Self> {
-        let architecture = match name {
-            "default" => "resnet18",
-            "small" => "resnet18_narrow",
-            _ => return Err(Error::argument("embedded backbone", format!("{name:?}"), "default or small")),
-        };
-        let backbone = Self::pseudo_random(&Architecture::named(architecture)?);
+        let (architecture, tensors) = embedded::read(name)?;
+        let backbone = Self::from_tensors(&architecture, &tensors)?;
         Ok(Self { origin: name.into(), embedded: true, ..backbone })
     }
 
-    /// What users of an embedded backbone should know.
-    pub fn note(&self) -> Option<&'static str> {
-        self.embedded.then_some("the embedded backbone has fixed pseudo-random weights: it sees coarse defects and is blind to fine ones")
-    }
-
-    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases.
+    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases. For tests
+    /// and timings, which do not depend on what a network has learned.
     pub fn pseudo_random(architecture: &Architecture) -> Self {
         let mut flat = Vec::new();
         let mut state = 0x5EED_u64;

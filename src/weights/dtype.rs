@@ -24,6 +24,7 @@ impl Dtype {
     }
 
     /// The type of the values in a storage of torch's class `name`.
+    #[cfg(feature = "train")]
     pub(super) fn from_torch_storage(name: &str) -> Option<Self> {
         Some(match name {
             "HalfStorage" => Self::F16,
