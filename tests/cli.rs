@@ -52,13 +52,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn demo_prints_a_table_and_writes_model_and_heat_maps() {
     let demo = demo();
-    assert!(demo.printed.starts_with("8 good and 20 defective images\n        AUROC "), "{}", demo.printed);
+    assert!(demo.printed.starts_with("8 good and 25 defective images\n        AUROC "), "{}", demo.printed);
     for part in ["\nimage ", "\npixel ", "parts.pcore", "pictures"] {
         assert!(demo.printed.contains(part), "{part}: {}", demo.printed);
     }
-    assert_eq!(files(&demo.path("parts")).len(), 24 + 8 + 20 + 20);
+    assert_eq!(files(&demo.path("parts")).len(), 24 + 8 + 25 + 25);
     let pictures = files(&demo.path("pictures"));
-    assert_eq!(pictures.len(), 3 * (8 + 20));
+    assert_eq!(pictures.len(), 3 * (8 + 25));
     for path in pictures {
         let picture = image::open(&path).unwrap();
         assert_eq!((picture.width(), picture.height()), (64, 64), "{}", path.display());
