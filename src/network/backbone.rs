@@ -4,6 +4,7 @@ use super::architecture::{Architecture, Convolution};
 use super::embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
+use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
 
 /// Of every batch norm in torchvision and timm.
@@ -25,11 +26,11 @@ impl Backbone {
     /// # Errors
     /// A tensor is missing, has another shape, or is not finite.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
-        let mut flat = Vec::new();
+        let mut flat = Vec::with_capacity(values(architecture));
         for convolution in architecture.convolutions() {
             fold(&convolution, tensors, &mut flat)?;
         }
-        if let Some(at) = flat.iter().position(|v| !v.is_finite()) {
+        if let Some(at) = not_finite(&flat) {
             let subject = format!("{}: folded weights", tensors.source());
             return Err(Error::format(subject, format!("{} at {at}", flat[at]), "finite numbers"));
         }
@@ -46,7 +47,7 @@ impl Backbone {
     /// # Errors
     /// Their number is not the architecture's, or one is not finite.
     pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
-        let expected: usize = architecture.convolutions().iter().map(|c| c.weights() + c.output).sum();
+        let expected = values(architecture);
         if flat.len() != expected {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
@@ -54,7 +55,7 @@ impl Backbone {
                 expected,
             ));
         }
-        if flat.iter().any(|v| !v.is_finite()) {
+        if not_finite(&flat).is_some() {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
                 "NaN or infinity",
@@ -136,6 +137,11 @@ impl Backbone {
         });
         all.collect()
     }
+}
+
+/// Weights and biases of all convolutions.
+fn values(architecture: &Architecture) -> usize {
+    architecture.convolutions().iter().map(|c| c.weights() + c.output).sum()
 }
 
 /// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Tensors whose norm is folded
