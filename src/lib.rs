@@ -21,7 +21,7 @@
 //! nothing after its first prediction. [`Trainer`] takes the photographs of good parts one by one.
 //!
 //! ```
-//! # #[cfg(all(feature = "train", feature = "embedded-backbone"))]
+//! # #[cfg(all(feature = "train", feature = "embedded-small"))]
 //! # fn main() -> patchcore::Result<()> {
 //! use patchcore::image::{Frame, PixelFormat};
 //! use patchcore::{Backbone, FitOptions, PatchCore, Session, Trainer};
@@ -52,7 +52,7 @@
 //! assert_eq!(found.map.len(), 64 * 64);
 //! # Ok(())
 //! # }
-//! # #[cfg(not(all(feature = "train", feature = "embedded-backbone")))]
+//! # #[cfg(not(all(feature = "train", feature = "embedded-small")))]
 //! # fn main() {}
 //! ```
 //!
@@ -62,7 +62,9 @@
 //! |---|---|---|
 //! | `train` | training, calibration, weight files, data sets and metrics ([`evaluate`]), NumPy files | with `cli` |
 //! | `decode` | PNG, JPEG, BMP and TIFF files | with `cli` |
-//! | `embedded-backbone` | the default backbone inside the library | yes |
+//! | `embedded-backbone` | the backbone `default` inside the library, 5.6 MB | yes |
+//! | `embedded-small` | the backbone `small` inside the library, 1.4 MB | yes |
+//! | `safetensors` | weights from the bytes of a `.safetensors` file | with `train` and the embedded backbones |
 //! | `kdtree` | search by k-d tree over the leading principal components | with `cli` |
 //! | `ndarray` | conversions from and to `ndarray` views | no |
 //! | `capi` | the C interface | no |

@@ -1,5 +1,14 @@
 //! The plain types that pass from station to station. They own or borrow numbers and know their shape, no more.
 
+/// The index of a value that is NaN or infinite: of the first, if there are any.
+pub(crate) fn not_finite(values: &[f32]) -> Option<usize> {
+    // Whole chunks first: a loop that may end anywhere is not vectorised.
+    const CHUNK: usize = 1024;
+    let all_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite());
+    let chunk = values.chunks(CHUNK).position(|chunk| !all_finite(chunk))? * CHUNK;
+    values[chunk..].iter().position(|value| !value.is_finite()).map(|at| chunk + at)
+}
+
 /// A preprocessed image: planar RGB `[3, height, width]`, normalised with ImageNet's mean and deviation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageTensor {
@@ -68,4 +77,22 @@ pub struct Neighbor {
     pub index: u32,
     /// Euclidean distance (not squared).
     pub distance: f32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_that_is_not_finite_is_found_in_every_place() {
+        assert_eq!(not_finite(&[1.0; 3000]), None);
+        for at in [0, 1, 1023, 1024, 2047, 2999] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = [f32::MAX; 3000];
+                values[at] = value;
+                values[2999] = value;
+                assert_eq!(not_finite(&values), Some(at));
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The C interface gives what the library gives. Wrong arguments are tests/c/arguments.c's.
 
-#![cfg(all(feature = "capi", feature = "train", feature = "embedded-backbone"))]
+#![cfg(all(feature = "capi", feature = "train", feature = "embedded-small"))]
 
 use patchcore::capi::*;
 use patchcore::image::{Frame, PixelFormat};

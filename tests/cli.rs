@@ -52,13 +52,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn demo_prints_a_table_and_writes_model_and_heat_maps() {
     let demo = demo();
-    assert!(demo.printed.starts_with("8 good and 20 defective images\n        AUROC "), "{}", demo.printed);
+    assert!(demo.printed.starts_with("8 good and 25 defective images\n        AUROC "), "{}", demo.printed);
     for part in ["\nimage ", "\npixel ", "parts.pcore", "pictures"] {
         assert!(demo.printed.contains(part), "{part}: {}", demo.printed);
     }
-    assert_eq!(files(&demo.path("parts")).len(), 24 + 8 + 20 + 20);
+    assert_eq!(files(&demo.path("parts")).len(), 24 + 8 + 25 + 25);
     let pictures = files(&demo.path("pictures"));
-    assert_eq!(pictures.len(), 3 * (8 + 20));
+    assert_eq!(pictures.len(), 3 * (8 + 25));
     for path in pictures {
         let picture = image::open(&path).unwrap();
         assert_eq!((picture.width(), picture.height()), (64, 64), "{}", path.display());
@@ -82,6 +82,24 @@ fn training_again_gives_the_same_file_at_any_thread_count() {
         std::fs::read(demo().path("parts.pcore")).unwrap() != std::fs::read(&out).unwrap(),
         "another seed"
     );
+}
+
+#[test]
+fn a_model_says_whether_it_brings_its_backbone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts");
+    let train = ["train", "--copy-backbone", "--data", text(&data), "--out", text(&out)];
+    patchcore_ok([&train[..], &SMALL].concat());
+    let embedded = |model: &Path| {
+        let said: Value = serde_json::from_str(&patchcore_ok(["info", text(model), "--json"])).unwrap();
+        (said["weights"].as_str().unwrap().to_string(), said["weights_embedded"].as_bool().unwrap())
+    };
+    assert_eq!(embedded(&demo().path("parts.pcore")), ("small".into(), true));
+    assert_eq!(embedded(&out), ("small".into(), false));
+    let photograph = demo().path("parts/test/chip/000.png");
+    let predict = |model: &Path| patchcore_ok(["predict", "--model", text(model), text(&photograph)]);
+    assert_eq!(predict(&demo().path("parts.pcore")), predict(&out));
 }
 
 #[test]

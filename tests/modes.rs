@@ -1,6 +1,6 @@
 //! What fast convolution changes of scores and metrics, against direct convolution.
 
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "embedded-backbone"))]
 
 mod common;
 

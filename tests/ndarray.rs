@@ -1,6 +1,6 @@
 //! Conversions from and to ndarray's views.
 
-#![cfg(all(feature = "ndarray", feature = "train", feature = "embedded-backbone"))]
+#![cfg(all(feature = "ndarray", feature = "train", feature = "embedded-small"))]
 
 use ndarray::{Array3, s};
 use patchcore::image::{Frame, PixelFormat};

@@ -52,7 +52,7 @@ fn options(threads: usize, search: SearchKind) -> FitOptions {
 }
 
 fn train(threads: usize, search: SearchKind) -> PatchCore {
-    let backbone = Backbone::embedded("default").unwrap();
+    let backbone = Backbone::embedded("small").unwrap();
     let mut trainer = Trainer::new(&backbone, &options(threads, search)).unwrap();
     for seed in 0..4 {
         trainer.add(&frame(&photograph(seed))).unwrap();

@@ -21,7 +21,8 @@ use std::sync::Arc;
 compile_error!("model files are used in place and are little-endian");
 
 const MAGIC: &[u8; 8] = b"PCORE\r\n\x1a";
-const VERSION: u32 = 1;
+/// Raised whenever a file that an older release wrote can no longer be read.
+const VERSION: u32 = 2;
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
 const NAME: usize = 16;
@@ -101,9 +102,13 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
             "a .pcore file".into(),
         ));
     }
-    if u32_at(header, 8) != VERSION {
-        return Err(bad(format!("version {}", u32_at(header, 8)), format!("version {VERSION}"))
-            .hint("written by another release of patchcore"));
+    let version = u32_at(header, 8);
+    if version != VERSION {
+        let hint = match version < VERSION {
+            true => "written by an older release of patchcore: train again",
+            false => "written by a newer release of patchcore, which can open it",
+        };
+        return Err(bad(format!("version {version}"), format!("version {VERSION}")).hint(hint));
     }
     if u64_at(header, 16) != bytes.len() as u64 {
         return Err(bad(
@@ -269,6 +274,18 @@ mod tests {
         assert!(sections.find::<u8>("none").unwrap().is_none());
         let message = sections.get::<f32>("meta").unwrap_err().to_string();
         assert_eq!(message, "model.pcore: section meta: found 3 bytes, expected a multiple of 4");
+    }
+
+    #[test]
+    fn files_of_other_versions_are_refused_by_name() {
+        for (version, hint) in [(1u32, "an older release of patchcore: train again"), (3, "a newer release")]
+        {
+            let mut file = sample();
+            file[8..12].copy_from_slice(&version.to_le_bytes());
+            let message = open(&file, true).err().unwrap().to_string();
+            let expected = format!("model.pcore: header: found version {version}, expected version 2");
+            assert!(message.starts_with(&expected) && message.contains(hint), "{message}");
+        }
     }
 
     #[test]

@@ -27,13 +27,7 @@ impl BackboneArguments {
 /// The backbone `net`, with the weights of `weights` unless it is an embedded one.
 pub fn load(net: &str, weights: Option<&Path>) -> Result<Backbone> {
     match (net, weights) {
-        ("default" | "small", None) => {
-            let backbone = Backbone::embedded(net)?;
-            if let Some(note) = backbone.note() {
-                eprintln!("note: {note}");
-            }
-            Ok(backbone)
-        }
+        ("default" | "small", None) => Backbone::embedded(net),
         ("default" | "small", Some(file)) => Err(Error::argument(
             "--weights",
             file.display(),

@@ -28,6 +28,9 @@ pub struct FitArguments {
     /// need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
+    /// The model brings its backbone, even an embedded one
+    #[arg(skip)]
+    pub copy_backbone: bool,
     /// Folder of the temporary file
     #[arg(skip)]
     pub spool_folder: Option<PathBuf>,
@@ -59,6 +62,7 @@ impl FitArguments {
             seed: self.seed,
             threads: self.embedding.threads,
             leave_one_out,
+            copy_backbone: self.copy_backbone,
             max_memory: self.max_memory,
             spool_folder: self.spool_folder.clone(),
             ..FitOptions::default()

@@ -20,6 +20,9 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     fit: FitArguments,
+    /// Put the embedded backbone into the model, which then opens in programs that were built without it or with another
+    #[arg(long)]
+    copy_backbone: bool,
     /// The model file to write
     #[arg(long, value_name = "MODEL.pcore")]
     out: PathBuf,
@@ -33,6 +36,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     arguments.fit.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
+    arguments.fit.copy_backbone = arguments.copy_backbone;
     let model = fit::train(&dataset, &backbone, &arguments.fit)?.model;
     model.save(&arguments.out)?;
     let information = model.information();

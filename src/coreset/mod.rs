@@ -11,7 +11,7 @@ pub use projection::Projection;
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
 use crate::random::Random;
-use crate::tensor::Patches;
+use crate::tensor::{Patches, not_finite};
 use lazy::Lazy;
 use std::ops::ControlFlow;
 
@@ -68,7 +68,7 @@ pub fn select(
     pool: &Pool,
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<u32>> {
-    if let Some(at) = features.data.iter().position(|v| !v.is_finite()) {
+    if let Some(at) = not_finite(features.data) {
         let subject = format!("features of patch {}", at / features.dim);
         return Err(Error::format(subject, features.data[at], "finite numbers"));
     }

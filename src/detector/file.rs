@@ -89,14 +89,7 @@ impl OpenOptions {
         }
         record.preprocess.validate().map_err(|e| e.within(source))?;
         let backbone = backbone(&sections, &record).map_err(|e| e.within(source))?;
-        if backbone.checksum() != record.weights_checksum {
-            let found = format!("checksum {:08x}", backbone.checksum());
-            return bad(
-                &format!("weights {:?}", record.weights),
-                found,
-                format!("{:08x}", record.weights_checksum),
-            );
-        }
+        check_weights(&record, backbone.checksum()).map_err(|e| e.within(source))?;
         let dim = usize::try_from(record.dim).unwrap_or(usize::MAX);
         let index = Index::open(&sections, dim, isa)?;
         if index.rows() as u64 != record.rows {
@@ -132,6 +125,25 @@ fn backbone(sections: &Sections, record: &Record) -> Result<Backbone> {
     Backbone::from_flat(&Architecture::named(&record.architecture)?, sections.get(WEIGHTS)?)
 }
 
+fn check_weights(record: &Record, found: u32) -> Result<()> {
+    let Record { weights, weights_checksum: expected, producer, .. } = record;
+    if found == *expected {
+        return Ok(());
+    }
+    let what = if record.embedded { "embedded backbone" } else { "weights" };
+    let error = Error::format(
+        format!("{what} {weights:?}"),
+        format!("checksum {found:08x}"),
+        format!("{expected:08x}"),
+    );
+    Err(match record.embedded {
+        true => error.hint(format!(
+            "made by {producer}, which brings other weights: train again, or open it with that"
+        )),
+        false => error,
+    })
+}
+
 impl PatchCore {
     /// Opens the model file `path` by mapping it; see [`OpenOptions`] for other ways.
     ///
@@ -157,5 +169,83 @@ impl PatchCore {
         }
         model.index.write(&mut writer);
         crate::atomic::write(path.as_ref(), |mut out| writer.write_to(&mut out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Training;
+    use super::*;
+    use crate::bank::map::Slice;
+    use crate::bank::sections::SectionWriter;
+    use crate::image::Preprocess;
+    use crate::kernels::Pool;
+    use crate::network::Layer;
+    use crate::score::Calibration;
+    use crate::search::SearchKind;
+
+    /// Of a model of `small`'s shape with a bank of two rows.
+    fn record(weights_checksum: u32, embedded: bool) -> Record {
+        Record {
+            producer: "patchcore 9".into(),
+            architecture: "resnet18_narrow".into(),
+            weights: "small".into(),
+            weights_checksum,
+            embedded,
+            layers: vec![Layer::Layer1],
+            preprocess: Preprocess { resize: (32, 32), ..Preprocess::default() },
+            rows: 2,
+            dim: 32,
+            neighbors: 1,
+            training: Training { images: 1, patches: 64, sampled: None, coreset_ratio: 0.03, seed: None },
+            calibration: Calibration::NONE,
+        }
+    }
+
+    fn open(record: &Record, weights: Option<&[f32]>) -> Result<PatchCore> {
+        let bank: Slice<f32> = (0..64).map(|i| i as f32).collect::<Vec<_>>().into();
+        let index = Index::build(bank, 32, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
+        let metadata = record::encode(record)?;
+        let mut writer = SectionWriter::default();
+        writer.add(METADATA, &metadata);
+        if let Some(weights) = weights {
+            writer.add(WEIGHTS, weights);
+        }
+        index.write(&mut writer);
+        let mut file = Vec::new();
+        writer.write_to(&mut file).unwrap();
+        OpenOptions::default().open_copy(&file)
+    }
+
+    #[test]
+    fn a_model_with_a_copy_of_its_backbone_opens_in_every_build() {
+        let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
+        let checksum = backbone.checksum();
+        let model = open(&record(checksum, false), Some(backbone.flat())).unwrap();
+        assert_eq!(model.information().weights_checksum(), checksum);
+        let message = open(&record(checksum ^ 1, false), Some(backbone.flat())).err().unwrap().to_string();
+        let expected =
+            format!("weights \"small\": found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
+        assert_eq!(message, format!("model in memory: {expected}"));
+    }
+
+    #[cfg(feature = "embedded-small")]
+    #[test]
+    fn a_model_that_refers_to_an_embedded_backbone_opens_with_that_one_alone() {
+        let checksum = Backbone::embedded("small").unwrap().checksum();
+        let model = open(&record(checksum, true), None).unwrap();
+        assert!(model.information().weights_are_embedded());
+        let message = open(&record(checksum ^ 1, true), None).err().unwrap().to_string();
+        let found = format!("found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
+        assert!(message.contains(&format!("embedded backbone \"small\": {found}")), "{message}");
+        assert!(message.contains("patchcore 9") && message.contains("train again"), "{message}");
+    }
+
+    #[cfg(not(feature = "embedded-small"))]
+    #[test]
+    fn a_build_without_the_embedded_backbone_names_the_feature() {
+        let message = open(&record(0, true), None).err().unwrap().to_string();
+        assert!(message.starts_with("model in memory: embedded backbone: found \"small\""), "{message}");
+        assert!(message.contains("feature embedded-small"), "{message}");
     }
 }

@@ -32,6 +32,9 @@ pub struct FitOptions {
     /// Sets the threshold from the good photographs alone, by scoring each against the memory bank without its own
     /// rows. Turn it off where defective photographs will calibrate the model. Default: on.
     pub leave_one_out: bool,
+    /// Puts an embedded backbone's weights into the model file, which otherwise refers to those of the library: the file
+    /// then opens in builds without them and in later versions that bring others. Default: off.
+    pub copy_backbone: bool,
     /// Bytes that the patches and the choice among them may take, beside the network's own memory. Past it the
     /// patches go to a temporary file, which changes nothing in the model; where the choice alone takes more, an even
     /// sample of the patches is chosen from, and [`Training::sampled`](super::Training::sampled) says so. Default:
@@ -52,6 +55,7 @@ impl Default for FitOptions {
             threads: 0,
             search: SearchKind::Auto,
             leave_one_out: true,
+            copy_backbone: false,
             max_memory: None,
             spool_folder: None,
         }

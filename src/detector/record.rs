@@ -67,7 +67,7 @@ impl<'a> Information<'a> {
         self.model.record.weights_checksum
     }
 
-    /// Whether the weights are those that the library embeds, so that the file does not repeat them.
+    /// Whether the weights are those that the library embeds, and the file does not repeat them.
     pub fn weights_are_embedded(&self) -> bool {
         self.model.record.embedded
     }

@@ -149,7 +149,7 @@ impl Trainer {
             architecture: backbone.architecture().name().into(),
             weights: backbone.origin().into(),
             weights_checksum: backbone.checksum(),
-            embedded: backbone.is_embedded(),
+            embedded: backbone.is_embedded() && !options.copy_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
             rows: index.rows() as u64,

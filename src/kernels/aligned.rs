@@ -1,28 +1,54 @@
 //! Memory for vectors: its start lies on a cache line, so that no register load or store crosses two.
 
-/// One cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
+use memmap2::MmapMut;
 
-const LINE: usize = 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Values beside those asked for, so that the first can lie on a line.
+const SPARE: usize = LINE / size_of::<f32>() - 1;
+/// From this many bytes on memory comes from the system directly, in huge pages where it has them: asking for each small
+/// page when it is first touched takes longer than filling it.
+const HUGE: usize = 4 << 20;
 
 /// A slice of f32 values that starts on a cache line. Zero where nothing was written yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Aligned {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
 }
 
+#[derive(Debug)]
+enum Memory {
+    /// The first value of the slice is at `start`.
+    Heap { values: Vec<f32>, start: usize },
+    /// Begins with a page.
+    Mapped(MmapMut),
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Heap { values: Vec::new(), start: 0 }
+    }
+}
+
 impl Aligned {
-    /// `len` zeros.
+    /// `len` zeros, which the system hands out as such: they are not written.
     pub(crate) fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+        let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes >= HUGE);
+        if let Some(map) = bytes.and_then(|bytes| MmapMut::map_anon(bytes).ok()) {
+            // A system without them gives small ones.
+            #[cfg(target_os = "linux")]
+            let _ = map.advise(memmap2::Advice::HugePage);
+            return Self { memory: Memory::Mapped(map), len };
+        }
+        let values = vec![0.0; len + SPARE];
+        let start = values.as_ptr().align_offset(LINE);
+        Self { memory: Memory::Heap { values, start }, len }
     }
 
     /// Memory that `len` values take.
     pub(crate) fn bytes(len: usize) -> usize {
-        len.div_ceil(LINE) * size_of::<Line>()
+        (len + SPARE) * size_of::<f32>()
     }
 
     /// Makes room for at least `len` values; what was there is of no meaning afterwards.
@@ -33,19 +59,36 @@ impl Aligned {
     }
 }
 
+impl Clone for Aligned {
+    /// Its start lies elsewhere in its memory.
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeros(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
 impl std::ops::Deref for Aligned {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `len` values side by side: a `Line` is 16 of them without padding.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        match &self.memory {
+            Memory::Heap { values, start } => &values[*start..][..self.len],
+            // SAFETY: the map holds `len` values, zero or written as such, and begins with a page.
+            Memory::Mapped(map) => unsafe { std::slice::from_raw_parts(map.as_ptr().cast(), self.len) },
+        }
     }
 }
 
 impl std::ops::DerefMut for Aligned {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and the borrow of `self` is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        match &mut self.memory {
+            Memory::Heap { values, start } => &mut values[*start..][..self.len],
+            // SAFETY: as above, and the borrow of `self` is exclusive.
+            Memory::Mapped(map) => unsafe {
+                std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), self.len)
+            },
+        }
     }
 }
 
@@ -55,13 +98,17 @@ mod tests {
 
     #[test]
     fn every_length_is_aligned_and_holds_what_is_written() {
-        for len in [0, 1, 15, 16, 17, 1000] {
+        for len in [0, 1, 15, 16, 17, 1000, HUGE / 4 - 1, HUGE / 4, HUGE / 4 + 1] {
             let mut values = Aligned::zeros(len);
             assert_eq!((values.len(), values.as_ptr().addr() % 64), (len, 0));
             values.iter_mut().enumerate().for_each(|(i, v)| *v += i as f32);
             assert!(values.iter().enumerate().all(|(i, &v)| v == i as f32));
-            assert!(values.lines.len() * LINE >= len);
-            assert_eq!(size_of_val(&values.lines[..]), Aligned::bytes(len));
+            assert!(Aligned::bytes(len) >= size_of_val(&values[..]));
+            if let Memory::Heap { values, .. } = &values.memory {
+                assert_eq!(size_of_val(&values[..]), Aligned::bytes(len));
+            }
+            let copy = values.clone();
+            assert_eq!((&copy[..], copy.as_ptr().addr() % 64), (&values[..], 0));
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod blur;
 pub(crate) mod conv;
 mod direct;
 pub(crate) mod distance;
+mod filter;
 pub(crate) mod gemm;
 pub(crate) mod int16;
 pub(crate) mod int8;

@@ -12,7 +12,7 @@ use super::simd::{Simd, load_apart};
 use super::x86_64::{Avx2, Avx512};
 
 /// Vectors side by side in a tile.
-const VECTORS: usize = 2;
+pub(crate) const VECTORS: usize = 2;
 /// The widest panel of any instruction set.
 pub(crate) const MAX_WIDTH: usize = 32;
 
@@ -162,13 +162,22 @@ impl Panels {
         }
     }
 
-    /// Writes `m` rows of `a` times panel `panel`, whose columns must all be there, to `out` `[m, width]`.
+    /// Writes `m` rows of `a` times panel `panel`, of which they meet the rows from `first` on and whose columns must all
+    /// be there, to `out` `[m, width]`.
     ///
     /// # Panics
     /// The slices are too short for that.
-    pub(crate) fn multiply_panel(&self, panel: usize, a: &[f32], rows: Rows, m: usize, out: &mut [f32]) {
-        let width = self.width();
-        assert!((panel + 1) * width <= self.n && rows.lines * rows.run == self.k);
+    pub(crate) fn multiply_panel(
+        &self,
+        panel: usize,
+        first: usize,
+        a: &[f32],
+        rows: Rows,
+        m: usize,
+        out: &mut [f32],
+    ) {
+        let (width, k) = (self.width(), rows.lines * rows.run);
+        assert!((panel + 1) * width <= self.n && first + k <= self.k);
         assert!(out.len() >= m * width && a.len() >= rows.end(m));
         // SAFETY: the lengths were checked just now.
         unsafe {
@@ -176,7 +185,7 @@ impl Panels {
                 Job {
                     a: a.as_ptr(),
                     rows,
-                    panel: self.panel(panel),
+                    panel: &self.panel(panel)[first * width..][..k * width],
                     bias: &[],
                     residual: None,
                     relu: false,
@@ -401,9 +410,28 @@ mod tests {
     }
 
     #[test]
+    fn rows_meet_the_rows_of_a_panel_from_any_on() {
+        let isa = Isa::best();
+        let width = panel_width(isa);
+        let panels = Panels::new(8, width, isa, |i, j| (i * 100 + j) as f32);
+        let mut out = [0.0; MAX_WIDTH];
+        panels.multiply_panel(0, 2, &[1.0; 13], ROWS, 1, &mut out);
+        for (j, &sum) in out[..width].iter().enumerate() {
+            assert_eq!(sum, (2..8).map(|i| (i * 100 + j) as f32).sum::<f32>());
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn rows_behind_the_end_of_a_panel_are_refused() {
+        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), |_, _| 1.0);
+        panels.multiply_panel(0, 3, &[1.0; 13], ROWS, 1, &mut [0.0; MAX_WIDTH]);
+    }
+
+    #[test]
     #[should_panic]
     fn a_panel_with_columns_missing_has_no_room_for_whole_registers() {
         let panels = Panels::new(6, 1, Isa::best(), |_, _| 1.0);
-        panels.multiply_panel(0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
+        panels.multiply_panel(0, 0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
     }
 }

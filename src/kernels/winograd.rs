@@ -6,6 +6,7 @@
 
 use super::Isa;
 use super::aligned::Aligned;
+use super::filter;
 use super::map::{Map, Shape, TILE};
 use super::pool::{Pool, Shared};
 use super::simd::{Simd, dispatch, load_apart};
@@ -23,7 +24,8 @@ const SKEW: usize = 16;
 /// A 3x3 convolution of stride 1, transformed and packed for one instruction set.
 #[derive(Clone, Debug)]
 pub(crate) struct Winograd {
-    points: Vec<Panels>,
+    /// One matrix `[input, output]` for each point, on top of one another.
+    points: Panels,
     input: usize,
     isa: Isa,
 }
@@ -105,18 +107,15 @@ impl Winograd {
 
     /// Transforms and packs `weights` `[output, input, 3, 3]`; see [`fits`](Self::fits).
     pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa) -> Self {
-        let mut points: Vec<Panels> = (0..POINTS).map(|_| Panels::zeros(input, output, isa)).collect();
-        let width = points[0].width();
+        let mut points = Panels::zeros(POINTS * input, output, isa);
+        let width = points.width();
+        let mut rows = [[0.0; MAX_WIDTH]; POINTS];
         for panel in 0..output / width {
             for i in 0..input {
                 // Side by side first: the matrices lie so far apart that they fall into the same sets of the cache.
-                let mut rows = [[0.0; MAX_WIDTH]; POINTS];
-                for j in 0..width {
-                    let filter = &weights[((panel * width + j) * input + i) * 9..][..9];
-                    transform_filter(filter).into_iter().zip(&mut rows).for_each(|(v, row)| row[j] = v);
-                }
-                for (point, row) in points.iter_mut().zip(&rows) {
-                    point.row_mut(panel, i).copy_from_slice(&row[..width]);
+                filter::transform(isa, &weights[(panel * width * input + i) * 9..], input * 9, &mut rows);
+                for (point, row) in rows.iter().enumerate() {
+                    points.row_mut(panel, point * input + i).copy_from_slice(&row[..width]);
                 }
             }
         }
@@ -128,12 +127,12 @@ impl Winograd {
         let grid = Grid::new(shape);
         let tiles = grid.block * grid.columns;
         let values = POINTS * point_len(tiles, self.input);
-        Needs { values, own: values + POINTS * point_len(tiles, self.points[0].width()) }
+        Needs { values, own: values + POINTS * point_len(tiles, self.points.width()) }
     }
 
     /// Memory that the weights take.
     pub(crate) fn bytes(&self) -> usize {
-        self.points.iter().map(|panels| size_of::<Panels>() + panels.bytes()).sum()
+        self.points.bytes()
     }
 
     /// Writes the convolution of `source`, with the epilogue, to `out`; its residual is a map like `out`. `scratch` must
@@ -200,7 +199,7 @@ impl Run<'_> {
         for row in self.grid.rows_of(block) {
             self.transform_input(block, row, &shared);
         }
-        for panel in 0..self.convolution.points[0].count() {
+        for panel in 0..self.convolution.points.count() {
             self.multiply(block, panel, values, sums);
             self.transform_output(block, panel, sums);
         }
@@ -213,7 +212,7 @@ impl Run<'_> {
         let shared = Shared::new(values);
         pool.for_each(rows.len(), |row| self.transform_input(block, rows.start + row, &shared));
         let values = &*values;
-        pool.for_each_with(own, self.convolution.points[0].count(), |sums, panel| {
+        pool.for_each_with(own, self.convolution.points.count(), |sums, panel| {
             self.multiply(block, panel, values, sums);
             self.transform_output(block, panel, sums);
         });
@@ -248,17 +247,18 @@ impl Run<'_> {
     fn multiply(&self, block: usize, panel: usize, values: &[f32], sums: &mut [f32]) {
         let (tiles, input) = (self.tiles(block), self.convolution.input);
         let rows = Rows { lines: 1, line: 0, run: input, step: input };
-        for (p, weights) in self.convolution.points.iter().enumerate() {
-            let width = weights.width();
+        let weights = &self.convolution.points;
+        let width = weights.width();
+        for p in 0..POINTS {
             let values = &values[p * point_len(tiles, input)..];
             let sums = &mut sums[p * point_len(tiles, width)..][..tiles * width];
-            weights.multiply_panel(panel, values, rows, tiles, sums);
+            weights.multiply_panel(panel, p * input, values, rows, tiles, sums);
         }
     }
 
     /// Transforms the sums of one panel to outputs.
     fn transform_output(&self, block: usize, panel: usize, sums: &[f32]) {
-        let width = self.convolution.points[0].width();
+        let width = self.convolution.points.width();
         let Shape { height, width: columns, channels } = self.shape;
         let point = point_len(self.tiles(block), width);
         let first = panel * width;
@@ -287,28 +287,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-/// `G g G^T` of a filter.
-fn transform_filter(filter: &[f32]) -> [f32; POINTS] {
-    let g: [[f64; 3]; 3] = std::array::from_fn(|y| std::array::from_fn(|x| f64::from(filter[y * 3 + x])));
-    let columns: [[f64; SPAN]; 3] = std::array::from_fn(|x| filter_points([g[0][x], g[1][x], g[2][x]]));
-    let rows: [[f64; SPAN]; SPAN] =
-        std::array::from_fn(|y| filter_points([columns[0][y], columns[1][y], columns[2][y]]));
-    std::array::from_fn(|p| rows[p / SPAN][p % SPAN] as f32)
-}
-
-/// `G g` of a column of a filter, `G` = 1/24 of [6 0 0; -4 -4 -4; -4 4 -4; 1 2 4; 1 -2 4; 0 0 24].
-fn filter_points([a, b, c]: [f64; 3]) -> [f64; SPAN] {
-    let (near, far) = (a + c, a + 4.0 * c);
-    [
-        a / 4.0,
-        (near + b) * (-1.0 / 6.0),
-        (near - b) * (-1.0 / 6.0),
-        (far + 2.0 * b) * (1.0 / 24.0),
-        (far - 2.0 * b) * (1.0 / 24.0),
-        c,
-    ]
 }
 
 /// A row of tiles to be transformed.

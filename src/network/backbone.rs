@@ -1,8 +1,10 @@
 //! A network with its weights: every batch norm folded into its convolution.
 
 use super::architecture::{Architecture, Convolution};
+use super::embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
+use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
 
 /// Of every batch norm in torchvision and timm.
@@ -24,11 +26,11 @@ impl Backbone {
     /// # Errors
     /// A tensor is missing, has another shape, or is not finite.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
-        let mut flat = Vec::new();
+        let mut flat = Vec::with_capacity(values(architecture));
         for convolution in architecture.convolutions() {
             fold(&convolution, tensors, &mut flat)?;
         }
-        if let Some(at) = flat.iter().position(|v| !v.is_finite()) {
+        if let Some(at) = not_finite(&flat) {
             let subject = format!("{}: folded weights", tensors.source());
             return Err(Error::format(subject, format!("{} at {at}", flat[at]), "finite numbers"));
         }
@@ -45,7 +47,7 @@ impl Backbone {
     /// # Errors
     /// Their number is not the architecture's, or one is not finite.
     pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
-        let expected: usize = architecture.convolutions().iter().map(|c| c.weights() + c.output).sum();
+        let expected = values(architecture);
         if flat.len() != expected {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
@@ -53,7 +55,7 @@ impl Backbone {
                 expected,
             ));
         }
-        if flat.iter().any(|v| !v.is_finite()) {
+        if not_finite(&flat).is_some() {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
                 "NaN or infinity",
@@ -63,26 +65,18 @@ impl Backbone {
         Ok(Self { architecture: *architecture, origin: String::new(), embedded: false, flat })
     }
 
-    /// A backbone that the library brings: `default` or `small`.
+    /// A backbone that the library brings: `default` (feature `embedded-backbone`) or `small` (`embedded-small`).
     ///
     /// # Errors
-    /// There is none of that name in this build.
+    /// There is none of that name, or this build was made without it.
     pub fn embedded(name: &str) -> Result<Self> {
-        let architecture = match name {
-            "default" => "resnet18",
-            "small" => "resnet18_narrow",
-            _ => return Err(Error::argument("embedded backbone", format!("{name:?}"), "default or small")),
-        };
-        let backbone = Self::pseudo_random(&Architecture::named(architecture)?);
+        let (architecture, tensors) = embedded::read(name)?;
+        let backbone = Self::from_tensors(&architecture, &tensors)?;
         Ok(Self { origin: name.into(), embedded: true, ..backbone })
     }
 
-    /// What users of an embedded backbone should know.
-    pub fn note(&self) -> Option<&'static str> {
-        self.embedded.then_some("the embedded backbone has fixed pseudo-random weights: it sees coarse defects and is blind to fine ones")
-    }
-
-    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases.
+    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases. For tests
+    /// and timings, which do not depend on what a network has learned.
     pub fn pseudo_random(architecture: &Architecture) -> Self {
         let mut flat = Vec::new();
         let mut state = 0x5EED_u64;
@@ -143,6 +137,11 @@ impl Backbone {
         });
         all.collect()
     }
+}
+
+/// Weights and biases of all convolutions.
+fn values(architecture: &Architecture) -> usize {
+    architecture.convolutions().iter().map(|c| c.weights() + c.output).sum()
 }
 
 /// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Tensors whose norm is folded

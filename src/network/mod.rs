@@ -2,6 +2,7 @@
 
 mod architecture;
 mod backbone;
+mod embedded;
 mod plan;
 mod timing;
 

@@ -8,7 +8,7 @@ use crate::bank::map::Slice;
 use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool, distance};
-use crate::tensor::{Neighbor, Patches};
+use crate::tensor::{Neighbor, Patches, not_finite};
 
 const BANK: &str = "bank";
 const ESTIMATE: &str = "search.estimate";
@@ -47,7 +47,7 @@ impl Index {
     /// The bank is empty, not whole rows, has more than 2^32 of them, or holds a value that is not finite.
     pub fn build(bank: Slice<f32>, dim: usize, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
         check_shape(&bank, dim)?;
-        if let Some(at) = bank.iter().position(|v| !v.is_finite()) {
+        if let Some(at) = not_finite(&bank) {
             return Err(Error::format(
                 "memory bank",
                 format!("{} in row {}", bank[at], at / dim),

@@ -24,6 +24,7 @@ impl Dtype {
     }
 
     /// The type of the values in a storage of torch's class `name`.
+    #[cfg(feature = "train")]
     pub(super) fn from_torch_storage(name: &str) -> Option<Self> {
         Some(match name {
             "HalfStorage" => Self::F16,
@@ -64,19 +65,15 @@ impl Dtype {
     }
 }
 
-/// IEEE 754 binary16, subnormals, infinities and NaN included.
+/// IEEE 754 binary16, subnormals, infinities and NaN included. Without branches, so that loops over it are vectorised.
 fn half_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let exponent = u32::from(half >> 10 & 0x1f);
-    let fraction = u32::from(half & 0x3ff);
-    match exponent {
-        0 => {
-            let magnitude = fraction as f32 / (1 << 24) as f32;
-            f32::from_bits(magnitude.to_bits() | sign)
-        }
-        0x1f => f32::from_bits(sign | 0x7f80_0000 | fraction << 13),
-        _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
-    }
+    let sign = u32::from(half & 0x8000) << 16;
+    let exponent = half & 0x7c00;
+    let shifted = u32::from(half & 0x7fff) << 13;
+    let subnormal = (f32::from(half & 0x3ff) / (1 << 24) as f32).to_bits();
+    // The exponents' zeros are 112 apart.
+    let rebased = if exponent == 0x7c00 { shifted | 0x7f80_0000 } else { shifted + (112 << 23) };
+    f32::from_bits(sign | if exponent == 0 { subnormal } else { rebased })
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! Weight files into named tensors.
 
-#[cfg(feature = "train")]
+#[cfg(feature = "safetensors")]
 mod dtype;
 #[cfg(feature = "train")]
 mod legacy;
-#[cfg(feature = "train")]
+#[cfg(feature = "safetensors")]
 mod limits;
 #[cfg(feature = "train")]
 mod load;
-#[cfg(feature = "train")]
+#[cfg(feature = "safetensors")]
 mod names;
 #[cfg(feature = "train")]
 mod pickle;
-#[cfg(feature = "train")]
+#[cfg(feature = "safetensors")]
 mod safetensors;
 mod tensors;
 #[cfg(feature = "train")]
@@ -23,7 +23,7 @@ mod torch_writer;
 #[cfg(feature = "train")]
 mod zip;
 
-#[cfg(feature = "train")]
+#[cfg(feature = "safetensors")]
 pub use limits::WeightLimits;
 #[cfg(feature = "train")]
 pub use load::load;
@@ -31,6 +31,8 @@ pub use load::load;
 pub(crate) use load::read;
 #[cfg(feature = "train")]
 pub(crate) use pickle::Field;
+#[cfg(feature = "safetensors")]
+pub use safetensors::parse as parse_safetensors;
 pub use tensors::{NamedTensors, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use torch::Checkpoint;

@@ -7,7 +7,11 @@ use super::{NamedTensors, Tensor, WeightLimits};
 use crate::error::{Error, Result};
 use serde_json::Value;
 
-/// Reads the bytes of a `.safetensors` file; `source` names it in errors.
+/// Reads the bytes of a `.safetensors` file; `source` names it in errors. Prefixes are removed from the names as by
+/// `load`.
+///
+/// # Errors
+/// The bytes are damaged, or pass a limit on tensors or values.
 pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
     let bad = |found: String, expected: &str| Error::format(format!("{source}: header"), found, expected);
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {

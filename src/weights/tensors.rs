@@ -1,6 +1,7 @@
 //! Tensors by their state-dict names.
 
 use crate::error::{Error, Result};
+use crate::tensor::not_finite;
 use std::collections::BTreeMap;
 
 /// A row-major f32 tensor.
@@ -46,7 +47,7 @@ impl NamedTensors {
                 format!("shape {shape:?}"),
             ));
         }
-        if let Some(at) = tensor.data.iter().position(|v| !v.is_finite()) {
+        if let Some(at) = not_finite(&tensor.data) {
             return Err(Error::format(
                 subject(),
                 format!("{} at index {at}", tensor.data[at]),
