@@ -46,12 +46,8 @@ impl NamedTensors {
                 format!("shape {shape:?}"),
             ));
         }
-        if let Some(at) = tensor.data.iter().position(|v| !v.is_finite()) {
-            return Err(Error::format(
-                subject(),
-                format!("{} at index {at}", tensor.data[at]),
-                "finite numbers",
-            ));
+        if let Some((at, value)) = tensor.data.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            return Err(Error::format(subject(), format!("{value} at index {at}"), "finite numbers"));
         }
         Ok(&tensor.data)
     }
