@@ -78,11 +78,21 @@ impl Error {
     }
 
     fn mismatch(kind: ErrorKind, subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        let found = shortened(found.to_string());
         Self::new(kind, subject, format!("found {found}, expected {expected}"))
     }
 
     fn new(kind: ErrorKind, subject: impl Display, problem: String) -> Self {
         Self(Box::new(Inner { kind, subject: subject.to_string(), problem, hint: None }))
+    }
+}
+
+/// A file that says something at length does not fill the log.
+fn shortened(text: String) -> String {
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 
@@ -119,5 +129,11 @@ mod tests {
             "weights.pth: conv1.weight: found [64, 3, 3, 3], expected [64, 3, 7, 7] (is this another network?)"
         );
         assert_eq!(error.kind(), ErrorKind::Format);
+    }
+
+    #[test]
+    fn what_was_found_is_shortened_and_what_was_expected_stays() {
+        let message = Error::format("a", "é".repeat(1000), "less").to_string();
+        assert_eq!(message, format!("a: found {}..., expected less", "é".repeat(300)));
     }
 }

@@ -74,6 +74,10 @@
 //! crates.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented)
+)]
 
 #[cfg(feature = "train")]
 mod atomic;

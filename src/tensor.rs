@@ -1,12 +1,13 @@
 //! The plain types that pass from station to station. They own or borrow numbers and know their shape, no more.
 
-/// The index of a value that is NaN or infinite: of the first, if there are any.
-pub(crate) fn not_finite(values: &[f32]) -> Option<usize> {
+/// The first value that is NaN or infinite, and its index.
+pub(crate) fn not_finite(values: &[f32]) -> Option<(usize, f32)> {
     // Whole chunks first: a loop that may end anywhere is not vectorised.
     const CHUNK: usize = 1024;
     let all_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, value| all & value.is_finite());
     let chunk = values.chunks(CHUNK).position(|chunk| !all_finite(chunk))? * CHUNK;
-    values[chunk..].iter().position(|value| !value.is_finite()).map(|at| chunk + at)
+    let (at, value) = (chunk..).zip(&values[chunk..]).find(|(_, value)| !value.is_finite())?;
+    Some((at, *value))
 }
 
 /// A preprocessed image: planar RGB `[3, height, width]`, normalised with ImageNet's mean and deviation.
@@ -91,7 +92,7 @@ mod tests {
                 let mut values = [f32::MAX; 3000];
                 values[at] = value;
                 values[2999] = value;
-                assert_eq!(not_finite(&values), Some(at));
+                assert_eq!(not_finite(&values).map(|(at, _)| at), Some(at));
             }
         }
     }

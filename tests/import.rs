@@ -303,6 +303,8 @@ fn checkpoints_that_are_no_model_are_refused() {
     assert!(error.contains("hyper_parameters.backbone") && error.contains("vit_base"), "{error}");
     let error = Parts { layers: Py::List(vec![text("layer4")]), ..Parts::default() }.error();
     assert!(error.contains("hyper_parameters.layers[0]") && error.contains("layer4"), "{error}");
+    let error = Parts { layers: Py::List(vec![Py::None; 101]), ..Parts::default() }.error();
+    assert!(error.contains("hyper_parameters.layers: found 101 items"), "{error}");
     for neighbors in [Py::Int(0), Py::Int(-1), Py::Int(5000), text("9")] {
         let error = Parts { neighbors, ..Parts::default() }.error();
         assert!(error.contains("hyper_parameters.num_neighbors"), "{error}");

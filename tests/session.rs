@@ -140,6 +140,16 @@ fn check(search: SearchKind) -> Vec<Vec<u32>> {
         assert!(found == expected, "{threads} threads");
     }
 
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut session = Session::new(model, 1).unwrap();
+                let found: Vec<_> = (4..8).map(|seed| bits(&mut session, seed)).collect();
+                assert!(found == expected, "sessions that share a model disturb each other");
+            });
+        }
+    });
+
     let file = saved(model);
     assert!(file == saved(&train(2, search)), "the file depends on the number of threads");
     let reopened = OpenOptions::default().open_copy(&file).unwrap();

@@ -62,10 +62,19 @@ impl Bytes {
     }
 
     /// Reads `path` into aligned memory: nothing that happens to the file afterwards matters.
-    pub fn read(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is longer than `max_bytes`.
+    pub fn read(path: &Path, max_bytes: u64) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
         let len = file.metadata().map_err(|e| Error::io(path, "read", &e))?.len();
-        Self::from_reader(file, len).map_err(|e| Error::io(path, "read", &e))
+        if len > max_bytes {
+            let expected = format!("at most {max_bytes}");
+            return Err(Error::limit(path.display(), format!("{len} bytes"), expected));
+        }
+        // A device has no length; one byte more than is allowed shows that there is more.
+        Self::from_reader(file.take(max_bytes.saturating_add(1)), len)
+            .map_err(|e| Error::io(path, "read", &e))
     }
 
     /// Reads what `reader` gives until it ends, into aligned memory; about `expected` bytes, for which room is made at
@@ -81,7 +90,7 @@ impl Bytes {
                 lines.try_reserve_exact(more)?;
                 lines.resize(lines.len() + more, Line([0; ALIGNMENT]));
             }
-            match reader.read(&mut as_bytes_mut(&mut lines)[len..]) {
+            match reader.read(as_bytes_mut(&mut lines).get_mut(len..).unwrap_or_default()) {
                 Ok(0) => return Ok(Self(Source::Owned { lines, len })),
                 Ok(read) => len += read,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -94,7 +103,7 @@ impl Bytes {
     pub fn copy_of(content: &[u8]) -> Self {
         let mut lines = vec![Line([0; ALIGNMENT]); content.len().div_ceil(ALIGNMENT)];
         for (line, part) in lines.iter_mut().zip(content.chunks(ALIGNMENT)) {
-            line.0[..part.len()].copy_from_slice(part);
+            line.0.iter_mut().zip(part).for_each(|(to, &byte)| *to = byte);
         }
         Self(Source::Owned { lines, len: content.len() })
     }

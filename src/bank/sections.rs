@@ -96,11 +96,9 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
         return Err(bad(format!("{} bytes", bytes.len()), format!("at least {HEADER}"))
             .hint("not a .pcore file, or cut short"));
     };
-    if &header[..8] != MAGIC {
-        return Err(bad(
-            format!("magic {:?}", header[..8].escape_ascii().to_string()),
-            "a .pcore file".into(),
-        ));
+    let magic: [u8; 8] = array_at(header, 0);
+    if magic != *MAGIC {
+        return Err(bad(format!("magic {:?}", magic.escape_ascii().to_string()), "a .pcore file".into()));
     }
     let version = u32_at(header, 8);
     if version != VERSION {
@@ -134,7 +132,9 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
     for entry in table.chunks_exact(ENTRY) {
         let (name, range) = parse_entry(entry, end, bytes)?;
         if verify {
-            verify_section(&name, &bytes[end..range.start], &bytes[range.clone()], u32_at(entry, NAME + 16))?;
+            let (gap, content) = (bytes.get(end..range.start), bytes.get(range.clone()));
+            let (gap, content) = (gap.unwrap_or_default(), content.unwrap_or_default());
+            verify_section(&name, gap, content, u32_at(entry, NAME + 16))?;
         }
         end = range.end;
         sections.push((name, range));
@@ -147,7 +147,8 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
 
 /// Sections follow one another in file order, so that none overlaps and nothing lies between them unseen.
 fn parse_entry(entry: &[u8], previous_end: usize, bytes: &[u8]) -> Result<(String, Range<usize>)> {
-    let name = entry[..NAME].split(|&b| b == 0).next().unwrap_or_default();
+    let name = array_at::<NAME>(entry, 0);
+    let name = name.split(|&b| b == 0).next().unwrap_or_default();
     let name = String::from_utf8_lossy(name).into_owned();
     let (offset, len) = (u64_at(entry, NAME), u64_at(entry, NAME + 8));
     let start = previous_end.next_multiple_of(ALIGNMENT);
@@ -182,18 +183,23 @@ fn verify_section(name: &str, gap: &[u8], content: &[u8], expected: u32) -> Resu
 
 fn header_checksum(header: &[u8], table: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&header[..28]);
+    hasher.update(header.get(..28).unwrap_or_default());
     hasher.update(&[0; 4]);
     hasher.update(table);
     hasher.finalize()
 }
 
+/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length before.
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    u32::from_le_bytes(array_at(bytes, at))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    u64::from_le_bytes(array_at(bytes, at))
 }
 
 /// Collects sections and writes them in the order they were added.
@@ -216,9 +222,8 @@ impl<'a> SectionWriter<'a> {
         let mut starts = Vec::new();
         for (name, content) in &self.sections {
             let start = end.next_multiple_of(ALIGNMENT);
-            let mut padded = [0; NAME];
-            padded[..name.len()].copy_from_slice(name.as_bytes());
-            table.extend(padded);
+            let padding = std::iter::repeat_n(0, NAME.saturating_sub(name.len()));
+            table.extend(name.bytes().take(NAME).chain(padding));
             table.extend((start as u64).to_le_bytes());
             table.extend((content.len() as u64).to_le_bytes());
             table.extend(crc32fast::hash(content).to_le_bytes());
@@ -228,7 +233,8 @@ impl<'a> SectionWriter<'a> {
         }
         let mut header = Vec::from(MAGIC);
         header.extend(VERSION.to_le_bytes());
-        header.extend((self.sections.len() as u32).to_le_bytes());
+        let count = u32::try_from(self.sections.len()).map_err(std::io::Error::other)?;
+        header.extend(count.to_le_bytes());
         header.extend((end as u64).to_le_bytes());
         header.extend([0; 4]);
         let checksum = header_checksum(&header, &table);
@@ -237,7 +243,7 @@ impl<'a> SectionWriter<'a> {
         out.write_all(&table)?;
         let mut written = header.len() + table.len();
         for ((_, content), start) in self.sections.iter().zip(starts) {
-            out.write_all(&[0; ALIGNMENT][..start - written])?;
+            out.write_all([0; ALIGNMENT].get(..start - written).unwrap_or_default())?;
             out.write_all(content)?;
             written = start + content.len();
         }

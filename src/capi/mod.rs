@@ -6,6 +6,7 @@
 //! [`std::slice::from_raw_parts`].
 
 #![allow(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 mod model;
 mod pointer;

@@ -1,6 +1,7 @@
 //! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and `embed`
 //! share.
 
+use crate::detector::OpenOptions;
 use crate::image::Preprocess;
 use crate::network::Layer;
 use clap::{Args, ValueEnum};
@@ -44,8 +45,14 @@ impl EmbeddingArguments {
 /// A side length, or `HEIGHTxWIDTH`.
 pub fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let side = |s: &str| s.parse().map_err(|_| format!("{s:?} is not a number of pixels"));
-    match text.split_once('x') {
-        Some((height, width)) => Ok((side(height)?, side(width)?)),
-        None => side(text).map(|n| (n, n)),
+    let (height, width) = match text.split_once('x') {
+        Some((height, width)) => (side(height)?, side(width)?),
+        None => side(text).map(|n| (n, n))?,
+    };
+    // The model could not be opened.
+    let most = OpenOptions::default().max_pixels;
+    match usize::checked_mul(height, width) {
+        Some(pixels) if pixels <= most => Ok((height, width)),
+        _ => Err(format!("{text} has more than {most} pixels")),
     }
 }

@@ -92,11 +92,11 @@ fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
     let antialias = if preprocess.antialias { "" } else { ", no antialias" };
     let seed = training.seed.map_or("none (imported)".into(), |seed| seed.to_string());
     [
-        format!("made by      {}", information.producer()),
+        format!("made by      {}", information.producer().escape_debug()),
         format!(
             "backbone     {} ({}{embedded}, checksum {:08x})",
             information.architecture(),
-            information.weights(),
+            information.weights().escape_debug(),
             information.weights_checksum()
         ),
         format!("layers       {}", layers(information).join(", ")),

@@ -68,9 +68,9 @@ pub fn select(
     pool: &Pool,
     observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<u32>> {
-    if let Some(at) = not_finite(features.data) {
+    if let Some((at, value)) = not_finite(features.data) {
         let subject = format!("features of patch {}", at / features.dim);
-        return Err(Error::format(subject, features.data[at], "finite numbers"));
+        return Err(Error::format(subject, value, "finite numbers"));
     }
     let candidates = (features.rows() / CANDIDATE_SHARE).clamp(1, CANDIDATES);
     Lazy::new(features, start, candidates, isa, pool)?.run(count, observer)

@@ -1,5 +1,7 @@
 //! Models as files: sections in, detector out, and back.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 use super::options::MAX_NEIGHBORS;
 use super::record::Record;
 use super::{Model, PatchCore};
@@ -27,6 +29,10 @@ pub struct OpenOptions {
     /// Read the file into memory instead of mapping it: what happens to the file afterwards does not matter, but
     /// processes do not share the memory bank. Default: off.
     pub read: bool,
+    /// Bytes of the file. Default: 8 GiB.
+    pub max_bytes: u64,
+    /// Pixels of the network's input: a session takes about 500 bytes for each. Default: 2048 x 2048.
+    pub max_pixels: usize,
     /// Convolution arithmetic. Default: `Fast`.
     pub mode: Mode,
     /// Instruction set; `None` detects the best. Default: `None`.
@@ -35,7 +41,14 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { verify: true, read: false, mode: Mode::Fast, isa: None }
+        Self {
+            verify: true,
+            read: false,
+            max_bytes: 8 << 30,
+            max_pixels: 1 << 22,
+            mode: Mode::Fast,
+            isa: None,
+        }
     }
 }
 
@@ -47,7 +60,7 @@ impl OpenOptions {
     /// build does not have.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<PatchCore> {
         let path = path.as_ref();
-        let bytes = if self.read { Bytes::read(path) } else { Bytes::map(path) }?;
+        let bytes = if self.read { Bytes::read(path, self.max_bytes) } else { Bytes::map(path) }?;
         self.open_bytes(&path.display().to_string(), bytes)
     }
 
@@ -73,11 +86,16 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_reader(&self, source: &str, reader: impl Read) -> Result<PatchCore> {
+        // One byte more shows that there is more.
+        let reader = reader.take(self.max_bytes.saturating_add(1));
         let bytes = Bytes::from_reader(reader, 0).map_err(|e| Error::io(Path::new(source), "read", &e))?;
         self.open_bytes(source, bytes)
     }
 
     fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(Error::limit(source, "a longer file", format!("at most {} bytes", self.max_bytes)));
+        }
         let sections = Sections::parse(source, bytes, self.verify)?;
         let record: Record = record::decode(&sections, METADATA)?;
         let isa = self.isa.map_or_else(Isa::detect, Ok)?;
@@ -88,22 +106,32 @@ impl OpenOptions {
             return bad("neighbors", record.neighbors.to_string(), format!("1 to {MAX_NEIGHBORS}"));
         }
         record.preprocess.validate().map_err(|e| e.within(source))?;
+        record.calibration.validate().map_err(|e| e.within(source))?;
+        let (height, width) = record.preprocess.output_size();
+        if height * width > self.max_pixels {
+            let (found, expected) =
+                (format!("{height}x{width}"), format!("at most {} pixels", self.max_pixels));
+            return Err(Error::limit(format!("{source}: network input"), found, expected));
+        }
         let backbone = backbone(&sections, &record).map_err(|e| e.within(source))?;
         check_weights(&record, backbone.checksum()).map_err(|e| e.within(source))?;
-        let dim = usize::try_from(record.dim).unwrap_or(usize::MAX);
+        let network =
+            Network::new(&backbone, &record.layers, record.preprocess.output_size(), self.mode, isa)
+                .map_err(|e| e.within(source))?;
+        let dim = network.dim();
+        if record.dim != dim as u64 {
+            return bad(
+                "memory bank",
+                format!("{} values a row", record.dim),
+                format!("the {dim} of its layers"),
+            );
+        }
         let index = Index::open(&sections, dim, isa)?;
         if index.rows() as u64 != record.rows {
             return bad("memory bank", format!("{} rows", index.rows()), format!("{}", record.rows));
         }
-        let network =
-            Network::new(&backbone, &record.layers, record.preprocess.output_size(), self.mode, isa)
-                .map_err(|e| e.within(source))?;
-        if network.dim() != dim {
-            return bad(
-                "memory bank",
-                format!("{dim} values a row"),
-                format!("the {} of its layers", network.dim()),
-            );
+        if self.verify {
+            index.check_finite().map_err(|e| e.within(source))?;
         }
         let file_bytes = Some(sections.file_len());
         Ok(PatchCore(Arc::new(Model {

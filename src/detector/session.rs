@@ -85,7 +85,7 @@ impl Session {
     /// Scores `frame`. The first call sizes the working memory; later ones with frames of that size allocate nothing.
     ///
     /// # Errors
-    /// The frame is too small or too large.
+    /// The model is damaged so that the score is no finite number.
     pub fn predict(&mut self, frame: &Frame<'_>) -> Result<Prediction<'_>> {
         let Self { model, pool, extractor, scorer, has_predicted } = self;
         let inner = &*model.0;
@@ -112,13 +112,13 @@ impl Session {
     /// strongest are left. The map and mask stay those of the last prediction.
     ///
     /// # Errors
-    /// The frame is too small or too large.
+    /// As [`predict`](Self::predict).
     pub fn score(&mut self, frame: &Frame<'_>) -> Result<f32> {
         let Self { model, pool, extractor, scorer, .. } = self;
         let inner = &*model.0;
         pool.run(|| {
             let patches = extractor.extract(&inner.network, frame, pool, &mut Timings::default())?;
-            Ok(scorer.score(&inner.index, patches, pool))
+            scorer.score(&inner.index, patches, pool)
         })
     }
 
@@ -281,7 +281,7 @@ impl Scorer {
         self.nearest.resize(patches.rows(), Neighbor::default());
         index.nearest(patches, &mut self.scratch, pool, &mut self.nearest);
         let searched = Instant::now();
-        let score = self.image_score(index, patches, pool);
+        let score = self.image_score(index, patches, pool)?;
         self.distances.clear();
         self.distances.extend(self.nearest.iter().map(|n| n.distance));
         self.plan.run(&self.distances, isa, &mut self.map)?;
@@ -291,7 +291,7 @@ impl Scorer {
     }
 
     /// The image score, without patch scores.
-    fn score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> f32 {
+    fn score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> Result<f32> {
         self.nearest.resize(patches.rows(), Neighbor::default());
         index.farthest(patches, &mut self.scratch, pool, &mut self.nearest);
         self.image_score(index, patches, pool)
@@ -299,10 +299,12 @@ impl Scorer {
 
     /// The largest patch score, re-weighted by how crowded the memory bank is around its nearest row (paper,
     /// equation 7, as the reference computes it).
-    fn image_score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> f32 {
-        let Some((patch, strongest)) = score::strongest(&self.nearest) else { return 0.0 };
+    fn image_score(&mut self, index: &Index, patches: Patches<'_>, pool: &Pool) -> Result<f32> {
+        let Some((patch, strongest)) = score::strongest(&self.nearest) else { return Ok(0.0) };
+        // No patch is farther, so that the whole map is finite with it.
+        finite(strongest.distance)?;
         if self.neighbors == 1 || index.rows() == 1 {
-            return strongest.distance;
+            return Ok(strongest.distance);
         }
         let query = patches.row(patch);
         index.k_nearest(
@@ -314,6 +316,14 @@ impl Scorer {
         );
         self.distances.clear();
         self.distances.extend(self.around.iter().map(|n| index.distance(query, n.index)));
-        score::reweight(&self.distances, strongest.distance)
+        finite(score::reweight(&self.distances, strongest.distance))
+    }
+}
+
+fn finite(score: f32) -> Result<f32> {
+    match score.is_finite() {
+        true => Ok(score),
+        false => Err(Error::format("score", score, "a finite number")
+            .hint("the model is damaged, or its network's values overflow")),
     }
 }

@@ -1,5 +1,7 @@
 //! Data sets on disk.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

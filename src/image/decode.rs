@@ -1,5 +1,7 @@
 //! Photographs from files.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 #[cfg(feature = "train")]
 use super::PixelFormat;
 use super::{Picture, picture::Samples};
@@ -7,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use image::{DynamicImage, ImageDecoder, ImageReader};
 #[cfg(feature = "train")]
 use image::{ImageEncoder, codecs::png::PngEncoder};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// What a file may ask for.
@@ -15,7 +18,7 @@ use std::path::Path;
 pub struct Limits {
     /// Pixels, checked before anything is decoded. Default: 100 million.
     pub max_pixels: u64,
-    /// Bytes of memory for decoding. Default: 1 GiB.
+    /// Bytes of the file, and of its pixels as they are decoded; turning them takes as much again. Default: 1 GiB.
     pub max_bytes: u64,
 }
 
@@ -31,7 +34,17 @@ impl Picture {
     /// # Errors
     /// The file cannot be read, is no such photograph, is damaged, or is larger than `limits`.
     pub fn decode(path: &Path, limits: &Limits) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
+            .map_err(|e| Error::io(path, "read", &e))?;
+        if bytes.len() as u64 > limits.max_bytes {
+            return Err(Error::limit(
+                path.display(),
+                "a longer file",
+                format!("at most {} bytes", limits.max_bytes),
+            ));
+        }
         Self::decode_bytes(&path.display().to_string(), &bytes, limits)
     }
 
@@ -41,11 +54,14 @@ impl Picture {
     /// As `decode`.
     pub fn decode_bytes(source: &str, bytes: &[u8], limits: &Limits) -> Result<Self> {
         let bad = |e: &dyn std::fmt::Display| Error::format(source, e, "a PNG, JPEG, BMP or TIFF photograph");
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
         if reader.format().is_none() {
             let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
             return Err(bad(&found));
         }
+        let mut allowed = image::Limits::no_limits();
+        allowed.max_alloc = Some(limits.max_bytes);
+        reader.limits(allowed.clone());
         let mut decoder = reader.into_decoder().map_err(|e| bad(&e))?;
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > limits.max_pixels
@@ -54,8 +70,6 @@ impl Picture {
             let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
             return Err(Error::limit(source, format!("{width}x{height}"), expected));
         }
-        let mut allowed = image::Limits::default();
-        allowed.max_alloc = Some(limits.max_bytes);
         decoder.set_limits(allowed).map_err(|e| bad(&e))?;
         let orientation = decoder.orientation().map_err(|e| bad(&e))?;
         let mut decoded = DynamicImage::from_decoder(decoder).map_err(|e| bad(&e))?;
@@ -81,10 +95,11 @@ impl Picture {
             _ => image::ExtendedColorType::Rgb8,
         };
         let mut bytes = Vec::new();
-        let (width, height) = (self.width() as u32, self.height() as u32);
+        let bad = |e: &dyn std::fmt::Display| Error::argument("picture", e, "one that PNG can hold");
+        let side = |length: usize| u32::try_from(length).map_err(|e| bad(&e));
         PngEncoder::new(&mut bytes)
-            .write_image(self.data(), width, height, color)
-            .map_err(|e| Error::argument("picture", e, "one that PNG can hold"))?;
+            .write_image(self.data(), side(self.width())?, side(self.height())?, color)
+            .map_err(|e| bad(&e))?;
         Ok(bytes)
     }
 

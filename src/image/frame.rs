@@ -1,11 +1,15 @@
 //! Pixels that somebody else owns: a camera's buffer or a decoded file.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 use crate::error::{Error, Result};
 
 /// More pixels than a camera has; bounds the time and memory that one photograph takes.
 const MAX_PIXELS: usize = 100_000_000;
 /// Below this there is nothing to see.
 const MIN_SIDE: usize = 8;
+/// Resizing takes memory for as many rows as the network's input has, each as wide as the photograph.
+const MAX_SIDE: usize = 65_535;
 
 /// How a pixel lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +75,8 @@ impl<'a> Frame<'a> {
     /// `height` rows of `width` pixels, `stride` bytes from one row to the next.
     ///
     /// # Errors
-    /// A side is below 8, there are more than 100 million pixels, the stride is shorter than a row, or `data` is
-    /// shorter than the rows.
+    /// A side is below 8 or above 65,535, there are more than 100 million pixels, the stride is shorter than a row, or
+    /// `data` is shorter than the rows.
     pub fn new(
         width: usize,
         height: usize,
@@ -106,14 +110,25 @@ impl<'a> Frame<'a> {
                 format!("sides of at least {MIN_SIDE} pixels"),
             ));
         }
-        if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
+        if width.max(height) > MAX_SIDE || width * height > MAX_PIXELS {
             return Err(Error::limit(
                 "image size",
                 format!("{width}x{height}"),
-                format!("at most {MAX_PIXELS} pixels"),
+                format!("sides of at most {MAX_SIDE} and {MAX_PIXELS} pixels"),
             ));
         }
         Ok(())
+    }
+
+    /// As [`new`](Self::new), of what it has checked before.
+    pub(super) fn checked(
+        width: usize,
+        height: usize,
+        stride: usize,
+        format: PixelFormat,
+        data: &'a [u8],
+    ) -> Self {
+        Self { width, height, stride, format, data }
     }
 
     /// Pixels a row.
@@ -138,11 +153,11 @@ impl<'a> Frame<'a> {
 
     /// The bytes from row `y` to the end.
     pub(super) fn rows_from(&self, y: usize) -> &'a [u8] {
-        &self.data[y * self.stride..]
+        self.data.get(y * self.stride..).unwrap_or_default()
     }
 
     /// The bytes of row `y`.
     pub(super) fn row(&self, y: usize) -> &'a [u8] {
-        &self.data[y * self.stride..][..self.width * self.format.bytes()]
+        self.rows_from(y).get(..self.width * self.format.bytes()).unwrap_or_default()
     }
 }

@@ -1,5 +1,7 @@
 //! Pixels that the library owns.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 use super::{Frame, PixelFormat};
 use crate::error::{Error, Result};
 
@@ -72,9 +74,7 @@ impl Picture {
 
     /// The pixels, borrowed.
     pub fn frame(&self) -> Frame<'_> {
-        // `new` checked what `Frame::new` checks.
-        Frame::new(self.width, self.height, self.width * self.format.bytes(), self.format, &self.data)
-            .expect("checked when made")
+        Frame::checked(self.width, self.height, self.width * self.format.bytes(), self.format, &self.data)
     }
 
     /// Whether each pixel has a sample that is not 0.

@@ -192,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_in_a_task_reaches_the_caller_and_the_pool_lives_on() {
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads).unwrap();
+            let work = || pool.for_each(20, |i| assert_ne!(i, 13, "the thirteenth task"));
+            let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+            assert!(payload.downcast_ref::<String>().unwrap().contains("the thirteenth task"));
+            let mut data = vec![0; 50];
+            pool.for_each_chunk(&mut data, 5, |i, part| part.fill(i + 1));
+            assert!(data.iter().all(|&value| value > 0), "{threads} threads");
+        }
+    }
+
+    #[test]
     fn every_chunk_is_visited_once_at_every_thread_count() {
         for threads in [1, 2, 3] {
             let pool = Pool::new(threads).unwrap();

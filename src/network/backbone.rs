@@ -30,9 +30,9 @@ impl Backbone {
         for convolution in architecture.convolutions() {
             fold(&convolution, tensors, &mut flat)?;
         }
-        if let Some(at) = not_finite(&flat) {
+        if let Some((at, value)) = not_finite(&flat) {
             let subject = format!("{}: folded weights", tensors.source());
-            return Err(Error::format(subject, format!("{} at {at}", flat[at]), "finite numbers"));
+            return Err(Error::format(subject, format!("{value} at {at}"), "finite numbers"));
         }
         Ok(Self {
             architecture: *architecture,

@@ -87,6 +87,10 @@ impl Normalization {
         (above / (self.max - self.min) + 0.5).clamp(0.0, 1.0)
     }
 
+    fn numbers(&self) -> [f32; 4] {
+        [self.threshold, self.min, self.max, self.sensitivity]
+    }
+
     /// Whether the range is unknown, so that scores stay raw.
     pub(crate) fn is_raw(&self) -> bool {
         self.min.is_nan() || self.max.is_nan()
@@ -133,6 +137,19 @@ impl Calibration {
                 (or(image.threshold, pixel.threshold), or(pixel.threshold, image.threshold));
         }
         Self { image, pixel, rule: LabelRule::StrictlyAbove, source: CalibrationSource::Imported }
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// One is infinite.
+    pub fn validate(&self) -> Result<()> {
+        match self.image.numbers().into_iter().chain(self.pixel.numbers()).find(|n| n.is_infinite()) {
+            None => Ok(()),
+            Some(number) => {
+                Err(Error::format("calibration", number, "finite numbers, or NaN where one is unknown"))
+            }
+        }
     }
 
     /// The image score in `[0, 1]`, the threshold at 0.5; the raw score where the range is unknown.
@@ -278,6 +295,15 @@ mod tests {
         assert_eq!(map, [3.0, 0.1]);
         assert_eq!(Calibration::NONE.normalize_score(7.0), 7.0);
         assert!(!Calibration::NONE.is_anomalous(1e9));
+    }
+
+    #[test]
+    fn infinite_numbers_are_refused() {
+        assert!(Calibration::NONE.validate().is_ok());
+        let with = |pixel| Calibration { pixel, ..Calibration::NONE }.validate();
+        assert!(with(KNOWN).is_ok());
+        assert!(with(Normalization { max: f32::INFINITY, ..KNOWN }).is_err());
+        assert!(with(Normalization { sensitivity: f32::NEG_INFINITY, ..KNOWN }).is_err());
     }
 
     #[test]

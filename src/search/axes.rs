@@ -58,8 +58,10 @@ impl Axes {
     pub(super) fn open(sections: &Sections, dim: usize, count: usize, isa: Isa) -> Result<Self> {
         let (mean, axes, deviation) =
             (sections.get::<f32>(MEAN)?, sections.get::<f32>(AXES)?, sections.get(DEVIATION)?);
+        // Not even the number of values need fit where addresses are short.
+        let values = count.saturating_mul(dim);
         for (name, found, expected) in
-            [(MEAN, mean.len(), dim), (AXES, axes.len(), count * dim), (DEVIATION, deviation.len(), 1)]
+            [(MEAN, mean.len(), dim), (AXES, axes.len(), values), (DEVIATION, deviation.len(), 1)]
         {
             if found != expected {
                 return Err(sections.error(name, format!("{found} values"), expected));

@@ -47,13 +47,7 @@ impl Index {
     /// The bank is empty, not whole rows, has more than 2^32 of them, or holds a value that is not finite.
     pub fn build(bank: Slice<f32>, dim: usize, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
         check_shape(&bank, dim)?;
-        if let Some(at) = not_finite(&bank) {
-            return Err(Error::format(
-                "memory bank",
-                format!("{} in row {}", bank[at], at / dim),
-                "finite numbers",
-            ));
-        }
+        check_finite(&bank, dim)?;
         let chosen = match kind {
             SearchKind::Auto => {
                 let (chosen, Estimate { flat, pruned, kd_tree }) = choose(&bank, dim, isa, pool);
@@ -107,6 +101,14 @@ impl Index {
         let bank = Slice::from(rows);
         let chosen = Chosen::Flat(Flat::new(bank.clone(), self.dim, self.isa));
         Some(Self { bank, chosen, ..self.clone() })
+    }
+
+    /// Looks at every value of the rows.
+    ///
+    /// # Errors
+    /// One is NaN or infinite.
+    pub(crate) fn check_finite(&self) -> Result<()> {
+        check_finite(&self.bank, self.dim)
     }
 
     /// Rows of the memory bank.
@@ -165,6 +167,15 @@ fn check_shape(bank: &[f32], dim: usize) -> Result<()> {
     }
     let found = format!("{} values", bank.len());
     Err(Error::format("memory bank", found, format!("1 to 2^32 rows of {dim}")))
+}
+
+fn check_finite(bank: &[f32], dim: usize) -> Result<()> {
+    match not_finite(bank) {
+        None => Ok(()),
+        Some((at, value)) => {
+            Err(Error::format("memory bank", format!("{value} in row {}", at / dim), "finite numbers"))
+        }
+    }
 }
 
 fn open_search(sections: &Sections, bank: &Slice<f32>, dim: usize, isa: Isa) -> Result<Chosen> {

@@ -47,7 +47,8 @@ impl Dtype {
         }
     }
 
-    /// Little-endian values as f32.
+    /// Little-endian values as f32, rounded; those too large become infinite.
+    #[allow(clippy::cast_possible_truncation)]
     pub(super) fn to_f32(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Self::Bool => bytes.iter().map(|&b| f32::from(b)).collect(),

@@ -41,7 +41,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Pickle<'_>, BTreeMap<&str, &[u8]>)>
 
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Pickle<'a>> {
     let pickle = Pickle::parse(rest)?;
-    *rest = &rest[pickle.end..];
+    *rest = rest.get(pickle.end..).unwrap_or_default();
     Ok(pickle)
 }
 

@@ -9,7 +9,8 @@ pub struct WeightLimits {
     pub max_bytes: u64,
     /// Tensors in the file.
     pub max_tensors: usize,
-    /// Values of all tensors together.
+    /// Values of all tensors together. They are never more than the file has bytes, however often it names the same
+    /// ones.
     pub max_elements: usize,
 }
 
@@ -28,8 +29,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(limits: &WeightLimits) -> Self {
-        Self { tensors: 0, elements: 0, limits: *limits }
+    /// For a file that holds `bytes` of numbers.
+    pub(super) fn new(limits: &WeightLimits, bytes: usize) -> Self {
+        let max_elements = limits.max_elements.min(bytes);
+        Self { tensors: 0, elements: 0, limits: WeightLimits { max_elements, ..*limits } }
     }
 
     /// The number of values of a tensor of `shape`, which there must be room for.
@@ -57,13 +60,14 @@ mod tests {
     #[test]
     fn all_tensors_together_must_fit() {
         let limits = WeightLimits { max_tensors: 3, max_elements: 10, ..WeightLimits::default() };
-        let mut budget = Budget::new(&limits);
+        let mut budget = Budget::new(&limits, 100);
         assert_eq!(budget.take(&[2, 3]).unwrap(), 6);
         assert_eq!(budget.take(&[]).unwrap(), 1);
         assert!(budget.take(&[4]).is_err());
         let message = budget.take(&[1]).unwrap_err().to_string();
         assert_eq!(message, "number of tensors: found 4, expected at most 3");
-        assert!(Budget::new(&limits).take(&[usize::MAX, 2]).is_err());
-        assert!(Budget::new(&limits).take(&[11]).is_err());
+        assert!(Budget::new(&limits, 100).take(&[usize::MAX, 2]).is_err());
+        assert!(Budget::new(&limits, 100).take(&[11]).is_err());
+        assert!(Budget::new(&limits, 9).take(&[10]).is_err());
     }
 }

@@ -18,7 +18,11 @@ pub fn load(path: &Path, limits: &WeightLimits) -> Result<NamedTensors> {
     parse(&path.display().to_string(), &bytes, limits)
 }
 
-pub(super) fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
+/// As [`load`], from the file's bytes; `source` names it in errors.
+///
+/// # Errors
+/// As `load`.
+pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
     if Checkpoint::recognises(bytes) {
         return Checkpoint::parse(source, bytes)?.tensors(limits);
     }
@@ -26,7 +30,7 @@ pub(super) fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result
     if bytes.get(8) == Some(&b'{') {
         return safetensors::parse(source, bytes, limits);
     }
-    let start = &bytes[..bytes.len().min(8)];
+    let start = bytes.get(..8).unwrap_or(bytes);
     let found = if bytes.is_empty() {
         "an empty file".into()
     } else {

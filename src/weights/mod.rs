@@ -1,5 +1,7 @@
 //! Weight files into named tensors.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 #[cfg(feature = "safetensors")]
 mod dtype;
 #[cfg(feature = "train")]
@@ -26,9 +28,9 @@ mod zip;
 #[cfg(feature = "safetensors")]
 pub use limits::WeightLimits;
 #[cfg(feature = "train")]
-pub use load::load;
-#[cfg(feature = "train")]
 pub(crate) use load::read;
+#[cfg(feature = "train")]
+pub use load::{load, parse};
 #[cfg(feature = "train")]
 pub(crate) use pickle::Field;
 #[cfg(feature = "safetensors")]

@@ -7,6 +7,9 @@ use super::{NamedTensors, Tensor, WeightLimits};
 use crate::error::{Error, Result};
 use serde_json::Value;
 
+/// Far more than the description of any network takes; JSON takes many times its length in memory.
+const MAX_HEADER: usize = 4 << 20;
+
 /// Reads the bytes of a `.safetensors` file; `source` names it in errors. Prefixes are removed from the names as by
 /// `load`.
 ///
@@ -24,9 +27,13 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
         return Err(bad(format!("{} bytes", rest.len()), &format!("the {length} that it says"))
             .hint("the file is cut short, or is no .safetensors file"));
     };
+    if header.len() > MAX_HEADER {
+        let expected = format!("at most {MAX_HEADER}");
+        return Err(Error::limit(format!("{source}: header"), format!("{length} bytes"), expected));
+    }
     let header: Value = serde_json::from_slice(header).map_err(|e| bad(e.to_string(), "JSON"))?;
     let Value::Object(entries) = header else { return Err(bad("another JSON value".into(), "an object")) };
-    let mut budget = Budget::new(limits);
+    let mut budget = Budget::new(limits, data.len());
     let mut tensors = NamedTensors::new(source);
     for (name, entry) in &entries {
         if name != "__metadata__"

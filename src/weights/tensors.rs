@@ -47,12 +47,8 @@ impl NamedTensors {
                 format!("shape {shape:?}"),
             ));
         }
-        if let Some(at) = not_finite(&tensor.data) {
-            return Err(Error::format(
-                subject(),
-                format!("{} at index {at}", tensor.data[at]),
-                "finite numbers",
-            ));
+        if let Some((at, value)) = not_finite(&tensor.data) {
+            return Err(Error::format(subject(), format!("{value} at index {at}"), "finite numbers"));
         }
         Ok(&tensor.data)
     }

@@ -6,6 +6,7 @@ use super::pickle::{Field, Pickle, Value, View};
 use super::zip::Archive;
 use super::{NamedTensors, Tensor, WeightLimits, legacy};
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 const PICKLE: &str = "/data.pkl";
@@ -44,7 +45,7 @@ impl<'a> Checkpoint<'a> {
         let dict = self.pickle.get(root, "state_dict").unwrap_or(root);
         let entries =
             self.pickle.dict(dict).ok_or_else(|| Error::format(self.source, dict, "a state dict"))?;
-        let mut budget = Budget::new(limits);
+        let mut budget = Budget::new(limits, self.storages.values().map(|numbers| numbers.len()).sum());
         let mut tensors = NamedTensors::new(self.source);
         for &(name, value) in entries {
             if let (Value::Str(name), Some(view)) = (name, self.pickle.tensor(value)) {
@@ -76,14 +77,17 @@ impl<'a> Checkpoint<'a> {
             let found = format!("shape {shape:?}, strides {:?}, offset {}", view.strides, view.offset);
             return Err(Error::format("view", found, format!("one of {} values", storage.len)));
         }
-        let data = if count == 0 {
-            Vec::new()
+        // The view lies inside the storage, whose bytes were counted: no product overflows.
+        let (first, length) = (view.offset * size, count * size);
+        let bytes = if count == 0 {
+            Some(Cow::from(&[]))
         } else if view.is_contiguous() {
-            storage.dtype.to_f32(&numbers[view.offset * size..][..count * size])
+            numbers.get(first..first + length).map(Cow::from)
         } else {
-            storage.dtype.to_f32(&view.gather(numbers, count))
+            view.gather(numbers, count).map(Cow::from)
         };
-        Ok(Tensor { shape: shape.clone(), data })
+        let bytes = bytes.ok_or_else(|| Error::format("view", "values outside", "values of the storage"))?;
+        Ok(Tensor { shape: shape.clone(), data: storage.dtype.to_f32(&bytes) })
     }
 }
 
@@ -128,7 +132,7 @@ impl View<'_> {
     }
 
     /// The bytes of the `count` values in the order of their indices; the view lies inside.
-    fn gather(&self, numbers: &[u8], count: usize) -> Vec<u8> {
+    fn gather(&self, numbers: &[u8], count: usize) -> Option<Vec<u8>> {
         let size = self.storage.dtype.size();
         let mut out = Vec::with_capacity(count * size);
         for index in 0..count {
@@ -138,9 +142,9 @@ impl View<'_> {
                 at += rest % side * stride;
                 rest /= side;
             }
-            out.extend_from_slice(&numbers[at * size..][..size]);
+            out.extend_from_slice(numbers.get(at * size..)?.get(..size)?);
         }
-        out
+        Some(out)
     }
 }
 
@@ -271,6 +275,25 @@ mod tests {
         );
         let found = message(load(WeightLimits { max_tensors: 1, ..limits }));
         assert!(found.contains("number of tensors: found 2, expected at most 1"), "{found}");
+    }
+
+    #[test]
+    fn many_views_of_a_few_numbers_are_refused_before_memory_is_taken() {
+        let (one, global) = (Py::Int(1), |module, name| Py::Global(module, name));
+        let id = ["storage", "0", "cpu"].map(text);
+        let [storage, key, device] = id;
+        let id = vec![storage, global("torch", "FloatStorage"), key, device, Py::Int(1000)];
+        let (shape, strides) = (Py::Tuple(vec![Py::Int(1000)]), Py::Tuple(vec![one]));
+        let arguments = vec![Py::Persistent(id), Py::Int(0), shape, strides];
+        let view = Py::Call(Box::new(global("torch._utils", "_rebuild_tensor_v2")), arguments);
+        let views = |count: usize| {
+            let own = ("own".into(), Py::Tensor(PyTensor::f32(&[1000], &counting(1000))));
+            let shared = (0..count).map(|i| (format!("t{i}"), view.clone()));
+            save(&Py::Dict(std::iter::once(own).chain(shared).map(|(k, v)| (text(k), v)).collect()))
+        };
+        assert_eq!(load(&views(3)).unwrap().iter().count(), 4);
+        let found = message(load(&views(4)));
+        assert!(found.contains("shape: found [1000], expected at most 4000 values in all"), "{found}");
     }
 
     #[test]

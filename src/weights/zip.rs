@@ -31,7 +31,7 @@ impl<'a> Archive<'a> {
     /// Reads the directory of `bytes` and compares every entry's checksum.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self> {
         let mut directory = directory(bytes)?;
-        let before = &bytes[..directory.start];
+        let before = directory.before;
         let mut entries = BTreeMap::new();
         // Entries that overlap could make a small file ask for much work.
         let mut room = before.len();
@@ -64,16 +64,17 @@ impl<'a> Archive<'a> {
 
 struct Directory<'a> {
     count: u64,
-    start: usize,
+    /// What lies before it: the entries.
+    before: &'a [u8],
     rest: &'a [u8],
 }
 
 fn directory(bytes: &[u8]) -> Result<Directory<'_>> {
-    let end_at = bytes.len().checked_sub(END_LEN).filter(|&at| bytes[at..].starts_with(END));
-    let Some(end_at) = end_at else {
+    let parts = bytes.len().checked_sub(END_LEN).and_then(|at| bytes.split_at_checked(at));
+    let Some((body, end)) = parts.filter(|(_, end)| end.starts_with(END)) else {
         return Err(Error::format("zip directory", "none at the end", "one").hint("the file is cut short"));
     };
-    let end = &bytes[end_at..];
+    let end_at = body.len();
     let (mut count, mut len, mut start) =
         (u16_at(end, 10).into(), u32_at(end, 12).into(), u32_at(end, 16).into());
     if count == u64::from(u16::MAX) || len == SATURATED || start == SATURATED {
@@ -82,15 +83,14 @@ fn directory(bytes: &[u8]) -> Result<Directory<'_>> {
         };
         (count, len, start) = (u64_at(end, 32), u64_at(end, 40), u64_at(end, 48));
     }
-    let Some(rest) = part(&bytes[..end_at], start, len) else {
+    let (Some(before), Some(rest)) = (part(body, 0, start), part(body, start, len)) else {
         return Err(Error::format(
             "zip directory",
             format!("{len} bytes at {start}"),
             format!("a place before {end_at}"),
         ));
     };
-    // `part` has shown that it fits.
-    Ok(Directory { count, start: start as usize, rest })
+    Ok(Directory { count, before, rest })
 }
 
 fn end_64(bytes: &[u8], end_at: usize) -> Option<&[u8]> {
@@ -116,7 +116,11 @@ impl<'a> Header<'a> {
         let cut = || Error::format("zip directory", format!("{} bytes left", rest.len()), "another entry");
         let (fixed, tail) = rest.split_at_checked(CENTRAL_LEN).ok_or_else(cut)?;
         if !fixed.starts_with(CENTRAL) {
-            return Err(Error::format("zip directory", fixed[..4].escape_ascii(), "another entry"));
+            return Err(Error::format(
+                "zip directory",
+                array_at::<4>(fixed, 0).escape_ascii(),
+                "another entry",
+            ));
         }
         let length = |at: usize| usize::from(u16_at(fixed, at));
         let (name, tail) = tail.split_at_checked(length(28)).ok_or_else(cut)?;
@@ -141,9 +145,9 @@ impl<'a> Header<'a> {
     /// Replaces saturated fields by those of the 64-bit extra field, which holds them in this order.
     fn widen(&mut self, mut extra: &[u8]) -> Result<()> {
         let mut wide: &[u8] = &[];
-        while extra.len() >= 4 {
-            let (id, length) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
-            let Some((content, rest)) = extra[4..].split_at_checked(length) else { break };
+        while let Some((fixed, rest)) = extra.split_at_checked(4) {
+            let (id, length) = (u16_at(fixed, 0), usize::from(u16_at(fixed, 2)));
+            let Some((content, rest)) = rest.split_at_checked(length) else { break };
             if id == EXTRA_64 {
                 wide = content;
             }
@@ -201,16 +205,21 @@ fn part(bytes: &[u8], start: u64, len: u64) -> Option<&[u8]> {
     bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 
+/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length before.
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    u16::from_le_bytes(array_at(bytes, at))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    u32::from_le_bytes(array_at(bytes, at))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+    u64::from_le_bytes(array_at(bytes, at))
 }
 
 #[cfg(test)]

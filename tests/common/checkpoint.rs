@@ -1,5 +1,7 @@
 //! Small checkpoints as the reference writes them.
 
+#![allow(dead_code)] // each test file uses its part
+
 use crate::common::torch::{Py, PyTensor, dict, save, text};
 use crate::golden::formula;
 use crate::state_dict::StateDict;

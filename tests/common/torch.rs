@@ -19,6 +19,8 @@ pub enum Py {
     Global(&'static str, &'static str),
     /// A function and its arguments.
     Call(Box<Py>, Vec<Py>),
+    /// A storage that lies elsewhere, by its id.
+    Persistent(Vec<Py>),
     Tensor(PyTensor),
 }
 
@@ -152,6 +154,10 @@ impl Pickler {
                 self.out.push(b'R');
                 self.put();
             }
+            Py::Persistent(id) => {
+                self.tuple(id);
+                self.out.push(b'Q');
+            }
             Py::Tensor(tensor) => self.tensor(tensor),
         }
     }
@@ -170,8 +176,7 @@ impl Pickler {
         if self.legacy {
             id.push(Py::None);
         }
-        self.tuple(&id);
-        self.out.push(b'Q');
+        self.write(&Py::Persistent(id));
         self.storages.push(tensor.numbers.clone());
         self.sizes.push(tensor.size);
         self.int(tensor.offset);

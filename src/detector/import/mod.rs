@@ -47,26 +47,45 @@ impl Import {
     /// It cannot be read, is damaged or of another model, was not fitted, or uses a network or a transform that there
     /// is none of here.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_within(path, &WeightLimits::default())
+    }
+
+    /// As [`open`](Self::open), with other limits than the default ones.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_within(path: impl AsRef<Path>, limits: &WeightLimits) -> Result<Self> {
         let path = path.as_ref();
-        let limits = WeightLimits::default();
-        let bytes = weights::read(path, &limits)?;
-        let source = path.display().to_string();
+        let bytes = weights::read(path, limits)?;
+        let origin = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::parse(&path.display().to_string(), &origin, bytes, limits)
+    }
+
+    /// Reads the checkpoint whose bytes are `bytes`; `source` names it in errors.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_bytes(source: &str, bytes: Vec<u8>, limits: &WeightLimits) -> Result<Self> {
+        Self::parse(source, source, bytes, limits)
+    }
+
+    fn parse(source: &str, origin: &str, bytes: Vec<u8>, limits: &WeightLimits) -> Result<Self> {
         if !Checkpoint::recognises(&bytes) {
-            let found = format!("{:?}", bytes[..bytes.len().min(8)].escape_ascii().to_string());
+            let start = bytes.get(..8).unwrap_or(&bytes);
+            let found = format!("{:?}", start.escape_ascii().to_string());
             return Err(Error::format(
                 source,
                 found,
                 "the start of a checkpoint (.ckpt) of anomalib's PatchCore",
             ));
         }
-        let checkpoint = Checkpoint::parse(&source, &bytes)?;
+        let checkpoint = Checkpoint::parse(source, &bytes)?;
         let mut notes = Vec::new();
         let settings = Settings::read(&checkpoint.root(), &mut notes)?;
-        let tensors = checkpoint.tensors(&limits)?;
+        let tensors = checkpoint.tensors(limits)?;
         drop(checkpoint);
         drop(bytes);
-        let origin = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Self { model: settings.assemble(tensors, &origin, &mut notes)?, notes })
+        Ok(Self { model: settings.assemble(tensors, origin, &mut notes)?, notes })
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) fn encode(descr: &str, shape: &[usize]) -> Vec<u8> {
     let length = (before + text.len() + 1).next_multiple_of(ALIGNMENT) - before;
     let mut bytes = MAGIC.to_vec();
     bytes.extend([1, 0]);
-    bytes.extend((length as u16).to_le_bytes());
+    // Three numbers of at most twenty digits.
+    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
     bytes.extend(format!("{text:<width$}\n", width = length - 1).as_bytes());
     bytes
 }
@@ -119,8 +120,9 @@ impl<'a> Text<'a> {
     }
 
     fn string(&mut self) -> Option<&'a str> {
-        let quote = ["'", "\""].into_iter().find(|quote| self.0.starts_with(quote))?;
-        let (inside, rest) = self.0[1..].split_once(quote)?;
+        let (quote, rest) =
+            ["'", "\""].into_iter().find_map(|quote| Some((quote, self.0.strip_prefix(quote)?)))?;
+        let (inside, rest) = rest.split_once(quote)?;
         self.0 = rest.trim_start_matches(' ');
         Some(inside)
     }
@@ -136,8 +138,9 @@ impl<'a> Text<'a> {
         self.token("(")?;
         while self.token(")").is_none() {
             let digits = self.0.find(|c: char| !c.is_ascii_digit())?;
-            sides.push(self.0[..digits].parse().ok()?);
-            self.0 = self.0[digits..].trim_start_matches(' ');
+            let (side, rest) = self.0.split_at_checked(digits)?;
+            sides.push(side.parse().ok()?);
+            self.0 = rest.trim_start_matches(' ');
             let more = self.token(",").is_some();
             if !more && !self.0.starts_with(')') {
                 return None;

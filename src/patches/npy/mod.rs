@@ -2,6 +2,8 @@
 //!
 //! The format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 use crate::atomic::AtomicFile;
 use crate::error::{Error, Result};
 use header::Header;
@@ -35,6 +37,14 @@ pub fn read(path: &Path) -> Result<Array> {
     parse(&mut BufReader::new(file), length).map_err(|e| e.within(path.display()))
 }
 
+/// As [`read`], from the file's bytes.
+///
+/// # Errors
+/// As `read`.
+pub fn read_bytes(bytes: &[u8]) -> Result<Array> {
+    parse(&mut &bytes[..], bytes.len() as u64)
+}
+
 fn parse(input: &mut impl Read, length: u64) -> Result<Array> {
     let Header { kind, shape, bytes } = Header::read(input)?;
     let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
@@ -50,9 +60,11 @@ fn parse(input: &mut impl Read, length: u64) -> Result<Array> {
         .map_err(|_| Error::limit("array", format!("{size} bytes"), "what memory holds"))?;
     let mut block = vec![0; BLOCK * kind.size()];
     while data.len() < count {
-        let block = &mut block[..(count - data.len()).min(BLOCK) * kind.size()];
-        input.read_exact(block).map_err(|e| Error::format("array", e, format!("{size} bytes of values")))?;
-        kind.convert(block, &mut data);
+        block.truncate((count - data.len()).min(BLOCK) * kind.size());
+        input
+            .read_exact(&mut block)
+            .map_err(|e| Error::format("array", e, format!("{size} bytes of values")))?;
+        kind.convert(&block, &mut data);
     }
     Ok(Array { shape, data })
 }
@@ -83,6 +95,8 @@ impl Kind {
         }
     }
 
+    /// Numbers too large for f32 become infinite.
+    #[allow(clippy::cast_possible_truncation)]
     fn convert(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F16 => values.extend(bytes.as_chunks().0.iter().map(|&b| half(u16::from_le_bytes(b)))),
@@ -218,24 +232,20 @@ mod tests {
         [1.0f32, -2.5, 0.0, 3.25, f32::MAX, 1e-40].iter().flat_map(|v| v.to_le_bytes()).collect()
     }
 
-    fn parse_bytes(bytes: &[u8]) -> Result<Array> {
-        parse(&mut &bytes[..], bytes.len() as u64)
-    }
-
     #[test]
     fn reads_what_numpy_writes() {
         let expected = [1.0f32, -2.5, 0.0, 3.25, f32::MAX, 1e-40];
         for version in [1, 2] {
-            let array = parse_bytes(&file(version, "<f4", &floats())).unwrap();
+            let array = read_bytes(&file(version, "<f4", &floats())).unwrap();
             assert_eq!(array, Array { shape: vec![2, 3], data: expected.to_vec() });
         }
         let doubles: Vec<u8> = expected.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
-        assert_eq!(parse_bytes(&file(1, "<f8", &doubles)).unwrap().data, expected);
+        assert_eq!(read_bytes(&file(1, "<f8", &doubles)).unwrap().data, expected);
         let halves: Vec<u8> = [0x3c00u16, 0xc100, 0x0001, 0x7bff, 0xfc00, 0x0400]
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
-        let halves = parse_bytes(&file(1, "<f2", &halves)).unwrap().data;
+        let halves = read_bytes(&file(1, "<f2", &halves)).unwrap().data;
         assert_eq!(halves, [1.0, -2.5, 2f32.powi(-24), 65504.0, f32::NEG_INFINITY, 2f32.powi(-14)]);
         assert!(half(0x7e00).is_nan() && half(0x8000).is_sign_negative());
     }
@@ -282,11 +292,11 @@ mod tests {
         for version in [1, 2] {
             let whole = file(version, "<f4", &floats());
             for length in 0..whole.len() {
-                assert!(parse_bytes(&whole[..length]).is_err(), "{length}");
+                assert!(read_bytes(&whole[..length]).is_err(), "{length}");
                 // A length that lies about a file that shrinks while it is read.
                 assert!(parse(&mut &whole[..length], whole.len() as u64).is_err(), "{length}");
             }
-            assert!(parse_bytes(&[&whole[..], &[0]].concat()).is_err());
+            assert!(read_bytes(&[&whole[..], &[0]].concat()).is_err());
         }
     }
 
@@ -298,7 +308,7 @@ mod tests {
                 for value in 0..=255 {
                     let mut bytes = whole.clone();
                     bytes[at] = value;
-                    if let Ok(array) = parse_bytes(&bytes) {
+                    if let Ok(array) = read_bytes(&bytes) {
                         assert_eq!(array.data.len(), 6, "byte {at} = {value}");
                     }
                 }
@@ -313,7 +323,7 @@ mod tests {
             let text = String::from_utf8_lossy(&bytes[10..128]).replace(from, to);
             let length = text.len() as u16;
             let all = [&bytes[..8], &length.to_le_bytes(), text.as_bytes(), &bytes[128..]].concat();
-            parse_bytes(&all).unwrap_err().to_string()
+            read_bytes(&all).unwrap_err().to_string()
         };
         assert!(with("<f4", ">f4").contains("'>f4'"));
         assert!(with("False", "True").contains("fortran_order: found True, expected False"));
@@ -335,7 +345,7 @@ mod tests {
             bytes.extend((text.len() as u16 + 1).to_le_bytes());
             bytes.extend(text.as_bytes());
             bytes.extend(b"\n1234");
-            let _ = parse_bytes(&bytes);
+            let _ = read_bytes(&bytes);
         }
     }
 }

@@ -88,7 +88,7 @@ impl<T: Plain> Level<T> {
     }
 
     fn holds(&self, rows: usize) -> bool {
-        self.bias.len() == rows && self.codes.len() == rows * self.sketch.dims
+        self.bias.len() == rows && Some(self.codes.len()) == rows.checked_mul(self.sketch.dims)
     }
 }
 
@@ -165,7 +165,7 @@ impl Pruned {
             && coarse.holds(blocks * BLOCK)
             && fine.holds(rows)
             && centers.1.len() == blocks.next_multiple_of(BLOCK)
-            && centers.0.len() == centers.1.len() * (coarse.sketch.dims + STEP)
+            && Some(centers.0.len()) == centers.1.len().checked_mul(coarse.sketch.dims + STEP)
             && order.len() == rows
             && order.iter().all(|&row| (row as usize) < rows);
         fits.then(|| Self {

@@ -4,6 +4,9 @@ use super::{Pickle, Value};
 use crate::error::{Error, Result};
 use std::fmt::Display;
 
+/// No setting is a longer list; each item knows its place in words.
+const MAX_ITEMS: usize = 100;
+
 /// A value of a pickle, and where it stands.
 #[derive(Clone)]
 pub(crate) struct Field<'p, 'a> {
@@ -36,8 +39,16 @@ impl<'p, 'a> Field<'p, 'a> {
         Some(Self { pickle: self.pickle, place: format!("{}{separator}{key}", self.place), value })
     }
 
+    /// The items of this list.
+    ///
+    /// # Errors
+    /// This is no list, or one of more than a hundred items.
     pub(crate) fn items(&self) -> Result<Vec<Self>> {
         let items = self.pickle.sequence(self.value).ok_or_else(|| self.unexpected("a list"))?;
+        if items.len() > MAX_ITEMS {
+            let expected = format!("at most {MAX_ITEMS}");
+            return Err(Error::limit(&self.place, format!("{} items", items.len()), expected));
+        }
         let item = |(i, &value)| Self { pickle: self.pickle, place: format!("{}[{i}]", self.place), value };
         Ok(items.iter().enumerate().map(item).collect())
     }

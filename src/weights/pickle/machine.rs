@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Far more than the description of any network takes; the tensors' numbers lie elsewhere.
 const MAX_BYTES: usize = 16 << 20;
-/// Bounds the stack, the memo and the containers each.
+/// Bounds the values, the memo and the containers each; the largest network's file has a hundredth of it.
 const MAX_VALUES: usize = 1 << 20;
 /// Open marks, which is how deep containers are nested while they are written.
 const MAX_MARKS: usize = 1000;
@@ -17,6 +17,8 @@ struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     stack: Vec<Value<'a>>,
+    /// Values that were ever pushed: containers hold no others.
+    pushed: usize,
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: Vec<Option<Value<'a>>>,
@@ -28,7 +30,7 @@ pub(super) fn run(bytes: &[u8]) -> Result<Pickle<'_>> {
     let pickle =
         Pickle { root: Value::None, sequences: Vec::new(), dicts: Vec::new(), tensors: Vec::new(), end: 0 };
     let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: Vec::new(), pickle };
+        Machine { bytes, at: 0, stack: Vec::new(), pushed: 0, marks: Vec::new(), memo: Vec::new(), pickle };
     loop {
         let at = machine.at;
         match machine.step() {
@@ -94,12 +96,12 @@ impl<'a> Machine<'a> {
     }
 
     fn take_array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
-        let taken = self.take(N)?;
-        Ok(taken.first_chunk().expect("N bytes were taken"))
+        self.take(N)?.first_chunk().ok_or_else(|| bad("its end", format!("{N} bytes more")))
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<()> {
-        bounded(self.stack.len(), MAX_VALUES, "stack")?;
+        bounded(self.pushed, MAX_VALUES, "values")?;
+        self.pushed += 1;
         self.stack.push(value);
         Ok(())
     }
@@ -137,7 +139,10 @@ impl<'a> Machine<'a> {
 
     fn memo_index(&mut self, opcode: u8) -> Result<usize> {
         Ok(match opcode {
-            b'q' | b'h' => usize::from(self.take_array::<1>()?[0]),
+            b'q' | b'h' => {
+                let [index] = *self.take_array()?;
+                usize::from(index)
+            }
             _ => usize::try_from(u32::from_le_bytes(*self.take_array()?)).unwrap_or(usize::MAX),
         })
     }
@@ -145,12 +150,14 @@ impl<'a> Machine<'a> {
     fn put(&mut self, opcode: u8) -> Result<()> {
         let index = self.memo_index(opcode)?;
         bounded(index, MAX_VALUES, "memo")?;
-        let value = self.pop()?;
+        let value = self.top()?;
         if index >= self.memo.len() {
             self.memo.resize(index + 1, None);
         }
-        self.memo[index] = Some(value);
-        self.push(value)
+        if let Some(entry) = self.memo.get_mut(index) {
+            *entry = Some(value);
+        }
+        Ok(())
     }
 
     fn get(&mut self, opcode: u8) -> Result<Value<'a>> {
@@ -195,20 +202,18 @@ impl<'a> Machine<'a> {
 
     fn append(&mut self, opcode: u8) -> Result<()> {
         let items = if opcode == b'a' { self.pop_many(1)? } else { self.pop_marked()? };
-        match self.top()? {
-            Value::Sequence(at) => self.pickle.sequences[at].extend(items),
-            other => return Err(bad(other, "a list")),
-        }
+        let top = self.top()?;
+        let list = if let Value::Sequence(at) = top { self.pickle.sequences.get_mut(at) } else { None };
+        list.ok_or_else(|| bad(top, "a list"))?.extend(items);
         Ok(())
     }
 
     fn set(&mut self, opcode: u8) -> Result<()> {
         let items = if opcode == b's' { self.pop_many(2)? } else { self.pop_marked()? };
         let (pairs, []) = items.as_chunks::<2>() else { return Err(bad("a key", "a value with it")) };
-        match self.top()? {
-            Value::Dict(at) => self.pickle.dicts[at].extend(pairs.iter().map(|&[key, value]| (key, value))),
-            other => return Err(bad(other, "a dictionary")),
-        }
+        let top = self.top()?;
+        let dict = if let Value::Dict(at) = top { self.pickle.dicts.get_mut(at) } else { None };
+        dict.ok_or_else(|| bad(top, "a dictionary"))?.extend(pairs.iter().map(|&[key, value]| (key, value)));
         Ok(())
     }
 
@@ -231,7 +236,7 @@ impl<'a> Machine<'a> {
 
     /// Text up to the end of the line.
     fn line(&mut self) -> Result<&'a str> {
-        let rest = &self.bytes[self.at..];
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         let length = rest.iter().take(MAX_NAME).position(|&b| b == b'\n');
         let length = length.ok_or_else(|| bad("no end of a name", format!("one within {MAX_NAME} bytes")))?;
         let line = self.take(length)?;

@@ -88,15 +88,15 @@ impl<'a> Pickle<'a> {
     }
 
     pub fn sequence(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
-        if let Value::Sequence(at) = value { Some(&self.sequences[at]) } else { None }
+        if let Value::Sequence(at) = value { self.sequences.get(at).map(Vec::as_slice) } else { None }
     }
 
     pub fn dict(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
-        if let Value::Dict(at) = value { Some(&self.dicts[at]) } else { None }
+        if let Value::Dict(at) = value { self.dicts.get(at).map(Vec::as_slice) } else { None }
     }
 
     pub fn tensor(&self, value: Value<'a>) -> Option<&View<'a>> {
-        if let Value::Tensor(at) = value { Some(&self.tensors[at]) } else { None }
+        if let Value::Tensor(at) = value { self.tensors.get(at) } else { None }
     }
 
     /// The storage of each tensor.

@@ -94,9 +94,9 @@ fn containers_without_end_are_refused_and_do_not_recurse() {
     let nested = [&b"N"[..], &b"\x85".repeat(MAX_VALUES - 1), b"."].concat();
     assert!(run(&nested).is_ok(), "a tuple in a tuple costs no stack");
     assert!(message(&b"(".repeat(MAX_MARKS + 1)).contains("depth"));
-    assert!(message(&b"N".repeat(MAX_VALUES + 1)).contains("stack"));
+    assert!(message(&b"N".repeat(MAX_VALUES + 1)).contains("values: found more"));
     let many = [b"(", &b"}".repeat(1000)[..], b"t"].concat().repeat(MAX_VALUES / 1000 + 1);
-    assert!(message(&many).contains("dictionaries"));
+    assert!(message(&many).contains("values"));
     // A list that contains itself.
     assert!(run(b"]q\x00h\x00a.").is_ok());
 }
@@ -154,4 +154,12 @@ proptest! {
     fn no_program_is_a_panic(program in prop::collection::vec(instruction(), 0..40)) {
         let _ = run(&program.concat());
     }
+}
+
+#[test]
+fn a_list_does_not_grow_without_end() {
+    let part = |count: usize| [&b"("[..], &vec![b'N'; count], b"e"].concat();
+    let parts = |rounds: usize| [&b"]"[..], &part(MAX_VALUES / 4).repeat(rounds), b"."].concat();
+    assert!(run(&parts(3)).is_ok());
+    assert!(message(&parts(4)).contains("values: found more than 1048576"));
 }

@@ -1,0 +1,81 @@
+//! What the targets share: small models, and checksums put right so that damage gets past them.
+
+#[path = "../../tests/common/torch.rs"]
+pub mod torch;
+
+use patchcore::image::{Frame, PixelFormat};
+use patchcore::network::Layer;
+use patchcore::search::SearchKind;
+use patchcore::{Backbone, FitOptions, PatchCore, Trainer};
+use std::ops::ControlFlow;
+
+/// Pixels of a side of the photographs that the models are made for.
+pub const SIDE: usize = 32;
+
+/// A gray photograph; `seed` moves its pattern.
+pub fn photograph(seed: usize) -> Vec<u8> {
+    (0..SIDE * SIDE).map(|i| ((i % SIDE * 5 + seed * 13) ^ (i / SIDE * 3 + seed)) as u8).collect()
+}
+
+/// The smallest model there is: the first layer of the small network on 32x32 pixels.
+pub fn small_model(search: SearchKind, ratio: f64) -> PatchCore {
+    let mut options = FitOptions { threads: 1, coreset_ratio: ratio, search, ..FitOptions::default() };
+    options.layers = vec![Layer::Layer1];
+    options.preprocess.resize = (SIDE, SIDE);
+    let backbone = Backbone::embedded("small").expect("it is embedded");
+    let mut trainer = Trainer::new(&backbone, &options).expect("the options are valid");
+    for seed in 0..2 {
+        let pixels = photograph(seed);
+        let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels).expect("it fits");
+        trainer.add(&frame).expect("there is memory");
+    }
+    trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).expect("two photographs are enough")
+}
+
+/// Lays the sections of a model file one behind the other and puts the length and the header's checksum right, so that
+/// a mutation gets past them. What is no header is left.
+pub fn mend_model(bytes: &mut Vec<u8>) {
+    const HEADER: usize = 32;
+    const ENTRY: usize = 40;
+    const ALIGNMENT: u64 = 64;
+    if bytes.len() < HEADER {
+        return;
+    }
+    let count = u32::from_le_bytes(std::array::from_fn(|i| bytes[12 + i])) as usize;
+    let Some(table_end) = count.checked_mul(ENTRY).and_then(|n| n.checked_add(HEADER)) else { return };
+    if table_end > bytes.len() {
+        return;
+    }
+    let mut end = table_end as u64;
+    for entry in bytes[HEADER..table_end].chunks_exact_mut(ENTRY) {
+        let start = end.next_multiple_of(ALIGNMENT);
+        entry[16..24].copy_from_slice(&start.to_le_bytes());
+        let length = u64::from_le_bytes(std::array::from_fn(|i| entry[24 + i]));
+        end = start.saturating_add(length.min(1 << 16));
+    }
+    bytes.resize((end as usize).min(1 << 20), 0);
+    let length = bytes.len() as u64;
+    bytes[16..24].copy_from_slice(&length.to_le_bytes());
+    bytes[28..32].fill(0);
+    let checksum = crc32fast::hash(&bytes[..table_end]);
+    bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Puts the checksums of the entries of a zip archive right, as far as there are any.
+pub fn mend_zip(bytes: &mut [u8]) {
+    let Some(end) = bytes.len().checked_sub(22) else { return };
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i])) as usize;
+    let short = |bytes: &[u8], at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let mut at = word(bytes, end + 16);
+    while bytes.get(at..).is_some_and(|rest| rest.len() >= 46 && rest.starts_with(b"PK\x01\x02")) {
+        let (size, local) = (word(bytes, at + 24), word(bytes, at + 42));
+        if bytes.get(local..).is_some_and(|rest| rest.len() >= 30) {
+            let start = local + 30 + short(bytes, local + 26) + short(bytes, local + 28);
+            if let Some(content) = bytes.get(start..start + size) {
+                let checksum = crc32fast::hash(content);
+                bytes[at + 16..at + 20].copy_from_slice(&checksum.to_le_bytes());
+            }
+        }
+        at += 46 + short(bytes, at + 28) + short(bytes, at + 30) + short(bytes, at + 32);
+    }
+}

@@ -1,0 +1,24 @@
+//! A photograph of any content is scored or refused.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use patchcore::Session;
+use patchcore::image::{Limits, Picture};
+use patchcore::search::SearchKind;
+use patchcore_fuzz::small_model;
+use std::cell::RefCell;
+
+thread_local! {
+    static SESSION: RefCell<Session> =
+        RefCell::new(Session::new(&small_model(SearchKind::Flat, 0.05), 1).expect("one thread"));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let limits = Limits { max_pixels: 1 << 18, max_bytes: 8 << 20 };
+    let Ok(picture) = Picture::decode_bytes("p.png", data, &limits) else { return };
+    assert!(picture.width() * picture.height() <= 1 << 18);
+    SESSION.with_borrow_mut(|session| {
+        let found = session.predict(&picture.frame()).expect("every picture is scored");
+        assert!(found.score.is_finite() && found.map.iter().all(|value| value.is_finite()));
+    });
+});

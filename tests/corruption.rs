@@ -1,0 +1,292 @@
+//! A damaged model file is refused; where the user turned checksums off, what opens gives a finite answer or an error.
+
+#![cfg(all(feature = "train", feature = "embedded-backbone"))]
+
+#[path = "common/small.rs"]
+mod small;
+
+use patchcore::bank::map::Bytes;
+use patchcore::bank::sections::{SectionWriter, Sections};
+use patchcore::search::SearchKind;
+use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result};
+use small::{answer, photograph};
+
+const HEADER: usize = 32;
+const ENTRY: usize = 40;
+const VERIFIED: OpenOptions =
+    OpenOptions { verify: true, read: false, max_bytes: 1 << 20, max_pixels: 1 << 14, mode: MODE, isa: None };
+const UNVERIFIED: OpenOptions = OpenOptions { verify: false, ..VERIFIED };
+const MODE: patchcore::network::Mode = patchcore::network::Mode::Fast;
+
+fn file(search: SearchKind) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    small::saved(&small::model(search), &folder.path().join("model.pcore"))
+}
+
+/// Every search that this build has.
+fn kinds() -> Vec<SearchKind> {
+    vec![
+        SearchKind::Flat,
+        SearchKind::Pruned,
+        #[cfg(feature = "kdtree")]
+        SearchKind::KdTree,
+    ]
+}
+
+/// Opens `file` and, if that is possible, predicts: whatever is not refused must be finite.
+fn predict(options: OpenOptions, file: &[u8]) -> Result<Vec<u32>> {
+    let answer = answer(&options.open_copy(file)?, &photograph(7))?;
+    assert!(answer.iter().all(|&bits| f32::from_bits(bits).is_finite()));
+    Ok(answer)
+}
+
+/// Puts the checksum of the header and the table right.
+fn mend(file: &mut [u8]) {
+    let count = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
+    file[28..32].fill(0);
+    let end = (HEADER + count.saturating_mul(ENTRY)).min(file.len());
+    let checksum = crc32fast::hash(&file[..end]);
+    file[28..32].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Names and contents of the sections of `file`.
+fn sections(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let sections = Sections::parse("model", Bytes::copy_of(file), true).unwrap();
+    let content = |name: &str| sections.get::<u8>(name).unwrap().to_vec();
+    sections.list().map(|(name, _)| (&*name.to_owned().leak(), content(name))).collect()
+}
+
+/// A file of `sections`, all checksums right.
+fn assemble(sections: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
+    let mut writer = SectionWriter::default();
+    sections.iter().for_each(|(name, content)| writer.add(name, content));
+    let mut out = Vec::new();
+    writer.write_to(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn every_changed_byte_and_every_length_is_refused() {
+    for file in kinds().into_iter().map(file) {
+        for at in 0..file.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut damaged = file.clone();
+                damaged[at] ^= change;
+                assert!(VERIFIED.open_copy(&damaged).is_err(), "byte {at} by {change:02x}");
+            }
+            for options in [VERIFIED, UNVERIFIED] {
+                assert!(options.open_copy(&file[..at]).is_err(), "cut to {at}");
+            }
+        }
+        for more in [1, 64, 1000] {
+            let longer = [&file[..], &vec![0; more]].concat();
+            assert!(UNVERIFIED.open_copy(&longer).is_err(), "{more} bytes more");
+        }
+    }
+}
+
+#[test]
+fn without_checksums_every_changed_byte_gives_a_finite_answer_or_an_error() {
+    for (kind, step) in kinds().into_iter().zip([1, 13, 5]) {
+        let file = file(kind);
+        let table = HEADER + ENTRY * sections(&file).len();
+        let mut answers = 0;
+        for at in (0..table).chain((table..file.len()).step_by(step)) {
+            let mut damaged = file.clone();
+            damaged[at] ^= if at % 2 == 0 { 0xff } else { 0x40 };
+            mend(&mut damaged);
+            answers += usize::from(predict(UNVERIFIED, &damaged).is_ok());
+        }
+        assert!(answers > 0, "{kind:?}: nothing got past the header");
+    }
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    let file = file(SearchKind::Pruned);
+    let count = sections(&file).len();
+    let huge = [1 << 31, u64::from(u32::MAX), 1 << 62, i64::MAX as u64, u64::MAX - 63, u64::MAX];
+    let places = (0..count).flat_map(|i| [HEADER + i * ENTRY + 16, HEADER + i * ENTRY + 24]);
+    for place in places.chain([16]) {
+        for value in huge {
+            let mut damaged = file.clone();
+            damaged[place..place + 8].copy_from_slice(&value.to_le_bytes());
+            mend(&mut damaged);
+            assert!(UNVERIFIED.open_copy(&damaged).is_err(), "{value} at {place}");
+        }
+    }
+    for number in [u32::MAX, 1 << 31, 65, count as u32 + 1, 0] {
+        let mut damaged = file.clone();
+        damaged[12..16].copy_from_slice(&number.to_le_bytes());
+        mend(&mut damaged);
+        assert!(UNVERIFIED.open_copy(&damaged).is_err(), "{number} sections");
+    }
+}
+
+#[test]
+fn sections_are_told_by_name_and_must_have_their_size() {
+    for file in kinds().into_iter().map(file) {
+        let whole = sections(&file);
+        let expected = predict(VERIFIED, &file).unwrap();
+        assert!(assemble(&whole) == file, "this test writes what the library writes");
+        let mut turned = whole.clone();
+        turned.reverse();
+        assert!(predict(VERIFIED, &assemble(&turned)).unwrap() == expected, "the order says nothing");
+        for i in 0..whole.len() {
+            let name = whole[i].0;
+            // What the choice of the search was based on is a note, of any length.
+            let free = name == "search.estimate";
+            let mut without = whole.clone();
+            without.remove(i);
+            let answer = predict(VERIFIED, &assemble(&without));
+            assert!(answer.is_err() || answer.unwrap() == expected, "without {name}");
+            for j in 0..i {
+                let mut swapped = whole.clone();
+                (swapped[i].1, swapped[j].1) = (whole[j].1.clone(), whole[i].1.clone());
+                let _ = predict(VERIFIED, &assemble(&swapped));
+            }
+            let exact = whole[i].1.len();
+            let others = [0, 1, exact.saturating_sub(1), exact + 1, exact + 64];
+            for length in others.into_iter().filter(|&length| length != exact) {
+                let mut resized = whole.clone();
+                resized[i].1.resize(length, 0);
+                let refused = VERIFIED.open_copy(&assemble(&resized)).is_err();
+                assert!(refused || free, "{name} of {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
+    for (kind, file) in kinds().into_iter().map(|kind| (kind, file(kind))) {
+        let whole = sections(&file);
+        for (i, (name, content)) in whole.iter().enumerate().filter(|(_, (name, _))| *name != "metadata") {
+            for pattern in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let double = matches!(*name, "search.numbers" | "search.axes.off" | "search.kdtree");
+                let bytes = match double {
+                    true => f64::from(pattern).to_le_bytes().to_vec(),
+                    false => pattern.to_le_bytes().to_vec(),
+                };
+                for at in [0, content.len() / 2, content.len().saturating_sub(bytes.len())] {
+                    let at = at / bytes.len() * bytes.len();
+                    let mut planted = whole.clone();
+                    let Some(place) = planted[i].1.get_mut(at..at + bytes.len()) else { continue };
+                    place.copy_from_slice(&bytes);
+                    let planted = assemble(&planted);
+                    let found = predict(VERIFIED, &planted);
+                    if *name == "bank" {
+                        let message = found.unwrap_err().to_string();
+                        assert!(message.contains("memory bank: found"), "{kind:?}: {message}");
+                    }
+                    let _ = predict(UNVERIFIED, &planted);
+                }
+            }
+        }
+    }
+}
+
+/// Replaces what `from` holds in the metadata by `to`, all checksums right.
+fn with_metadata(file: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut whole = sections(file);
+    let metadata = &mut whole.iter_mut().find(|(name, _)| *name == "metadata").unwrap().1;
+    let at = metadata.windows(from.len()).position(|window| window == from).expect("it is there");
+    metadata.splice(at..at + from.len(), to.iter().copied());
+    assemble(&whole)
+}
+
+fn size(height: u64, width: u64) -> Vec<u8> {
+    [height.to_le_bytes(), width.to_le_bytes()].concat()
+}
+
+#[test]
+fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
+    let file = file(SearchKind::Flat);
+    let input = size(32, 32);
+    for (height, width, kind) in [
+        (160, 160, ErrorKind::Limit),
+        (8192, 8192, ErrorKind::Limit),
+        (16385, 32, ErrorKind::Argument),
+        (u64::MAX, u64::MAX, ErrorKind::Argument),
+        (0, 32, ErrorKind::Argument),
+        (31, 64, ErrorKind::Argument),
+    ] {
+        let error = VERIFIED.open_copy(&with_metadata(&file, &input, &size(height, width))).err().unwrap();
+        assert_eq!(error.kind(), kind, "{height}x{width}: {error}");
+    }
+    let error = OpenOptions { max_pixels: 1023, ..VERIFIED }.open_copy(&file).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "model in memory: network input: found 32x32, expected at most 1023 pixels"
+    );
+    let short = OpenOptions { max_bytes: file.len() as u64 - 1, ..VERIFIED };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    std::fs::write(&path, &file).unwrap();
+    let read = OpenOptions { read: true, ..short };
+    for error in [
+        short.open_copy(&file).err(),
+        short.open_reader("reader", &file[..]).err(),
+        short.open(&path).err(),
+        read.open(&path).err(),
+        #[cfg(target_os = "linux")]
+        read.open("/dev/zero").err(),
+    ] {
+        assert_eq!(error.unwrap().kind(), ErrorKind::Limit);
+    }
+}
+
+#[test]
+fn infinite_thresholds_and_ranges_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small::model(SearchKind::Flat);
+    let file = small::saved(&model, &folder.path().join("model.pcore"));
+    let image = model.calibration().image;
+    for number in [image.threshold, image.max] {
+        let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
+        let error = VERIFIED.open_copy(&with_metadata(&file, &from, &to)).err().unwrap();
+        assert!(error.to_string().contains("calibration: found inf"), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_are_damaged_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let narrow = patchcore::network::Architecture::named("resnet18_narrow").unwrap();
+    let options = small::options(SearchKind::Flat);
+    let images = [0, 1].map(|seed| {
+        let gray = photograph(seed).into_iter().flat_map(|value| [value; 3]).collect();
+        patchcore::image::Picture::from_rgb(small::SIDE, small::SIDE, gray)
+    });
+    let model = PatchCore::fit(&Backbone::pseudo_random(&narrow), &options, images).unwrap();
+    let file = small::saved(&model, &folder.path().join("model.pcore"));
+    let open = |file: &[u8]| OpenOptions { max_bytes: 1 << 30, ..UNVERIFIED }.open_copy(file);
+    assert!(open(&file).is_ok());
+    let whole = sections(&file);
+    let at = whole.iter().position(|(name, _)| *name == "weights").unwrap();
+    let length = whole[at].1.len();
+    for (place, bytes) in [(0, f32::NAN.to_le_bytes()), (length / 8 * 4, [1; 4]), (length - 4, [0x80; 4])] {
+        let mut damaged = whole.clone();
+        damaged[at].1[place..place + 4].copy_from_slice(&bytes);
+        assert!(open(&assemble(&damaged)).is_err(), "at {place}");
+    }
+    for shorter in [length - 4, length + 4, 0] {
+        let mut damaged = whole.clone();
+        damaged[at].1.resize(shorter, 0);
+        assert!(open(&assemble(&damaged)).is_err(), "{shorter} bytes");
+    }
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn what_a_model_says_of_itself_is_printed_harmlessly() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    let hostile = with_metadata(&file(SearchKind::Flat), b"patchcore", b"\x1b[2J\r\nok ");
+    std::fs::write(&path, hostile).unwrap();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_patchcore")).arg("info").arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("made by      \\u{1b}[2J\\r\\nok "), "{said}");
+}

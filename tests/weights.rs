@@ -1,0 +1,37 @@
+//! Weight files that ask for more than they hold.
+
+#![cfg(feature = "train")]
+
+use patchcore::ErrorKind;
+use patchcore::weights::{WeightLimits, parse};
+
+fn safetensors(header: &str, data: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+}
+
+fn error(bytes: &[u8]) -> patchcore::Error {
+    parse("w.safetensors", bytes, &WeightLimits::default()).err().unwrap()
+}
+
+#[test]
+fn many_tensors_of_the_same_bytes_are_refused() {
+    let entry = |i: usize| format!(r#""t{i}":{{"dtype":"F32","shape":[1000],"data_offsets":[0,4000]}}"#);
+    let file =
+        |count| safetensors(&format!("{{{}}}", (0..count).map(entry).collect::<Vec<_>>().join(",")), 4000);
+    assert!(parse("w.safetensors", &file(4), &WeightLimits::default()).is_ok());
+    let error = error(&file(5));
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.to_string().contains("expected at most 4000 values"), "{error}");
+}
+
+#[test]
+fn a_header_out_of_all_proportion_is_refused_and_a_message_stays_short() {
+    let long = safetensors(&format!("{{\"a\":[{}1]}}", "1,".repeat(3 << 20)), 0);
+    assert_eq!(error(&long).kind(), ErrorKind::Limit);
+    let shape = "\"x\",".repeat(10_000);
+    let header = format!(r#"{{"a":{{"dtype":"F32","shape":[{shape}1],"data_offsets":[0,4]}}}}"#);
+    let message = error(&safetensors(&header, 4)).to_string();
+    assert!(message.len() < 500 && message.ends_with("expected a list of sizes"), "{message}");
+    let deep = safetensors(&format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)), 0);
+    assert_eq!(error(&deep).kind(), ErrorKind::Format);
+}
