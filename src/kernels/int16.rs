@@ -105,6 +105,7 @@ mod tests {
 
     /// Codes at their extremes among others.
     fn code(at: usize, seed: usize) -> i16 {
+        let (at, seed) = (at as u64, seed as u64);
         let hash = (at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23).wrapping_mul(seed * 2 + 1);
         match hash >> 62 {
             0 => i16::MAX,

@@ -213,6 +213,7 @@ mod tests {
 
     /// Codes at their extremes among others, so that a sum that saturates shows.
     fn byte(at: usize, seed: usize) -> u8 {
+        let (at, seed) = (at as u64, seed as u64);
         let hash = (at + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23).wrapping_mul(seed * 2 + 1);
         match hash >> 61 {
             0 | 1 => 255,

@@ -82,6 +82,7 @@ fn data(kind: Kind, rows: usize, dim: usize, random: &mut Random) -> Vec<f32> {
 fn searches(kind: Kind, bank: &[f32], dim: usize, isa: Isa) -> Vec<(&'static str, Box<dyn Search>)> {
     let pool = Pool::new(1).unwrap();
     let slice = || bank.to_vec().into();
+    #[cfg_attr(not(feature = "kdtree"), allow(unused_mut))]
     let mut all: Vec<(_, Box<dyn Search>)> = vec![
         ("flat", Box::new(Flat::new(slice(), dim, isa))),
         ("pruned", Box::new(Pruned::build(slice(), dim, isa, &pool))),
