@@ -110,7 +110,7 @@ fn checkpoint(network: &str, whole: bool) -> Vec<u8> {
         convolution("conv1".into(), "bn1".into(), [32, 3, 7, 7]);
         let mut input = 32;
         for (stage, output) in (1..).zip([32, 64, 128]) {
-            for block in 0..2 {
+            for block in 0..if stage == 1 { 1 } else { 2 } {
                 let name = format!("layer{stage}.{block}.");
                 convolution(format!("{name}conv1"), format!("{name}bn1"), [output, input, 3, 3]);
                 convolution(format!("{name}conv2"), format!("{name}bn2"), [output, output, 3, 3]);

@@ -31,7 +31,8 @@ pub struct OpenOptions {
     pub read: bool,
     /// Bytes of the file. Default: 8 GiB.
     pub max_bytes: u64,
-    /// Pixels of the network's input: a session takes about 500 bytes for each. Default: 2048 x 2048.
+    /// Pixels of the network's input: a session takes about 500 bytes for each, see
+    /// [`PatchCore::memory`]. Default: 2048 x 2048.
     pub max_pixels: usize,
     /// Convolution arithmetic. Default: `Fast`.
     pub mode: Mode,
