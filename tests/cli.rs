@@ -151,11 +151,11 @@ fn evaluate_json_is_json_and_nothing_else_with_the_documented_fields() {
     ];
     assert_eq!(keys(&found), fields.into());
     let images = found["images"].as_array().unwrap();
-    assert_eq!(images.len(), 28);
+    assert_eq!(images.len(), 33);
     for image in images {
         assert_eq!(keys(image), IMAGE_FIELDS.into());
     }
-    assert_eq!(images.iter().filter(|image| image["label"] == true).count(), 20);
+    assert_eq!(images.iter().filter(|image| image["label"] == true).count(), 25);
 }
 
 #[test]
