@@ -8,6 +8,7 @@ use patchcore::network::Layer;
 use patchcore::search::SearchKind;
 use patchcore::{Backbone, FitOptions, PatchCore, Trainer};
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 
 /// Pixels of a side of the photographs that the models are made for.
 pub const SIDE: usize = 32;
@@ -32,6 +33,17 @@ pub fn small_model(search: SearchKind, ratio: f64) -> PatchCore {
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).expect("two photographs are enough")
 }
 
+/// The embedded weights' checksum follows their name in the metadata: seeds outlive a change of the weights.
+fn mend_weights_checksum(bytes: &mut [u8]) {
+    const NAME: &[u8] = b"\x05\0\0\0\0\0\0\0small";
+    static CHECKSUM: OnceLock<u32> = OnceLock::new();
+    let checksum = CHECKSUM.get_or_init(|| Backbone::embedded("small").expect("it is embedded").checksum());
+    let place = bytes.windows(NAME.len()).position(|window| window == NAME).map(|at| at + NAME.len());
+    if let Some(field) = place.and_then(|at| bytes.get_mut(at..at + 4)) {
+        field.copy_from_slice(&checksum.to_le_bytes());
+    }
+}
+
 /// Lays the sections of a model file one behind the other and puts the length and the header's checksum right, so that
 /// a mutation gets past them. What is no header is left.
 pub fn mend_model(bytes: &mut Vec<u8>) {
@@ -41,6 +53,7 @@ pub fn mend_model(bytes: &mut Vec<u8>) {
     if bytes.len() < HEADER {
         return;
     }
+    mend_weights_checksum(bytes);
     let count = u32::from_le_bytes(std::array::from_fn(|i| bytes[12 + i])) as usize;
     let Some(table_end) = count.checked_mul(ENTRY).and_then(|n| n.checked_add(HEADER)) else { return };
     if table_end > bytes.len() {
