@@ -164,11 +164,11 @@ typedef struct {
    */
   size_t len;
   /**
-   * Pixels a row, at least 8.
+   * Pixels a row, 8 to 65,535.
    */
   size_t width;
   /**
-   * Rows, at least 8.
+   * Rows, 8 to 65,535.
    */
   size_t height;
   /**

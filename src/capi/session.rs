@@ -43,9 +43,9 @@ pub struct PatchcoreFrame {
     pub data: *const u8,
     /// Bytes at `data`: at least `(height - 1) * stride` and one row.
     pub len: usize,
-    /// Pixels a row, at least 8.
+    /// Pixels a row, 8 to 65,535.
     pub width: usize,
-    /// Rows, at least 8.
+    /// Rows, 8 to 65,535.
     pub height: usize,
     /// Bytes from one row to the next; 0 where the rows lie without gaps.
     pub stride: usize,
