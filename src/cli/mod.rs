@@ -44,10 +44,25 @@ enum Command {
     Profile(profile::Arguments),
 }
 
+impl Command {
+    /// Whether an interrupt in the middle would leave something to clear up. The others start no thread for it: each takes
+    /// 64 MiB of addresses, of which small devices have few.
+    fn writes(&self) -> bool {
+        match self {
+            Self::Evaluate(_) | Self::Info(_) => false,
+            Self::Predict(arguments) => arguments.writes(),
+            Self::Profile(arguments) => arguments.writes(),
+            _ => true,
+        }
+    }
+}
+
 /// Runs the program with the process's arguments. Exit status: 0 done, 1 the work failed, 2 wrong usage.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    progress::catch_interrupts();
+    if arguments.command.writes() {
+        progress::catch_interrupts();
+    }
     match dispatch(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -30,6 +30,13 @@ pub struct Arguments {
     threads: usize,
 }
 
+impl Arguments {
+    /// Whether pictures are written.
+    pub fn writes(&self) -> bool {
+        self.out.is_some()
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<()> {
     let paths = photographs(&arguments.paths)?;
     let model = PatchCore::open(&arguments.model)?;

@@ -40,6 +40,13 @@ pub struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    /// Whether the model is kept.
+    pub fn writes(&self) -> bool {
+        self.keep.is_some()
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<()> {
     match &arguments.model {
         Some(model) => {
