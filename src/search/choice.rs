@@ -34,7 +34,9 @@ fn along_axes(dim: usize, axes: usize) -> f64 {
     1000.0 + 0.02 * (dim * axes) as f64
 }
 const BLOCK: f64 = 10.0;
-const SKETCH: f64 = 10.0;
+/// Little, because the count is that of a query alone: neighbouring patches, which are searched together, lend each other
+/// bounds that leave fewer.
+const SKETCH: f64 = 2.0;
 
 impl Estimate {
     fn of_flat(rows: usize, dim: usize) -> f64 {
@@ -90,7 +92,7 @@ fn try_kd_tree(
     pool: &Pool,
 ) -> Option<(Chosen, f64)> {
     /// A row's share of the walk through the tree, most of whose boxes are opened in so many dimensions.
-    const ROW: f64 = 5.0;
+    const ROW: f64 = 9.0;
     let tree = KdTree::build(bank.clone(), dim, isa, pool).ok()?;
     let compared: usize = queries.iter().map(|query| tree.work(query, NEIGHBORS)).sum();
     let mean = compared as f64 / queries.len() as f64;
