@@ -92,6 +92,7 @@ pub mod detector;
 pub mod error;
 #[cfg(feature = "train")]
 pub mod evaluate;
+mod half;
 pub mod image;
 pub mod kernels;
 #[cfg(feature = "ndarray")]

@@ -191,10 +191,11 @@ impl PatchCore {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let model = &*self.0;
         let metadata = record::encode(&model.record)?;
+        let weights = (!model.record.embedded).then(|| model.backbone.flat());
         let mut writer = SectionWriter::default();
         writer.add(METADATA, &metadata);
-        if !model.record.embedded {
-            writer.add(WEIGHTS, model.backbone.flat());
+        if let Some(weights) = &weights {
+            writer.add(WEIGHTS, weights);
         }
         model.index.write(&mut writer);
         crate::atomic::write(path.as_ref(), |mut out| writer.write_to(&mut out))
@@ -250,9 +251,9 @@ mod tests {
     fn a_model_with_a_copy_of_its_backbone_opens_in_every_build() {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
         let checksum = backbone.checksum();
-        let model = open(&record(checksum, false), Some(backbone.flat())).unwrap();
+        let model = open(&record(checksum, false), Some(&backbone.flat())).unwrap();
         assert_eq!(model.information().weights_checksum(), checksum);
-        let message = open(&record(checksum ^ 1, false), Some(backbone.flat())).err().unwrap().to_string();
+        let message = open(&record(checksum ^ 1, false), Some(&backbone.flat())).err().unwrap().to_string();
         let expected =
             format!("weights \"small\": found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
         assert_eq!(message, format!("model in memory: {expected}"));

@@ -48,11 +48,10 @@ impl PatchCore {
         })
     }
 
-    /// The backbone as training keeps it, where it does not lie in the model file.
+    /// The backbone as training keeps it.
     #[cfg(feature = "train")]
     fn backbone_bytes(&self) -> usize {
-        let in_file = self.0.file_bytes.is_some() && !self.0.record.embedded;
-        if in_file { 0 } else { size_of_val(self.0.backbone.flat()) }
+        self.0.backbone.owned_bytes()
     }
 
     #[cfg(not(feature = "train"))]

@@ -11,6 +11,8 @@ pub struct Architecture {
     depths: [usize; 3],
     base_width: usize,
     bottleneck_factor: usize,
+    /// Side of the first convolution's kernel.
+    stem: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,7 @@ const ALL: [Architecture; 5] = [
         depths: [2, 2, 2],
         base_width: 64,
         bottleneck_factor: 1,
+        stem: 7,
     },
     Architecture {
         name: "resnet34",
@@ -97,6 +100,7 @@ const ALL: [Architecture; 5] = [
         depths: [3, 4, 6],
         base_width: 64,
         bottleneck_factor: 1,
+        stem: 7,
     },
     Architecture {
         name: "resnet50",
@@ -104,6 +108,7 @@ const ALL: [Architecture; 5] = [
         depths: [3, 4, 6],
         base_width: 64,
         bottleneck_factor: 1,
+        stem: 7,
     },
     Architecture {
         name: "wide_resnet50_2",
@@ -111,6 +116,7 @@ const ALL: [Architecture; 5] = [
         depths: [3, 4, 6],
         base_width: 64,
         bottleneck_factor: 2,
+        stem: 7,
     },
     Architecture {
         name: "resnet18_narrow",
@@ -118,6 +124,7 @@ const ALL: [Architecture; 5] = [
         depths: [1, 2, 2],
         base_width: 32,
         bottleneck_factor: 1,
+        stem: 7,
     },
 ];
 
@@ -153,13 +160,18 @@ impl Architecture {
         self.layout().0
     }
 
+    /// Weights and biases of all convolutions.
+    pub(super) fn values(&self) -> usize {
+        self.convolutions().iter().map(|c| c.weights() + c.output).sum()
+    }
+
     /// All residual blocks in the order they run.
     pub(super) fn blocks(&self) -> Vec<BlockPlan> {
         self.layout().1
     }
 
     fn layout(&self) -> (Vec<Convolution>, Vec<BlockPlan>) {
-        let mut all = vec![convolution("conv1", "bn1", 3, self.base_width, 7, 2)];
+        let mut all = vec![convolution("conv1", "bn1", 3, self.base_width, self.stem, 2)];
         let mut blocks = Vec::new();
         let mut input = self.base_width;
         for (layer, depth) in Layer::ALL.into_iter().zip(self.depths) {

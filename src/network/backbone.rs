@@ -1,11 +1,12 @@
 //! A network with its weights: every batch norm folded into its convolution.
 
 use super::architecture::{Architecture, Convolution};
-use super::embedded;
+use super::embedded::Embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
 use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
+use std::borrow::Cow;
 
 /// Of every batch norm in torchvision and timm.
 const EPSILON: f64 = 1e-5;
@@ -15,9 +16,14 @@ const EPSILON: f64 = 1e-5;
 pub struct Backbone {
     architecture: Architecture,
     origin: String,
-    embedded: bool,
-    /// For each convolution in the order they run: weights `[output, input, kernel, kernel]`, then biases `[output]`.
-    flat: Slice<f32>,
+    weights: Weights,
+}
+
+/// For each convolution in the order they run: weights `[output, input, kernel, kernel]`, then biases `[output]`.
+#[derive(Clone, Debug)]
+enum Weights {
+    Flat(Slice<f32>),
+    Embedded(Embedded),
 }
 
 impl Backbone {
@@ -26,7 +32,7 @@ impl Backbone {
     /// # Errors
     /// A tensor is missing, has another shape, or is not finite.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
-        let mut flat = Vec::with_capacity(values(architecture));
+        let mut flat = Vec::with_capacity(architecture.values());
         for convolution in architecture.convolutions() {
             fold(&convolution, tensors, &mut flat)?;
         }
@@ -37,8 +43,7 @@ impl Backbone {
         Ok(Self {
             architecture: *architecture,
             origin: tensors.source().into(),
-            embedded: false,
-            flat: flat.into(),
+            weights: Weights::Flat(flat.into()),
         })
     }
 
@@ -47,7 +52,7 @@ impl Backbone {
     /// # Errors
     /// Their number is not the architecture's, or one is not finite.
     pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
-        let expected = values(architecture);
+        let expected = architecture.values();
         if flat.len() != expected {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
@@ -62,7 +67,8 @@ impl Backbone {
                 "finite numbers",
             ));
         }
-        Ok(Self { architecture: *architecture, origin: String::new(), embedded: false, flat })
+        let weights = Weights::Flat(flat);
+        Ok(Self { architecture: *architecture, origin: String::new(), weights })
     }
 
     /// A backbone that the library brings: `default` (feature `embedded-backbone`) or `small` (`embedded-small`).
@@ -70,9 +76,8 @@ impl Backbone {
     /// # Errors
     /// There is none of that name, or this build was made without it.
     pub fn embedded(name: &str) -> Result<Self> {
-        let (architecture, tensors) = embedded::read(name)?;
-        let backbone = Self::from_tensors(&architecture, &tensors)?;
-        Ok(Self { origin: name.into(), embedded: true, ..backbone })
+        let (architecture, weights) = Embedded::named(name)?;
+        Ok(Self { architecture, origin: name.into(), weights: Weights::Embedded(weights) })
     }
 
     /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases. For tests
@@ -89,8 +94,7 @@ impl Backbone {
         Self {
             architecture: *architecture,
             origin: "pseudo-random".into(),
-            embedded: false,
-            flat: flat.into(),
+            weights: Weights::Flat(flat.into()),
         }
     }
 
@@ -112,36 +116,78 @@ impl Backbone {
 
     /// Whether the library brings the weights, so that a model file need not.
     pub fn is_embedded(&self) -> bool {
-        self.embedded
+        matches!(self.weights, Weights::Embedded(_))
     }
 
     /// All folded weights and biases: for each convolution in the order they run, weights `[output, input, kernel,
-    /// kernel]`, then biases `[output]`.
-    pub fn flat(&self) -> &[f32] {
-        &self.flat
+    /// kernel]`, then biases `[output]`. Those of an embedded backbone are a copy.
+    pub fn flat(&self) -> Cow<'_, [f32]> {
+        match &self.weights {
+            Weights::Flat(flat) => Cow::Borrowed(flat),
+            Weights::Embedded(embedded) => {
+                let mut flat = Vec::with_capacity(self.architecture.values());
+                let convolutions = 0..self.architecture.convolutions().len();
+                convolutions.for_each(|index| embedded.widen(index, &mut flat));
+                Cow::Owned(flat)
+            }
+        }
     }
 
     /// CRC-32 of [`flat`](Self::flat).
     pub fn checksum(&self) -> u32 {
-        crc32fast::hash(as_bytes(&self.flat))
+        match &self.weights {
+            Weights::Flat(flat) => crc32fast::hash(as_bytes(flat)),
+            Weights::Embedded(embedded) => embedded.checksum(),
+        }
     }
 
-    /// Weights and biases of each convolution, in the order they run.
-    pub(super) fn folded(&self) -> Vec<(Convolution, &[f32], &[f32])> {
-        let mut rest = self.flat();
-        let all = self.architecture.convolutions().into_iter().map(|convolution| {
-            let (weights, tail) = rest.split_at(convolution.weights());
-            let (biases, tail) = tail.split_at(convolution.output);
-            rest = tail;
-            (convolution, weights, biases)
-        });
-        all.collect()
+    /// Memory that the weights take; 0 where they lie in a model file or in the program.
+    #[cfg(feature = "train")]
+    pub(crate) fn owned_bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Flat(flat) => flat.owned_bytes(),
+            Weights::Embedded(_) => 0,
+        }
+    }
+
+    pub(super) fn folded(&self) -> Folded<'_> {
+        let convolutions = self.architecture.convolutions();
+        let mut end = 0;
+        let start_of = |convolution: &Convolution| {
+            let start = end;
+            end += convolution.weights() + convolution.output;
+            start
+        };
+        let starts = convolutions.iter().map(start_of).collect();
+        Folded { weights: &self.weights, convolutions, starts, widened: Vec::new() }
     }
 }
 
-/// Weights and biases of all convolutions.
-fn values(architecture: &Architecture) -> usize {
-    architecture.convolutions().iter().map(|c| c.weights() + c.output).sum()
+/// The weights of a backbone, a convolution at a time.
+pub(super) struct Folded<'a> {
+    weights: &'a Weights,
+    convolutions: Vec<Convolution>,
+    /// Where each convolution's weights begin among all.
+    starts: Vec<usize>,
+    /// Those of the last one asked for, where they had to be widened.
+    widened: Vec<f32>,
+}
+
+impl Folded<'_> {
+    /// A convolution, in the order they run, with its weights and biases.
+    pub fn get(&mut self, index: usize) -> (&Convolution, &[f32], &[f32]) {
+        let convolution = &self.convolutions[index];
+        let values = match self.weights {
+            Weights::Flat(flat) => &flat[self.starts[index]..][..convolution.weights() + convolution.output],
+            Weights::Embedded(embedded) => {
+                self.widened.clear();
+                embedded.widen(index, &mut self.widened);
+                &self.widened
+            }
+        };
+        let (weights, biases) = values.split_at(convolution.weights());
+        (convolution, weights, biases)
+    }
 }
 
 /// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Tensors whose norm is folded

@@ -2,37 +2,105 @@
 
 use super::architecture::Architecture;
 use crate::error::{Error, Result};
-use crate::weights::NamedTensors;
+use crate::half;
 #[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
-use crate::weights::{WeightLimits, parse_safetensors};
+use crate::weights::{WeightLimits, safetensors_views};
+use std::sync::Arc;
 
-/// Architecture and tensors of the backbone `name`.
-pub(super) fn read(name: &str) -> Result<(Architecture, NamedTensors)> {
-    let (architecture, feature) = match name {
-        "default" => ("resnet18", "embedded-backbone"),
-        "small" => ("resnet18_narrow", "embedded-small"),
-        _ => return Err(Error::argument("embedded backbone", format!("{name:?}"), "default or small")),
-    };
-    let Some(tensors) = tensors(name)? else {
-        let error = Error::argument("embedded backbone", format!("{name:?}"), "one that this build brings");
-        return Err(error.hint(format!(
-            "build with the feature {feature}; a model with a copy of its backbone does without"
-        )));
-    };
-    Ok((Architecture::named(architecture)?, tensors))
+/// A backbone that the library can bring.
+struct Shipped {
+    name: &'static str,
+    architecture: &'static str,
+    feature: &'static str,
+    /// CRC-32 of the folded weights as f32, which tests/backbone.rs counts.
+    checksum: u32,
 }
 
-fn tensors(name: &str) -> Result<Option<NamedTensors>> {
+const SHIPPED: [Shipped; 2] = [
+    Shipped {
+        name: "default",
+        architecture: "resnet18",
+        feature: "embedded-backbone",
+        checksum: 0x9ff3_1156,
+    },
+    Shipped {
+        name: "small",
+        architecture: "resnet18_narrow",
+        feature: "embedded-small",
+        checksum: 0xc143_09c5,
+    },
+];
+
+/// Little-endian weights and biases of each convolution, in the order they run.
+type Convolutions = Arc<[[&'static [u8]; 2]]>;
+
+/// Folded weights in half precision, where the program has them. They are widened when they are asked for: wide ones would
+/// take 11 MB, and more time than anything else that opening a model does.
+#[derive(Clone, Debug)]
+pub(super) struct Embedded {
+    convolutions: Convolutions,
+    checksum: u32,
+}
+
+impl Embedded {
+    /// Architecture and weights of the backbone `name`.
+    pub fn named(name: &str) -> Result<(Architecture, Self)> {
+        let Some(shipped) = SHIPPED.iter().find(|shipped| shipped.name == name) else {
+            return Err(Error::argument("embedded backbone", format!("{name:?}"), "default or small"));
+        };
+        let &Shipped { architecture, feature, checksum, .. } = shipped;
+        let architecture = Architecture::named(architecture)?;
+        let Some(convolutions) = convolutions(name, &architecture)? else {
+            let error =
+                Error::argument("embedded backbone", format!("{name:?}"), "one that this build brings");
+            return Err(error.hint(format!(
+                "build with the feature {feature}; a model with a copy of its backbone does without"
+            )));
+        };
+        Ok((architecture, Self { convolutions, checksum }))
+    }
+
+    /// CRC-32 of all that [`widen`](Self::widen) gives. Counting it again would take a tenth of the time of opening a model.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    /// Puts the weights of convolution `index` behind those of `values`, then its biases.
+    pub fn widen(&self, index: usize, values: &mut Vec<f32>) {
+        for part in self.convolutions[index] {
+            values.extend(half::all_to_f32(part));
+        }
+    }
+}
+
+#[cfg_attr(
+    not(any(feature = "embedded-backbone", feature = "embedded-small")),
+    allow(unused_variables, clippy::unnecessary_wraps)
+)]
+fn convolutions(name: &str, architecture: &Architecture) -> Result<Option<Convolutions>> {
     match name {
         #[cfg(feature = "embedded-backbone")]
-        "default" => parse(name, include_bytes!("../../models/default.safetensors")).map(Some),
+        "default" => parse(name, architecture, include_bytes!("../../models/default.safetensors")).map(Some),
         #[cfg(feature = "embedded-small")]
-        "small" => parse(name, include_bytes!("../../models/small.safetensors")).map(Some),
+        "small" => parse(name, architecture, include_bytes!("../../models/small.safetensors")).map(Some),
         _ => Ok(None),
     }
 }
 
 #[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
-fn parse(name: &str, file: &[u8]) -> Result<NamedTensors> {
-    parse_safetensors(&format!("embedded backbone {name}"), file, &WeightLimits::default())
+fn parse(name: &str, architecture: &Architecture, file: &'static [u8]) -> Result<Convolutions> {
+    let source = format!("embedded backbone {name}");
+    let views = safetensors_views(&source, file, &WeightLimits::default())?;
+    let part = |tensor: String, shape: &[usize]| {
+        let view = views.get(&tensor).filter(|view| view.shape == shape);
+        view.and_then(|view| view.halves()).ok_or_else(|| {
+            let subject = format!("{source}: tensor {tensor}");
+            Error::format(subject, "another one, or none", format!("halves of shape {shape:?}"))
+        })
+    };
+    let all = architecture.convolutions().into_iter().map(|convolution| {
+        let weights = part(format!("{}.weight", convolution.name), &convolution.shape())?;
+        Ok([weights, part(format!("{}.bias", convolution.name), &[convolution.output])?])
+    });
+    all.collect()
 }

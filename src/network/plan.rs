@@ -1,7 +1,7 @@
 //! The network as a plan for one input size: packed weights, the steps in order, and which map each reads and writes.
 
 use super::architecture::{BlockPlan, Layer};
-use super::backbone::Backbone;
+use super::backbone::{Backbone, Folded};
 use super::timing::{self, StepTiming, Table};
 use crate::error::{Error, Result};
 use crate::kernels::conv::Convolution;
@@ -249,7 +249,7 @@ const FEW_POSITIONS: usize = 64;
 
 /// Lays out the steps, and lets maps that are read no more be written again.
 struct Planner<'a> {
-    convolutions: Vec<(super::architecture::Convolution, &'a [f32], &'a [f32])>,
+    folded: Folded<'a>,
     mode: Mode,
     isa: Isa,
     steps: Vec<Step>,
@@ -261,9 +261,8 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(backbone: &'a Backbone, mode: Mode, isa: Isa) -> Self {
-        let convolutions = backbone.folded();
         Self {
-            convolutions,
+            folded: backbone.folded(),
             mode,
             isa,
             steps: Vec::new(),
@@ -293,8 +292,8 @@ impl<'a> Planner<'a> {
 
     /// Adds a convolution; gives the map that it writes.
     fn convolution(&mut self, index: usize, from: usize, residual: Option<usize>, relu: bool) -> usize {
-        let (convolution, weights, bias) = &self.convolutions[index];
         let source = self.maps[from].0;
+        let (convolution, weights, bias) = self.folded.get(index);
         let fast = self.mode == Mode::Fast && source.height * source.width > FEW_POSITIONS;
         let packed = Convolution::new(convolution.shape(), convolution.stride, weights, bias, fast, self.isa);
         let (name, shape) = (convolution.name.clone(), packed.output(source));

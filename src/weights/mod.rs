@@ -35,6 +35,8 @@ pub use load::{load, parse};
 pub(crate) use pickle::Field;
 #[cfg(feature = "safetensors")]
 pub use safetensors::parse as parse_safetensors;
+#[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+pub(crate) use safetensors::views as safetensors_views;
 pub use tensors::{NamedTensors, Tensor};
 #[cfg(feature = "train")]
 pub(crate) use torch::Checkpoint;

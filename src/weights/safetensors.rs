@@ -6,9 +6,25 @@ use super::names::plain_name;
 use super::{NamedTensors, Tensor, WeightLimits};
 use crate::error::{Error, Result};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Far more than the description of any network takes; JSON takes many times its length in memory.
 const MAX_HEADER: usize = 4 << 20;
+
+/// A tensor of a file, its values as the file has them.
+pub(crate) struct View<'a> {
+    pub shape: Vec<usize>,
+    dtype: Dtype,
+    bytes: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// The values as the file has them, if they are of half precision.
+    #[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+    pub(crate) fn halves(&self) -> Option<&'a [u8]> {
+        (self.dtype == Dtype::F16).then_some(self.bytes)
+    }
+}
 
 /// Reads the bytes of a `.safetensors` file; `source` names it in errors. Prefixes are removed from the names as by
 /// `load`.
@@ -16,6 +32,19 @@ const MAX_HEADER: usize = 4 << 20;
 /// # Errors
 /// The bytes are damaged, or pass a limit on tensors or values.
 pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
+    let mut tensors = NamedTensors::new(source);
+    for (name, View { shape, dtype, bytes }) in views(source, bytes, limits)? {
+        tensors.insert(name, Tensor { shape, data: dtype.to_f32(bytes) });
+    }
+    Ok(tensors)
+}
+
+/// The tensors by name, of the types that networks are made of; as [`parse`], without a copy.
+pub(crate) fn views<'a>(
+    source: &str,
+    bytes: &'a [u8],
+    limits: &WeightLimits,
+) -> Result<BTreeMap<String, View<'a>>> {
     let bad = |found: String, expected: &str| Error::format(format!("{source}: header"), found, expected);
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
         return Err(
@@ -34,20 +63,20 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
     let header: Value = serde_json::from_slice(header).map_err(|e| bad(e.to_string(), "JSON"))?;
     let Value::Object(entries) = header else { return Err(bad("another JSON value".into(), "an object")) };
     let mut budget = Budget::new(limits, data.len());
-    let mut tensors = NamedTensors::new(source);
+    let mut views = BTreeMap::new();
     for (name, entry) in &entries {
         if name != "__metadata__"
-            && let Some(tensor) = tensor(entry, data, &mut budget)
+            && let Some(view) = view(entry, data, &mut budget)
                 .map_err(|e| e.within(format!("{source}: tensor {}", name.escape_debug())))?
         {
-            tensors.insert(plain_name(name), tensor);
+            views.insert(plain_name(name).to_owned(), view);
         }
     }
-    Ok(tensors)
+    Ok(views)
 }
 
 /// The tensor that `entry` describes; `None` where it is not of numbers that networks are made of.
-fn tensor(entry: &Value, data: &[u8], budget: &mut Budget) -> Result<Option<Tensor>> {
+fn view<'a>(entry: &Value, data: &'a [u8], budget: &mut Budget) -> Result<Option<View<'a>>> {
     let Some(dtype) = entry["dtype"].as_str().and_then(Dtype::from_safetensors) else { return Ok(None) };
     let numbers = |field: &str| -> Option<Vec<usize>> {
         entry[field].as_array()?.iter().map(|v| v.as_u64().and_then(|n| usize::try_from(n).ok())).collect()
@@ -60,7 +89,7 @@ fn tensor(entry: &Value, data: &[u8], budget: &mut Budget) -> Result<Option<Tens
     else {
         return Err(Error::format("data_offsets", &entry["data_offsets"], "two offsets"));
     };
-    let Some(part) = data.get(start..end) else {
+    let Some(bytes) = data.get(start..end) else {
         return Err(Error::format(
             "data",
             format!("{} bytes", data.len()),
@@ -68,12 +97,12 @@ fn tensor(entry: &Value, data: &[u8], budget: &mut Budget) -> Result<Option<Tens
         )
         .hint("the file is cut short"));
     };
-    if part.len() != count * dtype.size() {
+    if bytes.len() != count * dtype.size() {
         return Err(Error::format(
             "data",
-            format!("{} bytes", part.len()),
+            format!("{} bytes", bytes.len()),
             format!("{} for shape {shape:?}", count * dtype.size()),
         ));
     }
-    Ok(Some(Tensor { shape, data: dtype.to_f32(part) }))
+    Ok(Some(View { shape, dtype, bytes }))
 }
