@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::kernels::{Isa, Pool};
-use patchcore::search::{Index, Scratch, Search, SearchKind};
+use patchcore::search::{Index, Rows, Scratch, Search, SearchKind};
 use patchcore::tensor::{Neighbor, Patches};
 
 const GRID: usize = 32;
@@ -41,8 +41,8 @@ fn search(criterion: &mut Criterion) {
         let queries = Patches { dim, grid_width: GRID, data: &image };
         let pool = Pool::new(0).expect("threads start");
         for kind in [SearchKind::Flat, SearchKind::Pruned] {
-            let index =
-                Index::build(bank.clone().into(), dim, kind, isa, &pool).expect("the numbers are finite");
+            let rows = Rows::single(bank.clone().into(), dim).expect("whole rows");
+            let index = Index::build(rows, kind, isa, &pool).expect("the numbers are finite");
             let mut scratch = Scratch::default();
             let mut out = vec![Neighbor::default(); GRID * GRID];
             for threads in [1, 2] {

@@ -56,7 +56,7 @@ fn train() -> Result<Vec<u8>> {
 fn main() -> Result<()> {
     let content = flash(&train()?);
     let model = OpenOptions::default().open_static(content)?;
-    let bank = model.memory_bank().data.as_ptr_range();
+    let bank = model.memory_bank().as_ptr_range();
     println!(
         "{} bytes in flash; the memory bank lies {} bytes into them",
         content.len(),

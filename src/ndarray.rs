@@ -36,7 +36,7 @@ impl<'a> Prediction<'a> {
 }
 
 impl<'a> Patches<'a> {
-    /// The embeddings, such as those of a [memory bank](crate::PatchCore::memory_bank): `[rows, dim]`.
+    /// The embeddings: `[rows, dim]`.
     pub fn view(&self) -> ArrayView2<'a, f32> {
         view(self.rows(), self.dim, self.data)
     }

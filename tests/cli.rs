@@ -103,6 +103,35 @@ fn a_model_says_whether_it_brings_its_backbone() {
 }
 
 #[test]
+fn a_memory_bank_of_half_precision_is_half_as_large_and_says_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts");
+    let train = ["train", "--bank-precision", "f16", "--data", text(&data), "--out", text(&out)];
+    let printed = patchcore_ok([&train[..], &SMALL].concat());
+    assert!(printed.contains(" in half precision, distances off by at most "), "{printed}");
+
+    let about = |model: &Path| -> Value {
+        serde_json::from_str(&patchcore_ok(["info", text(model), "--verify", "--json"])).unwrap()
+    };
+    let (single, half) = (about(&demo().path("parts.pcore")), about(&out));
+    assert_eq!((&single["bank_precision"], &half["bank_precision"]), (&"f32".into(), &"f16".into()));
+    assert_eq!(single["bank_rounding"].as_f64(), Some(0.0));
+    let bytes = |model: &Value| model["file_bytes"].as_u64().unwrap();
+    let values = half["bank_rows"].as_u64().unwrap() * half["dim"].as_u64().unwrap();
+    assert!(bytes(&single) - bytes(&half) >= 2 * values - 128);
+
+    let photograph = demo().path("parts/test/chip/000.png");
+    let score = |model: &Path| {
+        let printed = patchcore_ok(["predict", "--json", "--model", text(model), text(&photograph)]);
+        serde_json::from_str::<Value>(&printed).unwrap()["score"].as_f64().unwrap()
+    };
+    let moved = (score(&out) - score(&demo().path("parts.pcore"))).abs();
+    // The score is a distance times a weight near 1, which moves as well.
+    assert!(moved > 0.0 && moved <= 2.0 * half["bank_rounding"].as_f64().unwrap(), "{moved}");
+}
+
+#[test]
 fn predict_writes_pictures_and_one_line_a_photograph() {
     let folder = tempfile::tempdir().unwrap();
     let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));

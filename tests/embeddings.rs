@@ -127,6 +127,7 @@ fn embed_and_coreset_find_the_memory_bank_that_train_does() {
 
     let model = PatchCore::open(at("model.pcore")).unwrap();
     let bank = model.memory_bank();
+    let bank = Patches { dim: model.information().dim(), grid_width: 1, data: &bank };
     let features = npy::read(&at("features.npy")).unwrap();
     assert_eq!(features.shape, [3, 16 * 16, bank.dim]);
     let chosen = indices(&at("indices.npy"));

@@ -168,7 +168,7 @@ fn a_checkpoint_becomes_the_model_that_it_describes() {
     assert_eq!((preprocess.resize, preprocess.crop, preprocess.antialias), ((72, 96), Some((64, 80)), true));
     assert_eq!(preprocess.mean, [0.485, 0.456, 0.406]);
     assert_eq!((information.training().seed, information.training().coreset_ratio), (None, 0.1));
-    assert!(model.memory_bank().data == bank());
+    assert!(*model.memory_bank() == bank());
     let calibration = model.calibration();
     assert_eq!(
         (calibration.rule, calibration.source),
@@ -207,7 +207,7 @@ fn half_precision_converts_and_is_said() {
     let halves: Vec<u8> = (0..ROWS * DIM).flat_map(|i| (0x3c00 + i as u16 % 512).to_le_bytes()).collect();
     let bank = PyTensor::new("HalfStorage", 2, &[ROWS, DIM], halves);
     let Import { model, notes } = Parts { bank, precision: "float16", ..Parts::default() }.open().unwrap();
-    assert_eq!(model.memory_bank().row(0)[..2], [1.0, 1.0 + 1.0 / 1024.0]);
+    assert_eq!(model.memory_bank()[..2], [1.0, 1.0 + 1.0 / 1024.0]);
     assert!(notes.len() == 1 && notes[0].contains("float16"), "{notes:?}");
 }
 

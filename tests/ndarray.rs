@@ -4,6 +4,7 @@
 
 use ndarray::{Array3, s};
 use patchcore::image::{Frame, PixelFormat};
+use patchcore::tensor::Patches;
 use patchcore::{Backbone, FitOptions, Session, Trainer};
 use std::ops::ControlFlow;
 
@@ -22,6 +23,7 @@ fn views_hold_what_slices_hold() {
     let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
 
     let bank = model.memory_bank();
+    let bank = Patches { dim: model.information().dim(), grid_width: 1, data: &bank };
     let view = bank.view();
     assert_eq!(view.dim(), (model.information().bank_rows(), model.information().dim()));
     assert_eq!(view.row(1).to_slice().unwrap(), bank.row(1));

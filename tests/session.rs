@@ -1,7 +1,7 @@
 //! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count and from every copy of a model.
 
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::search::SearchKind;
+use patchcore::search::{Precision, SearchKind};
 use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
@@ -45,15 +45,19 @@ fn frame(pixels: &[u8]) -> Frame<'_> {
     Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
 }
 
-fn options(threads: usize, search: SearchKind) -> FitOptions {
-    let mut options = FitOptions { threads, search, coreset_ratio: 0.3, ..FitOptions::default() };
+/// How the memory bank is searched and kept.
+type Bank = (SearchKind, Precision);
+
+fn options(threads: usize, (search, bank_precision): Bank) -> FitOptions {
+    let mut options =
+        FitOptions { threads, search, bank_precision, coreset_ratio: 0.3, ..FitOptions::default() };
     options.preprocess.resize = (64, 96);
     options
 }
 
-fn train(threads: usize, search: SearchKind) -> PatchCore {
+fn train(threads: usize, bank: Bank) -> PatchCore {
     let backbone = Backbone::embedded("small").unwrap();
-    let mut trainer = Trainer::new(&backbone, &options(threads, search)).unwrap();
+    let mut trainer = Trainer::new(&backbone, &options(threads, bank)).unwrap();
     for seed in 0..4 {
         trainer.add(&frame(&photograph(seed))).unwrap();
     }
@@ -76,22 +80,24 @@ fn saved(model: &PatchCore) -> Vec<u8> {
 
 // Without the test harness: the counter counts the whole process, and the harness allocates when a test takes long.
 fn main() {
-    let [flat, pruned] = [SearchKind::Flat, SearchKind::Pruned].map(check);
-    assert!(flat == pruned, "the searches disagree");
-    check_memory(SearchKind::Flat);
-    check_memory(SearchKind::Pruned);
+    for precision in [Precision::Single, Precision::Half] {
+        let [flat, pruned] = [SearchKind::Flat, SearchKind::Pruned].map(|search| check((search, precision)));
+        assert!(flat == pruned, "the searches disagree");
+        check_memory((SearchKind::Flat, precision));
+        check_memory((SearchKind::Pruned, precision));
+    }
     println!("predictions allocate nothing and give the same bits at every thread count; memory is as told");
 }
 
 /// A model and its sessions take what they say, before anything is taken.
-fn check_memory(search: SearchKind) {
-    let file = saved(&train(1, search));
+fn check_memory(bank: Bank) {
+    let file = saved(&train(1, bank));
     let before = LIVE.load(Ordering::Relaxed);
     let model = OpenOptions::default().open_copy(&file).unwrap();
     let taken = LIVE.load(Ordering::Relaxed) - before;
     for threads in [1, 2, 5] {
         let said = model.memory(threads, WIDTH, HEIGHT, PixelFormat::Gray8).unwrap();
-        assert_close(taken, said.model, &format!("{search:?}, model"));
+        assert_close(taken, said.model, &format!("{bank:?}, model"));
 
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
@@ -101,7 +107,7 @@ fn check_memory(search: SearchKind) {
             session.score(&frame(&photograph(seed))).unwrap();
         }
         let taken = PEAK.load(Ordering::Relaxed) - before;
-        assert_close(taken, said.session, &format!("{search:?}, session of {threads}"));
+        assert_close(taken, said.session, &format!("{bank:?}, session of {threads}"));
     }
     assert!(model.memory(1, 7, 64, PixelFormat::Gray8).is_err());
     assert!(model.memory(1025, 64, 64, PixelFormat::Gray8).is_err());
@@ -115,8 +121,8 @@ fn assert_close(taken: usize, said: usize, what: &str) {
 }
 
 /// What a model with this search gives for some photographs.
-fn check(search: SearchKind) -> Vec<Vec<u32>> {
-    let model = &train(1, search);
+fn check(bank: Bank) -> Vec<Vec<u32>> {
+    let model = &train(1, bank);
     let expected: Vec<_> = (4..8).map(|seed| bits(&mut Session::new(model, 1).unwrap(), seed)).collect();
     for threads in [1, 2, 3, 8] {
         let mut session = Session::new(model, threads).unwrap();
@@ -129,11 +135,7 @@ fn check(search: SearchKind) -> Vec<Vec<u32>> {
         for (pixels, expected) in photographs.iter().zip(&expected) {
             session.predict(&frame(pixels)).unwrap();
             let score = session.score(&frame(pixels)).unwrap();
-            assert_eq!(
-                score.to_bits(),
-                expected[0],
-                "{search:?}, {threads} threads: the score alone differs"
-            );
+            assert_eq!(score.to_bits(), expected[0], "{bank:?}, {threads} threads: the score alone differs");
         }
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "{threads} threads");
         let found: Vec<_> = (4..8).map(|seed| bits(&mut session, seed)).collect();
@@ -151,7 +153,7 @@ fn check(search: SearchKind) -> Vec<Vec<u32>> {
     });
 
     let file = saved(model);
-    assert!(file == saved(&train(2, search)), "the file depends on the number of threads");
+    assert!(file == saved(&train(2, bank)), "the file depends on the number of threads");
     let reopened = OpenOptions::default().open_copy(&file).unwrap();
     assert!(bits(&mut Session::new(&reopened, 2).unwrap(), 5) == expected[1], "opening changes scores");
     expected

@@ -4,7 +4,7 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use patchcore::kernels::{Isa, Pool};
-use patchcore::search::{Index, Scratch, Search, SearchKind};
+use patchcore::search::{Index, Rows, Scratch, Search, SearchKind};
 use patchcore::tensor::{Neighbor, Patches};
 
 /// Values of a bank or of queries: few different ones, so that there are ties and duplicates, or any finite number.
@@ -51,7 +51,8 @@ fn answers(
     isa: Isa,
     pool: &Pool,
 ) -> Option<[Vec<Neighbor>; 2]> {
-    let index = Index::build(bank.to_vec().into(), queries.dim, kind, isa, pool).ok()?;
+    let rows = Rows::single(bank.to_vec().into(), queries.dim).ok()?;
+    let index = Index::build(rows, kind, isa, pool).ok()?;
     let mut scratch = Scratch::default();
     let mut nearest = vec![Neighbor::default(); queries.rows()];
     index.nearest(queries, &mut scratch, pool, &mut nearest);

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Dataset, Evaluator, Ranked, fit_mask};
 use crate::image::{Limits, Picture, Preprocess, decode_mask};
 use crate::network::Backbone;
-use clap::Args;
+use crate::search::Precision;
+use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// The options of a training.
@@ -24,6 +25,9 @@ pub struct FitArguments {
     /// Of the coreset's start and projection
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     seed: u64,
+    /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
+    bank_precision: BankPrecision,
     /// Memory for the training's patches, such as 500M or 2G: past it they go to a temporary file, and are sampled if
     /// need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
@@ -34,6 +38,22 @@ pub struct FitArguments {
     /// Folder of the temporary file
     #[arg(skip)]
     pub spool_folder: Option<PathBuf>,
+}
+
+/// What `--bank-precision` takes.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum BankPrecision {
+    F32,
+    F16,
+}
+
+impl From<BankPrecision> for Precision {
+    fn from(precision: BankPrecision) -> Self {
+        match precision {
+            BankPrecision::F32 => Self::Single,
+            BankPrecision::F16 => Self::Half,
+        }
+    }
 }
 
 /// A number of bytes, or of the 1024-fold units K, M, G and T.
@@ -59,6 +79,7 @@ impl FitArguments {
             preprocess: self.embedding.preprocess(),
             coreset_ratio: self.coreset_ratio,
             neighbors: self.neighbors,
+            bank_precision: self.bank_precision.into(),
             seed: self.seed,
             threads: self.embedding.threads,
             leave_one_out,

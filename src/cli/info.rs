@@ -3,6 +3,7 @@
 use crate::detector::{Information, Memory, OpenOptions, PatchCore, Training};
 use crate::error::Result;
 use crate::image::PixelFormat;
+use crate::search::Precision;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -35,6 +36,17 @@ pub(super) fn sampled(training: &Training) -> String {
         .map_or(String::new(), |rows| format!(" ({rows} of them sampled, to stay within --max-memory)"))
 }
 
+/// Rows, values a row, and what half precision costs.
+pub(super) fn bank(information: Information<'_>) -> String {
+    let shape = format!("{} x {}", information.bank_rows(), information.dim());
+    match information.bank_precision() {
+        (Precision::Half, rounding) => {
+            format!("{shape} in half precision, distances off by at most {rounding:.2e}")
+        }
+        _ => shape,
+    }
+}
+
 /// For colour photographs as large as the network's input; larger ones take a little more.
 fn memory(model: &PatchCore) -> Result<Memory> {
     let (height, width) = model.information().preprocess().output_size();
@@ -53,6 +65,7 @@ fn to_json(model: &PatchCore, memory: Memory, verified: bool) -> serde_json::Val
     let information = model.information();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
+    let (precision, rounding) = information.bank_precision();
     json!({
         "producer": information.producer(),
         "backbone": information.architecture(),
@@ -63,6 +76,8 @@ fn to_json(model: &PatchCore, memory: Memory, verified: bool) -> serde_json::Val
         "resize": preprocess.resize,
         "crop": preprocess.crop,
         "antialias": preprocess.antialias,
+        "bank_precision": if precision == Precision::Half { "f16" } else { "f32" },
+        "bank_rounding": rounding,
         "bank_rows": information.bank_rows(),
         "dim": information.dim(),
         "neighbors": information.neighbors(),
@@ -101,7 +116,7 @@ fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
         ),
         format!("layers       {}", layers(information).join(", ")),
         format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
-        format!("memory bank  {} x {}", information.bank_rows(), information.dim()),
+        format!("memory bank  {}", bank(information)),
         format!(
             "training     {} photographs, {} patches{}, coreset ratio {}, seed {seed}",
             training.images,

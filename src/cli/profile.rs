@@ -2,6 +2,7 @@
 
 use super::backbone::BackboneArguments;
 use super::demo::parts;
+use super::fit::BankPrecision;
 use crate::detector::{FitOptions, PatchCore, Session, Timings, Trainer};
 use crate::error::{Error, Result};
 use crate::image::{Limits, Picture, Preprocess};
@@ -13,13 +14,16 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The model file; without it a memory bank of drawn parts is made for --backbone
-    #[arg(long, value_name = "MODEL.pcore", conflicts_with_all = ["backbone", "weights", "bank", "image_size"])]
+    #[arg(long, value_name = "MODEL.pcore", conflicts_with_all = ["backbone", "weights", "bank", "bank_precision", "image_size"])]
     model: Option<PathBuf>,
     #[command(flatten)]
     backbone: BackboneArguments,
     /// Rows of the memory bank
     #[arg(long, value_name = "ROWS", default_value_t = 4096)]
     bank: usize,
+    /// How precisely the memory bank is kept
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
+    bank_precision: BankPrecision,
     /// Keep the model that is made for --backbone as this file
     #[arg(long, value_name = "MODEL.pcore", conflicts_with = "model")]
     keep: Option<PathBuf>,
@@ -78,8 +82,13 @@ fn in_new_process(arguments: &Arguments) -> Result<()> {
 /// A model whose memory bank holds `--bank` patches of drawn parts.
 fn drawn_model(arguments: &Arguments) -> Result<PatchCore> {
     let preprocess = Preprocess { resize: arguments.image_size, ..Preprocess::default() };
-    let options =
-        FitOptions { preprocess, threads: arguments.threads, leave_one_out: false, ..FitOptions::default() };
+    let options = FitOptions {
+        preprocess,
+        threads: arguments.threads,
+        bank_precision: arguments.bank_precision.into(),
+        leave_one_out: false,
+        ..FitOptions::default()
+    };
     let mut trainer = Trainer::new(&arguments.backbone.load()?, &options)?;
     let mut index = 0;
     while trainer.rows() < arguments.bank {

@@ -41,13 +41,12 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     model.save(&arguments.out)?;
     let information = model.information();
     super::print(format!(
-        "{}: {} good photographs, {} patches{}; memory bank {} x {}\ncalibration: {}\ndone in {:.1} s",
+        "{}: {} good photographs, {} patches{}; memory bank {}\ncalibration: {}\ndone in {:.1} s",
         arguments.out.display(),
         information.training().images,
         information.training().patches,
         super::info::sampled(information.training()),
-        information.bank_rows(),
-        information.dim(),
+        super::info::bank(information),
         model.calibration().source,
         start.elapsed().as_secs_f64(),
     ))

@@ -128,8 +128,9 @@ impl OpenOptions {
             );
         }
         let index = Index::open(&sections, dim, isa)?;
-        if index.rows() as u64 != record.rows {
-            return bad("memory bank", format!("{} rows", index.rows()), format!("{}", record.rows));
+        let rows = index.rows().count();
+        if rows as u64 != record.rows {
+            return bad("memory bank", format!("{rows} rows"), format!("{}", record.rows));
         }
         if self.verify {
             index.check_finite().map_err(|e| e.within(source))?;
@@ -212,7 +213,7 @@ mod tests {
     use crate::kernels::Pool;
     use crate::network::Layer;
     use crate::score::Calibration;
-    use crate::search::SearchKind;
+    use crate::search::{Rows, SearchKind};
 
     /// Of a model of `small`'s shape with a bank of two rows.
     fn record(weights_checksum: u32, embedded: bool) -> Record {
@@ -234,7 +235,7 @@ mod tests {
 
     fn open(record: &Record, weights: Option<&[f32]>) -> Result<PatchCore> {
         let bank: Slice<f32> = (0..64).map(|i| i as f32).collect::<Vec<_>>().into();
-        let index = Index::build(bank, 32, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
+        let index = Index::build(Rows::single(bank, 32)?, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
         let metadata = record::encode(record)?;
         let mut writer = SectionWriter::default();
         writer.add(METADATA, &metadata);

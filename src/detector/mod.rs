@@ -31,6 +31,7 @@ use crate::network::Network;
 use crate::score::Calibration;
 use crate::search::Index;
 use record::Record;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A trained PatchCore: backbone, memory bank and calibration.
@@ -61,9 +62,10 @@ impl PatchCore {
         &self.0.record.calibration
     }
 
-    /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them.
-    pub fn memory_bank(&self) -> crate::tensor::Patches<'_> {
-        self.0.index.bank()
+    /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy where it is of
+    /// half precision.
+    pub fn memory_bank(&self) -> Cow<'_, [f32]> {
+        self.0.index.rows().all()
     }
 
     /// The instruction set that predictions use.

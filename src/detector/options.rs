@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::network::Layer;
-use crate::search::SearchKind;
+use crate::search::{Precision, SearchKind};
 #[cfg(feature = "train")]
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -29,6 +29,9 @@ pub struct FitOptions {
     pub threads: usize,
     /// Which search the model uses. Default: the one that suits its bank.
     pub search: SearchKind,
+    /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and moves each
+    /// distance by at most what [`Information::bank_precision`](super::Information::bank_precision) says. Default: single.
+    pub bank_precision: Precision,
     /// Sets the threshold from the good photographs alone, by scoring each against the memory bank without its own
     /// rows. Turn it off where defective photographs will calibrate the model. Default: on.
     pub leave_one_out: bool,
@@ -54,6 +57,7 @@ impl Default for FitOptions {
             seed: 42,
             threads: 0,
             search: SearchKind::Auto,
+            bank_precision: Precision::Single,
             leave_one_out: true,
             copy_backbone: false,
             max_memory: None,

@@ -4,6 +4,7 @@ use super::Model;
 use crate::image::Preprocess;
 use crate::network::Layer;
 use crate::score::Calibration;
+use crate::search::Precision;
 use bincode::{Decode, Encode};
 
 /// The metadata record. Shapes are checked against the sections when the file is opened.
@@ -84,12 +85,18 @@ impl<'a> Information<'a> {
 
     /// Rows of the memory bank.
     pub fn bank_rows(&self) -> usize {
-        self.model.index.rows()
+        self.model.index.rows().count()
     }
 
     /// Values a row.
     pub fn dim(&self) -> usize {
-        self.model.index.dim()
+        self.model.index.rows().dim()
+    }
+
+    /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
+    pub fn bank_precision(&self) -> (Precision, f32) {
+        let rows = self.model.index.rows();
+        (rows.precision(), rows.rounding())
     }
 
     /// Bank rows that re-weight the image score; 1 turns re-weighting off.

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::{Frame, Preprocess};
 use crate::kernels::Pool;
 use crate::score::{self, DEFAULT_SIGMA, MapPlan};
-use crate::search::{Index, Scratch, Search};
+use crate::search::{Index, Precision, Scratch, Search};
 use crate::tensor::{Neighbor, Patches};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -237,6 +237,8 @@ pub(super) struct Scorer {
     scratch: Scratch,
     nearest: Vec<Neighbor>,
     around: Vec<Neighbor>,
+    /// The bank's row that the neighbours are looked for of, where it had to be widened.
+    row: Vec<f32>,
     distances: Vec<f32>,
     pub(super) map: Vec<f32>,
 }
@@ -249,6 +251,7 @@ impl Scorer {
             scratch: Scratch::default(),
             nearest: Vec::new(),
             around: Vec::new(),
+            row: Vec::new(),
             distances: Vec::new(),
             map: vec![0.0; output.0 * output.1],
         })
@@ -262,11 +265,16 @@ impl Scorer {
         neighbors: u32,
         threads: usize,
     ) -> Result<usize> {
-        let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.rows()));
+        let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.rows().count()));
         let plan = MapPlan::new(grid, output, DEFAULT_SIGMA)?.bytes();
         let map = output.0 * output.1 * size_of::<f32>();
         let lists = patches.max(k) * size_of::<f32>() + (patches + k) * size_of::<Neighbor>();
-        Ok(plan + map + lists + index.scratch_bytes(grid, k, threads))
+        let row = if index.rows().precision() == Precision::Half {
+            index.rows().dim() * size_of::<f32>()
+        } else {
+            0
+        };
+        Ok(plan + map + lists + row + index.scratch_bytes(grid, k, threads))
     }
 
     pub(super) fn run(
@@ -303,12 +311,12 @@ impl Scorer {
         let Some((patch, strongest)) = score::strongest(&self.nearest) else { return Ok(0.0) };
         // No patch is farther, so that the whole map is finite with it.
         finite(strongest.distance)?;
-        if self.neighbors == 1 || index.rows() == 1 {
+        if self.neighbors == 1 || index.rows().count() == 1 {
             return Ok(strongest.distance);
         }
         let query = patches.row(patch);
         index.k_nearest(
-            index.bank().row(strongest.index as usize),
+            index.rows().get(strongest.index as usize, &mut self.row),
             self.neighbors as usize,
             &mut self.scratch,
             pool,

@@ -11,7 +11,7 @@ use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Backbone, Mode, Network};
 use crate::score::{Calibration, GOOD_QUANTILE};
-use crate::search::Index;
+use crate::search::{Index, Precision, Rows};
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ impl Trainer {
         let Self { store, options, isa, pool, .. } = &self;
         let selection = selection::select(store, options, *isa, pool, observer)?;
         let bank = store.gather(&selection.rows)?;
-        let index = Index::build(bank.into(), store.dim(), options.search, *isa, pool)?;
+        let index = build(bank, store.dim(), options, *isa, pool)?;
         let calibration = match options.leave_one_out {
             true => self.leave_one_out(&selection, &index, observer)?,
             false => Calibration::NONE,
@@ -107,7 +107,7 @@ impl Trainer {
     pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
-        let index = Index::build(bank.into(), self.store.dim(), self.options.search, self.isa, &self.pool)?;
+        let index = build(bank, self.store.dim(), &self.options, self.isa, &self.pool)?;
         Ok(self.assemble(index, Calibration::NONE, None))
     }
 
@@ -152,7 +152,7 @@ impl Trainer {
             embedded: backbone.is_embedded() && !options.copy_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
-            rows: index.rows() as u64,
+            rows: index.rows().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
             training: Training {
@@ -166,6 +166,14 @@ impl Trainer {
         };
         PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
     }
+}
+
+fn build(bank: Vec<f32>, dim: usize, options: &FitOptions, isa: Isa, pool: &Pool) -> Result<Index> {
+    let rows = match options.bank_precision {
+        Precision::Single => Rows::single(bank.into(), dim)?,
+        Precision::Half => Rows::half(&bank, dim)?,
+    };
+    Index::build(rows, options.search, isa, pool)
 }
 
 /// `count` of `0..total`, evenly spread, or all.

@@ -3,6 +3,7 @@
 
 use super::Isa;
 use super::simd::{Simd, dispatch};
+use crate::half;
 
 /// Sum of the squared differences of `a` and `b`.
 ///
@@ -20,10 +21,29 @@ dispatch! {
     unsafe fn run(a: &[f32], b: &[f32]) -> f32 = sum
 }
 
+/// As [`squared`], of a row `b` in half precision: the same bits as of the row made single.
+///
+/// # Panics
+/// The lengths differ.
+pub(crate) fn squared_to_half(isa: Isa, a: &[f32], b: &[u16]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    // SAFETY: the lengths are equal.
+    unsafe { run_to_half(isa, a, b) }
+}
+
+dispatch! {
+    /// # Safety
+    /// `a` and `b` are of equal length.
+    unsafe fn run_to_half(a: &[f32], b: &[u16]) -> f32 = sum_to_half
+}
+
+/// Values that are widened together: as many as four of the largest registers hold.
+const WIDENED: usize = 64;
+
 /// Asks for `values` to be brought near, where the CPU can be asked: for rows that are compared a little later.
-pub(crate) fn prefetch(values: &[f32]) {
+pub(crate) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    for line in values.chunks(16) {
+    for line in values.chunks(64 / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: every x86-64 CPU has the instruction; it reads nothing that the program sees.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
@@ -61,6 +81,37 @@ unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     vectors + rest.sum::<f32>()
 }
 
+/// # Safety
+/// The CPU has the instructions of `V`; `a` and `b` are of equal length.
+#[inline(always)]
+unsafe fn sum_to_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
+    let whole = a.len() / V::LANES * V::LANES;
+    let mut wide = [0.0; WIDENED];
+    // SAFETY: registers are loaded up to `whole`, which is at most both lengths, and from `wide` up to the fourth.
+    let vectors = unsafe {
+        let mut sums = [V::splat(0.0); 4];
+        let mut at = 0;
+        while at < whole {
+            for (wide, &half) in wide.iter_mut().zip(&b[at..b.len().min(at + 4 * V::LANES)]) {
+                *wide = half::to_f32(half);
+            }
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let start = i * V::LANES;
+                if at + start < whole {
+                    let difference =
+                        V::load(a.as_ptr().add(at + start)).sub(V::load(wide.as_ptr().add(start)));
+                    *sum = difference.mul_add(difference, *sum);
+                }
+            }
+            at += 4 * V::LANES;
+        }
+        sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
+    };
+    let rest =
+        a[whole..].iter().zip(&b[whole..]).map(|(a, &b)| (a - half::to_f32(b)) * (a - half::to_f32(b)));
+    vectors + rest.sum::<f32>()
+}
+
 /// `sum` and the squared differences from `at` on.
 ///
 /// # Safety
@@ -88,6 +139,19 @@ mod tests {
                 let found = f64::from(squared(isa, &a, &b));
                 assert!((found - exact).abs() <= exact * 1e-6, "{isa:?} {len}: {found} {exact}");
                 assert_eq!(squared(isa, &a, &a), 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn halves_give_the_bits_of_the_row_made_single() {
+        for len in (1..=65).chain([127, 384, 1000]) {
+            let a: Vec<f32> = (0..len).map(|i| (i as f32 * 0.7).sin()).collect();
+            let halves: Vec<u16> = (0..len as u16).map(|i| i.wrapping_mul(1733) & 0xbbff).collect();
+            let wide: Vec<f32> = halves.iter().map(|&half| half::to_f32(half)).collect();
+            for isa in Isa::available() {
+                let (found, expected) = (squared_to_half(isa, &a, &halves), squared(isa, &a, &wide));
+                assert_eq!(found.to_bits(), expected.to_bits(), "{isa:?} {len}");
             }
         }
     }

@@ -3,8 +3,7 @@
 
 #[cfg(feature = "kdtree")]
 use super::KdTree;
-use super::{Flat, Pruned};
-use crate::bank::map::Slice;
+use super::{Flat, Pruned, Rows};
 use crate::kernels::{Isa, Pool};
 
 /// Rows that are tried as queries.
@@ -64,12 +63,12 @@ pub(super) enum Chosen {
 }
 
 /// The search with the least estimated cost, and all estimates.
-pub(super) fn choose(bank: &Slice<f32>, dim: usize, isa: Isa, pool: &Pool) -> (Chosen, Estimate) {
-    let rows = bank.len() / dim;
+pub(super) fn choose(bank: &Rows, isa: Isa, pool: &Pool) -> (Chosen, Estimate) {
+    let (rows, dim, all) = (bank.count(), bank.dim(), bank.all());
     let trials = rows.min(TRIALS);
-    let queries: Vec<_> = (0..trials).map(|i| &bank[i * rows / trials * dim..][..dim]).collect();
-    let pruned = Pruned::build(bank.clone(), dim, isa, pool);
-    let tree = try_kd_tree(bank, dim, &queries, isa, pool);
+    let queries: Vec<_> = (0..trials).map(|i| &all[i * rows / trials * dim..][..dim]).collect();
+    let pruned = Pruned::build(bank.clone(), isa, pool);
+    let tree = try_kd_tree(bank, &queries, isa, pool);
     let estimate = Estimate {
         flat: Estimate::of_flat(rows, dim),
         pruned: Estimate::of_pruned(&pruned, dim, &queries),
@@ -78,29 +77,24 @@ pub(super) fn choose(bank: &Slice<f32>, dim: usize, isa: Isa, pool: &Pool) -> (C
     let chosen = match tree {
         Some((tree, cost)) if cost < estimate.flat.min(estimate.pruned) => tree,
         _ if estimate.pruned < estimate.flat => Chosen::Pruned(Box::new(pruned)),
-        _ => Chosen::Flat(Flat::new(bank.clone(), dim, isa)),
+        _ => Chosen::Flat(Flat::new(bank.clone(), isa)),
     };
     (chosen, estimate)
 }
 
 #[cfg(feature = "kdtree")]
-fn try_kd_tree(
-    bank: &Slice<f32>,
-    dim: usize,
-    queries: &[&[f32]],
-    isa: Isa,
-    pool: &Pool,
-) -> Option<(Chosen, f64)> {
+fn try_kd_tree(bank: &Rows, queries: &[&[f32]], isa: Isa, pool: &Pool) -> Option<(Chosen, f64)> {
     /// A row's share of the walk through the tree, most of whose boxes are opened in so many dimensions.
     const ROW: f64 = 9.0;
-    let tree = KdTree::build(bank.clone(), dim, isa, pool).ok()?;
+    let tree = KdTree::build(bank.clone(), isa, pool).ok()?;
     let compared: usize = queries.iter().map(|query| tree.work(query, NEIGHBORS)).sum();
     let mean = compared as f64 / queries.len() as f64;
-    let cost = along_axes(dim, 7) + (bank.len() / dim) as f64 * ROW + mean * out_of_order(dim);
+    let dim = bank.dim();
+    let cost = along_axes(dim, 7) + bank.count() as f64 * ROW + mean * out_of_order(dim);
     Some((Chosen::KdTree(Box::new(tree)), cost))
 }
 
 #[cfg(not(feature = "kdtree"))]
-fn try_kd_tree(_: &Slice<f32>, _: usize, _: &[&[f32]], _: Isa, _: &Pool) -> Option<(Chosen, f64)> {
+fn try_kd_tree(_: &Rows, _: &[&[f32]], _: Isa, _: &Pool) -> Option<(Chosen, f64)> {
     None
 }

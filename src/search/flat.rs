@@ -1,8 +1,7 @@
 //! Exhaustive search: the fallback that always works, and the oracle of the others.
 
-use super::{Scratch, Search};
-use crate::bank::map::Slice;
-use crate::kernels::{Isa, Pool, distance};
+use super::{Rows, Scratch, Search};
+use crate::kernels::{Isa, Pool};
 use crate::tensor::{Neighbor, Patches};
 
 /// Queries that go through the memory bank together, so that each row is read once for all of them.
@@ -11,15 +10,14 @@ const BLOCK: usize = 32;
 /// Compares every query with every row.
 #[derive(Clone, Debug)]
 pub struct Flat {
-    bank: Slice<f32>,
-    dim: usize,
+    bank: Rows,
     isa: Isa,
 }
 
 impl Flat {
-    /// A search over `bank`, rows of `dim` values.
-    pub fn new(bank: Slice<f32>, dim: usize, isa: Isa) -> Self {
-        Self { bank, dim, isa }
+    /// A search over `bank`.
+    pub fn new(bank: Rows, isa: Isa) -> Self {
+        Self { bank, isa }
     }
 }
 
@@ -27,9 +25,9 @@ impl Search for Flat {
     fn nearest(&self, queries: Patches<'_>, _: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
         pool.for_each_chunk(out, BLOCK, |block, out| {
             out.fill(Neighbor { index: 0, distance: f32::INFINITY });
-            for (index, row) in (0..).zip(self.bank.chunks_exact(self.dim)) {
+            for (index, row) in (0..).zip(0..self.bank.count()) {
                 for (q, best) in out.iter_mut().enumerate() {
-                    let squared = distance::squared(self.isa, queries.row(block * BLOCK + q), row);
+                    let squared = self.bank.squared(self.isa, queries.row(block * BLOCK + q), row);
                     if squared < best.distance {
                         *best = Neighbor { index, distance: squared };
                     }
@@ -47,11 +45,10 @@ impl Search for Flat {
         pool: &Pool,
         out: &mut Vec<Neighbor>,
     ) {
-        let rows = self.bank.len() / self.dim;
-        scratch.distances.resize(rows, 0.0);
+        scratch.distances.resize(self.bank.count(), 0.0);
         pool.for_each_chunk(&mut scratch.distances, 1024, |chunk, distances| {
             for (row, out) in (chunk * 1024..).zip(distances) {
-                *out = distance::squared(self.isa, query, &self.bank[row * self.dim..][..self.dim]);
+                *out = self.bank.squared(self.isa, query, row);
             }
         });
         out.clear();
@@ -66,7 +63,7 @@ impl Search for Flat {
     }
 
     fn scratch_bytes(&self, _: (usize, usize), k: usize, _: usize) -> usize {
-        if k > 1 { self.bank.len() / self.dim * size_of::<f32>() } else { 0 }
+        if k > 1 { self.bank.count() * size_of::<f32>() } else { 0 }
     }
 }
 

@@ -3,14 +3,13 @@
 #[cfg(feature = "kdtree")]
 use super::KdTree;
 use super::choice::{Chosen, Estimate, choose};
-use super::{Flat, Pruned, Scratch, Search};
+use super::{Flat, Pruned, Rows, Scratch, Search};
 use crate::bank::map::Slice;
 use crate::bank::sections::{SectionWriter, Sections};
-use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, distance};
-use crate::tensor::{Neighbor, Patches, not_finite};
+use crate::error::Result;
+use crate::kernels::{Isa, Pool};
+use crate::tensor::{Neighbor, Patches};
 
-const BANK: &str = "bank";
 const ESTIMATE: &str = "search.estimate";
 
 /// Which search answers. All are exact and give the same.
@@ -32,8 +31,7 @@ pub enum SearchKind {
 /// A memory bank that can be searched.
 #[derive(Clone, Debug)]
 pub struct Index {
-    bank: Slice<f32>,
-    dim: usize,
+    rows: Rows,
     isa: Isa,
     chosen: Chosen,
     /// Flat, pruned, k-d tree; empty where the choice was the user's.
@@ -41,29 +39,28 @@ pub struct Index {
 }
 
 impl Index {
-    /// Makes `bank`, rows of `dim` values, searchable.
+    /// Makes `rows` searchable.
     ///
     /// # Errors
-    /// The bank is empty, not whole rows, has more than 2^32 of them, or holds a value that is not finite.
-    pub fn build(bank: Slice<f32>, dim: usize, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
-        check_shape(&bank, dim)?;
-        check_finite(&bank, dim)?;
+    /// A value is not finite.
+    pub fn build(rows: Rows, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
+        rows.check_finite()?;
         let chosen = match kind {
             SearchKind::Auto => {
-                let (chosen, Estimate { flat, pruned, kd_tree }) = choose(&bank, dim, isa, pool);
-                return Ok(Self { bank, dim, isa, chosen, estimate: vec![flat, pruned, kd_tree].into() });
+                let (chosen, Estimate { flat, pruned, kd_tree }) = choose(&rows, isa, pool);
+                return Ok(Self { rows, isa, chosen, estimate: vec![flat, pruned, kd_tree].into() });
             }
-            SearchKind::Flat => Chosen::Flat(Flat::new(bank.clone(), dim, isa)),
-            SearchKind::Pruned => Chosen::Pruned(Box::new(Pruned::build(bank.clone(), dim, isa, pool))),
+            SearchKind::Flat => Chosen::Flat(Flat::new(rows.clone(), isa)),
+            SearchKind::Pruned => Chosen::Pruned(Box::new(Pruned::build(rows.clone(), isa, pool))),
             #[cfg(feature = "kdtree")]
-            SearchKind::KdTree => Chosen::KdTree(Box::new(KdTree::build(bank.clone(), dim, isa, pool)?)),
+            SearchKind::KdTree => Chosen::KdTree(Box::new(KdTree::build(rows.clone(), isa, pool)?)),
         };
-        Ok(Self { bank, dim, isa, chosen, estimate: Vec::new().into() })
+        Ok(Self { rows, isa, chosen, estimate: Vec::new().into() })
     }
 
     /// Adds the sections of the index to a model file.
     pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
-        writer.add(BANK, &self.bank);
+        self.rows.write(writer);
         match &self.chosen {
             Chosen::Flat(_) => {}
             Chosen::Pruned(pruned) => pruned.write(writer),
@@ -80,27 +77,25 @@ impl Index {
     /// # Errors
     /// A section is missing or of the wrong shape.
     pub fn open(sections: &Sections, dim: usize, isa: Isa) -> Result<Self> {
-        let bank: Slice<f32> = sections.get(BANK)?;
-        check_shape(&bank, dim)?;
+        let rows = Rows::open(sections, dim)?;
         let estimate = sections.find(ESTIMATE)?.unwrap_or_else(|| Vec::new().into());
-        let chosen = open_search(sections, &bank, dim, isa)?;
-        Ok(Self { bank, dim, isa, chosen, estimate })
+        let chosen = open_search(sections, &rows, isa)?;
+        Ok(Self { rows, isa, chosen, estimate })
     }
 
     /// The search without the rows that are `absent`; `None` where none is left. Rows may be
     /// counted anew.
     #[cfg(feature = "train")]
     pub(crate) fn without(&self, absent: impl Fn(usize) -> bool) -> Option<Self> {
-        let mut left = (0..self.rows()).filter(|&row| !absent(row)).peekable();
+        let mut left = (0..self.rows.count()).filter(|&row| !absent(row)).peekable();
         left.peek()?;
         if let Chosen::Pruned(pruned) = &self.chosen {
             let chosen = Chosen::Pruned(Box::new(pruned.without(&absent)));
             return Some(Self { chosen, ..self.clone() });
         }
-        let rows: Vec<f32> = left.flat_map(|row| self.bank().row(row)).copied().collect();
-        let bank = Slice::from(rows);
-        let chosen = Chosen::Flat(Flat::new(bank.clone(), self.dim, self.isa));
-        Some(Self { bank, chosen, ..self.clone() })
+        let rows = self.rows.only(left);
+        let chosen = Chosen::Flat(Flat::new(rows.clone(), self.isa));
+        Some(Self { rows, chosen, ..self.clone() })
     }
 
     /// Looks at every value of the rows.
@@ -108,27 +103,17 @@ impl Index {
     /// # Errors
     /// One is NaN or infinite.
     pub(crate) fn check_finite(&self) -> Result<()> {
-        check_finite(&self.bank, self.dim)
+        self.rows.check_finite()
     }
 
-    /// Rows of the memory bank.
-    pub fn rows(&self) -> usize {
-        self.bank.len() / self.dim
-    }
-
-    /// Values a row.
-    pub fn dim(&self) -> usize {
-        self.dim
-    }
-
-    /// The rows, in the order the coreset chose them.
-    pub fn bank(&self) -> Patches<'_> {
-        Patches { dim: self.dim, grid_width: self.rows(), data: &self.bank }
+    /// The rows of the memory bank, in the order the coreset chose them.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// Distance from `query` to row `index`.
     pub fn distance(&self, query: &[f32], index: u32) -> f32 {
-        distance::squared(self.isa, query, self.bank().row(index as usize)).sqrt()
+        self.rows.squared(self.isa, query, index as usize).sqrt()
     }
 
     /// Which search answers, and why.
@@ -160,33 +145,15 @@ impl Index {
     }
 }
 
-fn check_shape(bank: &[f32], dim: usize) -> Result<()> {
-    let whole = dim > 0 && !bank.is_empty() && bank.len().is_multiple_of(dim);
-    if whole && u32::try_from(bank.len() / dim).is_ok() {
-        return Ok(());
-    }
-    let found = format!("{} values", bank.len());
-    Err(Error::format("memory bank", found, format!("1 to 2^32 rows of {dim}")))
-}
-
-fn check_finite(bank: &[f32], dim: usize) -> Result<()> {
-    match not_finite(bank) {
-        None => Ok(()),
-        Some((at, value)) => {
-            Err(Error::format("memory bank", format!("{value} in row {}", at / dim), "finite numbers"))
-        }
-    }
-}
-
-fn open_search(sections: &Sections, bank: &Slice<f32>, dim: usize, isa: Isa) -> Result<Chosen> {
-    if let Some(pruned) = Pruned::open(sections, bank.clone(), dim, isa)? {
+fn open_search(sections: &Sections, rows: &Rows, isa: Isa) -> Result<Chosen> {
+    if let Some(pruned) = Pruned::open(sections, rows.clone(), isa)? {
         return Ok(Chosen::Pruned(Box::new(pruned)));
     }
     #[cfg(feature = "kdtree")]
-    if let Some(tree) = KdTree::open(sections, bank.clone(), dim, isa)? {
+    if let Some(tree) = KdTree::open(sections, rows.clone(), isa)? {
         return Ok(Chosen::KdTree(Box::new(tree)));
     }
-    Ok(Chosen::Flat(Flat::new(bank.clone(), dim, isa)))
+    Ok(Chosen::Flat(Flat::new(rows.clone(), isa)))
 }
 
 impl Search for Index {
@@ -211,7 +178,7 @@ impl Search for Index {
 
     /// The memory bank and, where it lies in a model file that was read, that file included.
     fn bytes(&self) -> usize {
-        self.bank.owned_bytes() + self.bank.file_bytes() + self.search().bytes()
+        self.rows.bytes() + self.search().bytes()
     }
 
     fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {

@@ -3,11 +3,11 @@
 use super::axes::{Axes, Projected};
 use super::flat::insert;
 use super::sketch::{Sketch, reach};
-use super::{Scratch, Search};
+use super::{Rows, Scratch, Search};
 use crate::bank::map::Slice;
 use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, distance};
+use crate::kernels::{Isa, Pool};
 use crate::tensor::{Neighbor, Patches};
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use std::num::NonZero;
@@ -24,8 +24,7 @@ const NUMBERS: &str = "search.kdtree";
 /// other searches it allocates, for each query a list.
 #[derive(Clone)]
 pub struct KdTree {
-    bank: Slice<f32>,
-    dim: usize,
+    bank: Rows,
     isa: Isa,
     axes: Axes,
     sketch: Sketch,
@@ -36,12 +35,13 @@ pub struct KdTree {
 }
 
 impl KdTree {
-    /// Makes `bank`, at least one row of `dim` finite values, searchable.
+    /// Makes `bank`, of finite values, searchable.
     ///
     /// # Errors
     /// The squares of its values overflow.
-    pub fn build(bank: Slice<f32>, dim: usize, isa: Isa, pool: &Pool) -> Result<Self> {
-        let rows = Patches { dim, grid_width: 1, data: &bank };
+    pub fn build(bank: Rows, isa: Isa, pool: &Pool) -> Result<Self> {
+        let (dim, all) = (bank.dim(), bank.all());
+        let rows = Patches { dim, grid_width: 1, data: &all };
         let axes = Axes::fit(rows, Sketch::axes(DIMS, dim), isa, pool);
         let projected = axes.project_all(rows, pool);
         let mut sketch = sketch(0.0);
@@ -52,7 +52,7 @@ impl KdTree {
             largest = largest.max(sketch.lift(axes.coordinates(&projected, i), isa, point));
         }
         let numbers = vec![sketch.offset.into(), largest];
-        Self::assemble(bank, dim, isa, axes, points.into(), numbers.into())
+        Self::assemble(bank.clone(), isa, axes, points.into(), numbers.into())
             .ok_or_else(|| Error::argument("memory bank", "values whose squares overflow", "smaller ones"))
     }
 
@@ -60,10 +60,11 @@ impl KdTree {
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
-    pub fn open(sections: &Sections, bank: Slice<f32>, dim: usize, isa: Isa) -> Result<Option<Self>> {
+    pub fn open(sections: &Sections, bank: Rows, isa: Isa) -> Result<Option<Self>> {
         let Some(points) = sections.find(POINTS)? else { return Ok(None) };
+        let dim = bank.dim();
         let axes = Axes::open(sections, dim, Sketch::axes(DIMS, dim), isa)?;
-        Self::assemble(bank, dim, isa, axes, points, sections.get(NUMBERS)?)
+        Self::assemble(bank, isa, axes, points, sections.get(NUMBERS)?)
             .map(Some)
             .ok_or_else(|| sections.error(POINTS, "other points", "finite ones, one a row"))
     }
@@ -75,31 +76,23 @@ impl KdTree {
         writer.add(NUMBERS, &self.numbers);
     }
 
-    fn assemble(
-        bank: Slice<f32>,
-        dim: usize,
-        isa: Isa,
-        axes: Axes,
-        points: Slice<f32>,
-        numbers: Slice<f64>,
-    ) -> Option<Self> {
+    fn assemble(bank: Rows, isa: Isa, axes: Axes, points: Slice<f32>, numbers: Slice<f64>) -> Option<Self> {
         let &[offset, error] = &*numbers else { return None };
-        let fits = points.len() / DIMS == bank.len() / dim && points.len().is_multiple_of(DIMS);
+        let fits = points.len() / DIMS == bank.count() && points.len().is_multiple_of(DIMS);
         if !fits || !error.is_finite() || !points.iter().all(|value| value.is_finite()) {
             return None;
         }
         let entries: Vec<_> = points.chunks_exact(DIMS).map(point).collect();
         let tree = ImmutableKdTree::new_from_slice(&entries).ok()?.into();
-        Some(Self { bank, dim, isa, axes, sketch: sketch(offset as f32), points, numbers, tree })
+        Some(Self { bank, isa, axes, sketch: sketch(offset as f32), points, numbers, tree })
     }
 
     /// Sets `out` to the `k` nearest rows with their squared distances; returns how many were compared in full.
     fn search(&self, query: &[f32], k: usize, projected: &mut Projected, out: &mut Vec<Neighbor>) -> usize {
         out.clear();
-        let Some(count) = NonZero::new(k.min(self.bank.len() / self.dim)) else { return 0 };
+        let Some(count) = NonZero::new(k.min(self.bank.count())) else { return 0 };
         let compare = |row: u32, out: &mut Vec<Neighbor>| {
-            let values = &self.bank[row as usize * self.dim..][..self.dim];
-            let distance = distance::squared(self.isa, query, values);
+            let distance = self.bank.squared(self.isa, query, row as usize);
             insert(out, count.get(), Neighbor { index: row, distance });
         };
         self.axes.project([query].into_iter(), projected);
@@ -107,7 +100,7 @@ impl KdTree {
         let error = self.sketch.lift(self.axes.coordinates(projected, 0), self.isa, &mut lifted);
         let at = point(&lifted);
         if !error.is_finite() || at.iter().any(|value| !value.is_finite()) {
-            let rows = (self.bank.len() / self.dim) as u32;
+            let rows = self.bank.count() as u32;
             (0..rows).for_each(|row| compare(row, out));
             return rows as usize;
         }
@@ -117,7 +110,7 @@ impl KdTree {
         let farthest = out.last().map_or(f32::INFINITY, |last| last.distance);
         out.clear();
         // Widened for the rounding of distances inside the tree.
-        let radius = (reach(farthest, self.dim) + error + self.numbers[1]) * (1.0 + 1e-6);
+        let radius = (reach(farthest, self.bank.dim()) + error + self.numbers[1]) * (1.0 + 1e-6);
         let squared = if radius.is_nan() { f64::INFINITY } else { radius * radius };
         let within = self.tree.query(&at).within::<SquaredEuclidean<f64>>(squared).unsorted().execute();
         within.iter().for_each(|near| compare(near.item, out));
@@ -141,7 +134,7 @@ fn point(values: &[f32]) -> [f64; DIMS] {
 
 impl std::fmt::Debug for KdTree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KdTree").field("rows", &(self.bank.len() / self.dim)).finish_non_exhaustive()
+        f.debug_struct("KdTree").field("rows", &self.bank.count()).finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ mod index;
 #[cfg(feature = "kdtree")]
 mod kdtree;
 mod pruned;
+mod rows;
 mod sketch;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use index::{Index, SearchKind};
 #[cfg(feature = "kdtree")]
 pub use kdtree::KdTree;
 pub use pruned::Pruned;
+pub use rows::{Precision, Rows};
 
 use crate::kernels::Pool;
 use crate::tensor::{Neighbor, Patches};

@@ -79,16 +79,28 @@ fn data(kind: Kind, rows: usize, dim: usize, random: &mut Random) -> Vec<f32> {
     out
 }
 
-fn searches(kind: Kind, bank: &[f32], dim: usize, isa: Isa) -> Vec<(&'static str, Box<dyn Search>)> {
+fn single(values: &[f32], dim: usize) -> Rows {
+    Rows::single(values.to_vec().into(), dim).unwrap()
+}
+
+/// The rows as they are, and rounded where this build does that.
+fn precisions(values: &[f32], dim: usize) -> Vec<Rows> {
+    vec![
+        single(values, dim),
+        #[cfg(feature = "train")]
+        Rows::half(values, dim).unwrap(),
+    ]
+}
+
+fn searches(kind: Kind, rows: &Rows, isa: Isa) -> Vec<(&'static str, Box<dyn Search>)> {
     let pool = Pool::new(1).unwrap();
-    let slice = || bank.to_vec().into();
     #[cfg_attr(not(feature = "kdtree"), allow(unused_mut))]
     let mut all: Vec<(_, Box<dyn Search>)> = vec![
-        ("flat", Box::new(Flat::new(slice(), dim, isa))),
-        ("pruned", Box::new(Pruned::build(slice(), dim, isa, &pool))),
+        ("flat", Box::new(Flat::new(rows.clone(), isa))),
+        ("pruned", Box::new(Pruned::build(rows.clone(), isa, &pool))),
     ];
     #[cfg(feature = "kdtree")]
-    match KdTree::build(slice(), dim, isa, &pool) {
+    match KdTree::build(rows.clone(), isa, &pool) {
         Ok(tree) => all.push(("k-d tree", Box::new(tree))),
         Err(error) => assert!(matches!(kind, Kind::Huge), "{error}"),
     }
@@ -97,9 +109,13 @@ fn searches(kind: Kind, bank: &[f32], dim: usize, isa: Isa) -> Vec<(&'static str
 }
 
 fn check(kind: Kind, rows: usize, dim: usize, isa: Isa) {
-    let mut random = Random::new((rows * 4096 + dim) as u64, 0);
-    let bank = data(kind, rows, dim, &mut random);
-    let mut queries = data(kind, 37, dim, &mut random);
+    let bank = data(kind, rows, dim, &mut Random::new((rows * 4096 + dim) as u64, 0));
+    check_rows(kind, &single(&bank, dim), isa);
+}
+
+fn check_rows(kind: Kind, bank: &Rows, isa: Isa) {
+    let (rows, dim, kept, bank) = (bank.count(), bank.dim(), bank, bank.all());
+    let mut queries = data(kind, 37, dim, &mut Random::new((rows * 4096 + dim) as u64, 1));
     // Rows of the bank themselves, one beyond its range, and one whose squares overflow.
     for (i, query) in queries.chunks_exact_mut(dim).enumerate() {
         match i % 8 {
@@ -114,8 +130,8 @@ fn check(kind: Kind, rows: usize, dim: usize, isa: Isa) {
     let queries = Patches { dim, grid_width: 9, data: &queries };
     let expected: Vec<_> = (0..queries.rows()).map(|q| brute_force(bank, queries.row(q), isa)).collect();
     let mut scratch = Scratch::default();
-    for (name, search) in searches(kind, bank.data, dim, isa) {
-        let about = format!("{name}, {kind:?}, {rows} x {dim}, {isa:?}");
+    for (name, search) in searches(kind, kept, isa) {
+        let about = format!("{name}, {kind:?}, {rows} x {dim}, {:?}, {isa:?}", kept.precision());
         for threads in [1, 3] {
             let pool = Pool::new(threads).unwrap();
             let mut found = vec![Neighbor::default(); queries.rows()];
@@ -177,6 +193,21 @@ fn every_search_finds_what_brute_force_finds_in_banks_of_several_chunks() {
     }
 }
 
+#[cfg(feature = "train")]
+#[test]
+fn every_search_finds_what_brute_force_finds_among_rows_of_half_precision() {
+    for isa in Isa::available() {
+        for kind in [Kind::Features, Kind::Duplicates, Kind::Ties, Kind::Zeros, Kind::NearlyEqual] {
+            for rows in [1, 33, 333] {
+                for dim in [1, 7, 33, 64, 130] {
+                    let bank = data(kind, rows, dim, &mut Random::new(rows as u64, 2));
+                    check_rows(kind, &Rows::half(&bank, dim).unwrap(), isa);
+                }
+            }
+        }
+    }
+}
+
 /// Calibration leaves out the rows of one photograph, and asks with its patches.
 #[cfg(feature = "train")]
 #[test]
@@ -189,12 +220,13 @@ fn without_some_rows_every_search_finds_what_brute_force_finds_among_the_others(
             let bank = data(kind, rows, dim, &mut Random::new(3, 0));
             let queries = Patches { dim, grid_width: 8, data: &bank[..64 * dim] };
             for search in [SearchKind::Flat, SearchKind::Pruned] {
-                let index = Index::build(bank.clone().into(), dim, search, isa, &pool).unwrap();
+                let index = Index::build(single(&bank, dim), search, isa, &pool).unwrap();
+                let all = Patches { dim, grid_width: 1, data: &bank };
                 for absent in [(0, 64), (40, 333), (1, rows), (0, 0)] {
                     let is_absent = |row| (absent.0..absent.1).contains(&row);
                     let without = index.without(is_absent).unwrap();
                     let left: Vec<usize> = (0..rows).filter(|&row| !is_absent(row)).collect();
-                    let others: Vec<f32> = left.iter().flat_map(|&r| index.bank().row(r)).copied().collect();
+                    let others: Vec<f32> = left.iter().flat_map(|&r| all.row(r)).copied().collect();
                     let others = Patches { dim, grid_width: 1, data: &others };
                     let mut found = vec![Neighbor::default(); queries.rows()];
                     without.nearest(queries, &mut scratch, &pool, &mut found);
@@ -220,7 +252,7 @@ fn without_some_rows_every_search_finds_what_brute_force_finds_among_the_others(
 #[test]
 fn queries_that_are_no_numbers_find_the_first_row_infinitely_far() {
     let bank = data(Kind::Features, 300, 20, &mut Random::new(1, 0));
-    for (name, search) in searches(Kind::Features, &bank, 20, Isa::best()) {
+    for (name, search) in searches(Kind::Features, &single(&bank, 20), Isa::best()) {
         for value in [f32::NAN, f32::INFINITY] {
             let mut query = vec![0.5; 20];
             query[3] = value;
@@ -239,7 +271,7 @@ fn grids_of_every_shape_are_searched_alike() {
     let mut random = Random::new(5, 0);
     let bank = data(Kind::Features, 3000, dim, &mut random);
     let bank = Patches { dim, grid_width: 1, data: &bank };
-    let search = Pruned::build(bank.data.to_vec().into(), dim, Isa::best(), &Pool::new(2).unwrap());
+    let search = Pruned::build(single(bank.data, dim), Isa::best(), &Pool::new(2).unwrap());
     for (rows, width) in [(1, 1), (5, 100), (30, 5), (64, 8), (63, 9), (99, 33), (40, 1)] {
         let smooth = |i: usize| (i / dim % width) as f32 * 0.3 + (i / dim / width) as f32 * 0.2;
         let queries: Vec<f32> =
@@ -279,6 +311,10 @@ fn kinds() -> Vec<SearchKind> {
     ]
 }
 
+fn pairs(rows: Vec<Rows>) -> Vec<(Rows, SearchKind)> {
+    rows.into_iter().flat_map(|rows| kinds().into_iter().map(move |kind| (rows.clone(), kind))).collect()
+}
+
 #[test]
 fn an_index_comes_back_from_its_file_and_finds_the_same() {
     let (rows, dim) = (700, 33);
@@ -292,10 +328,10 @@ fn an_index_comes_back_from_its_file_and_finds_the_same() {
         index.nearest(queries, &mut Scratch::default(), &pool, &mut found);
         found
     };
-    for kind in kinds() {
+    for (kept, kind) in pairs(precisions(&bank, dim)) {
         let build = |threads| {
             let pool = Pool::new(threads).unwrap();
-            Index::build(bank.clone().into(), dim, kind, Isa::best(), &pool).unwrap()
+            Index::build(kept.clone(), kind, Isa::best(), &pool).unwrap()
         };
         let index = build(1);
         let file = saved(&index);
@@ -303,6 +339,8 @@ fn an_index_comes_back_from_its_file_and_finds_the_same() {
         let back = opened(&file, dim, true).unwrap();
         assert_eq!(find(&back), find(&index), "{kind:?}");
         assert_eq!(back.describe(), index.describe());
+        let about = |index: &Index| (index.rows().precision(), index.rows().rounding());
+        assert_eq!(about(&back), about(&index));
         assert!(saved(&back) == file, "{kind:?}");
         for wrong in [0, dim - 1, dim + 1, usize::MAX, 1, rows * dim] {
             // Any whole number of rows is a bank for the exhaustive search; the model's record says how many it has.
@@ -324,8 +362,8 @@ fn a_damaged_index_is_an_error_or_answers() {
     let queries = data(Kind::Features, 20, dim, &mut random);
     let queries = Patches { dim, grid_width: 5, data: &queries };
     let pool = Pool::new(1).unwrap();
-    for kind in kinds() {
-        let file = saved(&Index::build(bank.clone().into(), dim, kind, Isa::best(), &pool).unwrap());
+    for (kept, kind) in pairs(precisions(&bank, dim)) {
+        let file = saved(&Index::build(kept, kind, Isa::best(), &pool).unwrap());
         let mut answers = 0;
         for at in 0..file.len() {
             for value in [0, 0x7f, 0xff, file[at] ^ 0x80] {
@@ -346,9 +384,8 @@ fn a_damaged_index_is_an_error_or_answers() {
 fn sections_of_another_length_are_errors_that_name_one() {
     let dim = 6;
     let bank = data(Kind::Features, 70, dim, &mut Random::new(11, 0));
-    for kind in kinds() {
-        let index =
-            Index::build(bank.clone().into(), dim, kind, Isa::best(), &Pool::new(1).unwrap()).unwrap();
+    for (kept, kind) in pairs(precisions(&bank, dim)) {
+        let index = Index::build(kept, kind, Isa::best(), &Pool::new(1).unwrap()).unwrap();
         let file = saved(&index);
         let sections = Sections::parse("m.pcore", Bytes::copy_of(&file), true).unwrap();
         let names: Vec<String> = sections.list().map(|(name, _)| name.to_string()).collect();

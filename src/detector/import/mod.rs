@@ -10,7 +10,7 @@ use crate::image::Preprocess;
 use crate::kernels::{Isa, Pool};
 use crate::network::{Architecture, Backbone, Layer, Mode, Network};
 use crate::score::{Calibration, Normalization};
-use crate::search::{Index, SearchKind};
+use crate::search::{Index, Rows, SearchKind};
 use crate::weights::{self, Checkpoint, Field, NamedTensors, WeightLimits};
 use std::path::Path;
 use std::sync::Arc;
@@ -166,7 +166,8 @@ impl Settings {
         if !matches!(bank.shape[..], [_, columns] if columns == dim) {
             return Err(misshaped());
         }
-        let index = Index::build(bank.data.into(), dim, SearchKind::Auto, isa, &Pool::new(1)?)
+        let index = Rows::single(bank.data.into(), dim)
+            .and_then(|rows| Index::build(rows, SearchKind::Auto, isa, &Pool::new(1)?))
             .map_err(|e| e.within(&source))?;
         let record = Record {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION"), ", imported").into(),
@@ -176,7 +177,7 @@ impl Settings {
             embedded: false,
             layers: network.layers().to_vec(),
             preprocess: self.preprocess,
-            rows: index.rows() as u64,
+            rows: index.rows().count() as u64,
             dim: dim as u64,
             neighbors: self.neighbors,
             training: Training {

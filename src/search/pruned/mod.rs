@@ -10,7 +10,7 @@ mod sweep;
 
 use super::axes::Axes;
 use super::sketch::{MAX_DIMS, Sketch};
-use super::{Scratch, Search};
+use super::{Rows, Scratch, Search};
 use crate::bank::map::{Plain, Slice};
 use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(super) use sweep::{Task, Work};
 /// Exact search by bounds.
 #[derive(Clone, Debug)]
 pub struct Pruned {
-    bank: Slice<f32>,
+    bank: Rows,
     dim: usize,
     isa: Isa,
     /// `order[position]` is the row at a position.
@@ -103,21 +103,20 @@ struct Parts {
 }
 
 impl Pruned {
-    /// Makes `bank`, at least one row of `dim` finite values, searchable.
-    pub fn build(bank: Slice<f32>, dim: usize, isa: Isa, pool: &Pool) -> Self {
-        let parts = build::parts(Patches { dim, grid_width: 1, data: &bank }, isa, pool);
-        Self::assemble(bank, dim, isa, parts)
-            .expect("what was just built has the shapes that it was built with")
+    /// Makes `bank`, of finite values, searchable.
+    pub fn build(bank: Rows, isa: Isa, pool: &Pool) -> Self {
+        let parts = build::parts(Patches { dim: bank.dim(), grid_width: 1, data: &bank.all() }, isa, pool);
+        Self::assemble(bank, isa, parts).expect("what was just built has the shapes that it was built with")
     }
 
     /// The search of a model file over `bank`, in place; `None` where the file has another.
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
-    pub fn open(sections: &Sections, bank: Slice<f32>, dim: usize, isa: Isa) -> Result<Option<Self>> {
+    pub fn open(sections: &Sections, bank: Rows, isa: Isa) -> Result<Option<Self>> {
         let Some(order) = sections.find(ORDER)? else { return Ok(None) };
         let numbers: Slice<f64> = sections.get(NUMBERS)?;
-        let rows = bank.len() / dim;
+        let (rows, dim) = (bank.count(), bank.dim());
         let bad = |name| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
         // The number of coordinates of the fine sketch says how many axes there are.
         let fine = numbers.get(5).filter(|dims| **dims >= 1.0).ok_or_else(|| bad(NUMBERS))?;
@@ -129,7 +128,7 @@ impl Pruned {
             fine: (sections.get(FINE)?, sections.get(FINE_BIAS)?),
             centers: (sections.get(CENTERS)?, sections.get(CENTERS_BIAS)?),
         };
-        Self::assemble(bank, dim, isa, parts).map(Some).ok_or_else(|| bad("search.*"))
+        Self::assemble(bank, isa, parts).map(Some).ok_or_else(|| bad("search.*"))
     }
 
     /// Adds the sections of the search to a model file.
@@ -153,9 +152,9 @@ impl Pruned {
     }
 
     /// `None` where shapes do not fit. Does not look at the codes: whatever they are, a search ends and stays inside the bank.
-    fn assemble(bank: Slice<f32>, dim: usize, isa: Isa, parts: Parts) -> Option<Self> {
+    fn assemble(bank: Rows, isa: Isa, parts: Parts) -> Option<Self> {
         let Parts { order, axes, numbers, coarse, fine, centers } = parts;
-        let rows = bank.len() / dim;
+        let (rows, dim) = (bank.count(), bank.dim());
         let blocks = rows.div_ceil(BLOCK);
         let coarse = Level::new(numbers.get(..5)?, COARSE_MOST, coarse.0, coarse.1)?;
         let fine = Level::new(numbers.get(5..10)?, FINE_MOST, fine.0, fine.1)?;
@@ -205,9 +204,8 @@ impl Pruned {
     }
 
     /// The row at `position`.
-    fn row(&self, position: u32) -> (u32, &[f32]) {
-        let row = self.order[position as usize];
-        (row, &self.bank[row as usize * self.dim..][..self.dim])
+    fn row(&self, position: u32) -> u32 {
+        self.order[position as usize]
     }
 
     fn coarse_blocks(&self) -> Blocks<'_> {

@@ -3,9 +3,9 @@
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
 use super::{ABSENT, Pruned, RAISED};
+use crate::kernels::Pool;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP, interleaved};
 use crate::kernels::int16;
-use crate::kernels::{Pool, distance};
 use crate::tensor::{Neighbor, Patches};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -317,8 +317,8 @@ impl Task {
             return;
         }
         self.work.distances += 1;
-        let (row, values) = search.row(position);
-        let squared = distance::squared(search.isa, query, values);
+        let row = search.row(position);
+        let squared = search.bank.squared(search.isa, query, row as usize);
         // Only a query that is no number gives none; the exhaustive search finds nothing near it either.
         let squared = if squared.is_nan() { f32::INFINITY } else { squared };
         let found = Found { squared, row, position };
@@ -453,7 +453,10 @@ impl Task {
         if found.len() > self.k {
             found.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
         }
-        found.iter().take(FETCHED).for_each(|&(_, position)| distance::prefetch(search.row(position).1));
+        found
+            .iter()
+            .take(FETCHED)
+            .for_each(|&(_, position)| search.bank.prefetch(search.row(position) as usize));
     }
 
     /// Compares a range of `self.doubtful` with query `q`, as far as what was found meanwhile leaves a doubt.
