@@ -101,6 +101,7 @@ fn an_imported_model_evaluates_to_the_references_metrics() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("brick.pcore");
     let said = patchcore_ok([Path::new("import"), &checkpoint, Path::new("--out"), &model]);
+    assert!(patchcore_ok([Path::new("info"), &model]).contains("training     photographs unknown, "));
     assert!(said.contains("memory bank 2457 x 384"), "{said}");
     let arguments =
         ["evaluate", "--json", "--model", model.to_str().unwrap(), "--data", data.to_str().unwrap()];

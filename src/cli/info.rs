@@ -47,6 +47,13 @@ pub(super) fn bank(information: Information<'_>) -> String {
     }
 }
 
+fn photographs(training: &Training) -> String {
+    match training.images {
+        0 => "photographs unknown".into(),
+        images => format!("{images} photographs, {} patches{}", training.patches, sampled(training)),
+    }
+}
+
 /// For colour photographs as large as the network's input; larger ones take a little more.
 fn memory(model: &PatchCore) -> Result<Memory> {
     let (height, width) = model.information().preprocess().output_size();
@@ -118,10 +125,8 @@ fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
         format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
         format!("memory bank  {}", bank(information)),
         format!(
-            "training     {} photographs, {} patches{}, coreset ratio {}, seed {seed}",
-            training.images,
-            training.patches,
-            sampled(training),
+            "training     {}, coreset ratio {}, seed {seed}",
+            photographs(training),
             training.coreset_ratio
         ),
         format!("neighbors    {}", information.neighbors()),

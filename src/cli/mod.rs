@@ -1,8 +1,12 @@
 //! The program: one file a command.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 mod backbone;
 mod benchmark;
 mod coreset;
+// It draws, into pictures of its own size; nothing from outside comes in.
+#[allow(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 pub mod demo;
 mod embed;
 mod embedding;

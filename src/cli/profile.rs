@@ -187,7 +187,8 @@ fn to_text(profile: &Value) -> String {
         format!("{:<12} {:>9} {:>9} {:>9}", "ms", "median", "min", "p99"),
     ];
     for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
-        let ms = |figure: &str| profile[stage][figure].as_f64().unwrap_or(f64::NAN) * 1e3;
+        let seconds = |figure: &str| profile[stage].get(figure).and_then(Value::as_f64);
+        let ms = |figure: &str| seconds(figure).unwrap_or(f64::NAN) * 1e3;
         lines.push(format!("{stage:<12} {:>9.3} {:>9.3} {:>9.3}", ms("median_s"), ms("min_s"), ms("p99_s")));
     }
     let mb = |figure: &str| profile[figure].as_f64().unwrap_or(f64::NAN) / 1e6;

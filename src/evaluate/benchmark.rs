@@ -89,6 +89,7 @@ impl Benchmark {
     }
 
     /// `{metric: {net: {"measured" or "published": {"average": a, "categories": {name: figure}}}}}`
+    #[allow(clippy::indexing_slicing)] // Of JSON objects: what is missing is added.
     pub fn to_json(&self) -> String {
         let categories = self.categories();
         let mut tables = Map::new();
@@ -144,7 +145,7 @@ impl Benchmark {
 
     fn figure(&self, net: &str, metric: Metric, category: &str) -> Option<f64> {
         let run = self.runs.iter().find(|run| run.net == net && run.category == category)?;
-        run.figures[metric as usize]
+        *run.figures.get(metric as usize)?
     }
 }
 

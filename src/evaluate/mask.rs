@@ -27,10 +27,13 @@ pub fn fit_mask(
     }
     let columns: Vec<usize> = sources(size.1, resize.1, crop.1).collect();
     let rows = sources(size.0, resize.0, crop.0);
-    Ok(rows.flat_map(|y| columns.iter().map(move |x| mask[y * size.1 + x])).collect())
+    #[allow(clippy::indexing_slicing)] // `sources` stays below the sides that the mask was checked to have.
+    let pixels = rows.flat_map(|y| columns.iter().map(move |x| mask[y * size.1 + x])).collect();
+    Ok(pixels)
 }
 
 /// For each pixel of the crop the pixel of the mask that it shows.
+#[allow(clippy::cast_possible_truncation)] // A place below the side.
 fn sources(mask: usize, resized: usize, crop: usize) -> impl Iterator<Item = usize> {
     let scale = mask as f32 / resized as f32;
     let start = half_to_even(resized - crop);

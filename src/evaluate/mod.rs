@@ -3,6 +3,8 @@
 //! Metrics are computed on raw scores, exactly: every distinct score is a threshold. Where one class is missing a metric
 //! is undefined (`None`), not 0 or 0.5.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 mod benchmark;
 mod dataset;
 mod evaluator;

@@ -51,7 +51,7 @@ impl Metric {
 /// The published figure of `net` for `category`, if there is one.
 pub(super) fn published(net: &str, metric: Metric, category: &str) -> Option<f64> {
     let column = CATEGORIES.iter().position(|&known| known == category)?;
-    Some(row(net, metric)?[column])
+    row(net, metric)?.get(column).copied()
 }
 
 #[rustfmt::skip]

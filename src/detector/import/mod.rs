@@ -1,5 +1,7 @@
 //! Checkpoints of the reference implementation (anomalib) as models.
 
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 mod transform;
 
 use super::options::MAX_NEIGHBORS;
@@ -217,6 +219,7 @@ impl PostProcessing {
             return Ok(Self::DEFAULT);
         };
         let flag = |key: &str| config.get(key)?.bool();
+        #[allow(clippy::cast_possible_truncation)] // The reference keeps it in single precision.
         let sensitivity = |key: &str| {
             let field = config.get(key)?;
             let value = field.float()?;

@@ -96,6 +96,8 @@ fn size(field: &Field<'_, '_>) -> Result<(usize, usize)> {
     }
 }
 
+/// Rounded to single precision, as the reference computes.
+#[allow(clippy::cast_possible_truncation)]
 fn channels(field: &Field<'_, '_>) -> Result<[f32; 3]> {
     let values = field.items()?.iter().map(Field::float).collect::<Result<Vec<f64>>>()?;
     let values: [f64; 3] = values.try_into().map_err(|_: Vec<f64>| field.unexpected("three numbers"))?;

@@ -93,6 +93,7 @@ impl PixelRanking {
         let mut taken = 0;
         for step in self.ranking.steps() {
             let new = descending.by_ref().take(step.defective - taken);
+            #[allow(clippy::cast_possible_truncation)] // The lower half.
             let gain: f64 = new.map(|&pixel| 1.0 / f64::from(pixel as u32)).sum();
             taken = step.defective;
             let next_fpr = step.good as f64 / self.ranking.good() as f64;

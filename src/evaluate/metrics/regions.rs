@@ -1,4 +1,7 @@
-//! The connected regions of a mask.
+//! The connected regions of a mask, which has less than 2^32 pixels.
+
+// Arithmetic over lists as long as the mask, which are made here.
+#![allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 /// The 8-connected regions of one mask: pixels that touch at a side or a corner belong together.
 pub(crate) struct Regions {
