@@ -1,13 +1,15 @@
 //! One pass over the memory bank for a tile of neighbouring patches.
 
+mod tiles;
+
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
 use super::{ABSENT, Pruned, RAISED};
-use crate::kernels::Pool;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP, interleaved};
 use crate::kernels::int16;
-use crate::tensor::{Neighbor, Patches};
+use crate::tensor::Neighbor;
 use std::sync::atomic::{AtomicU32, Ordering};
+pub(super) use tiles::{bytes, k_nearest, nearest};
 
 /// Blocks between two looks at the bounds: a tile of centres.
 const CHUNK: usize = BLOCK;
@@ -68,84 +70,6 @@ pub(in crate::search) struct Task {
     pub(super) work: Work,
 }
 
-/// The patches that go through the bank together: a rectangle of the grid of patches.
-#[derive(Clone, Copy)]
-struct Tiling {
-    width: usize,
-    height: usize,
-    tile: (usize, usize),
-}
-
-impl Tiling {
-    fn new(rows: usize, width: usize) -> Self {
-        let width = width.clamp(1, rows.max(1));
-        let height = rows.div_ceil(width);
-        let tall = height.clamp(1, 4);
-        Self { width, height, tile: (tall, GROUP / tall) }
-    }
-
-    /// Patches of a band, of which there are a few a thread: each begins without neighbours to learn from.
-    fn band(&self, threads: usize) -> usize {
-        let rows = self.height.div_ceil(self.tile.0).div_ceil(2 * threads) * self.tile.0;
-        (rows * self.width).max(1)
-    }
-}
-
-/// Writes the nearest row of each query to `out`. With `least`, only that of the patches that are farthest from the bank; the
-/// others' distances may then be too large, though not as large.
-pub(super) fn nearest(
-    search: &Pruned,
-    queries: Patches<'_>,
-    least: Option<&AtomicU32>,
-    tasks: &mut Vec<Task>,
-    pool: &Pool,
-    out: &mut [Neighbor],
-) {
-    let tiling = Tiling::new(out.len(), queries.grid_width);
-    let band = tiling.band(pool.threads());
-    let bands = out.len().div_ceil(band);
-    if tasks.len() < bands {
-        tasks.resize_with(bands, Task::default);
-    }
-    pool.for_each_chunk_pair((out, band), (&mut tasks[..bands], 1), |i, out, task| {
-        let dim = queries.dim;
-        let data = &queries.data[i * band * dim..][..out.len() * dim];
-        task[0].band(search, Patches { data, ..queries }, tiling.width, tiling.tile, least, out);
-    });
-}
-
-/// Writes the `k` rows nearest to `query` to `out`.
-pub(super) fn k_nearest(
-    search: &Pruned,
-    query: &[f32],
-    k: usize,
-    tasks: &mut Vec<Task>,
-    out: &mut Vec<Neighbor>,
-) {
-    out.clear();
-    if k == 0 {
-        return;
-    }
-    if tasks.is_empty() {
-        tasks.push(Task::default());
-    }
-    let task = &mut tasks[0];
-    task.begin(search, k);
-    task.rows.clear();
-    task.encode(search, [query].into_iter());
-    task.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
-    let start = task.most_promising(search, 0);
-    task.sweep(search, &[query], start, None);
-    out.extend(task.best[0].iter().map(Found::neighbor));
-}
-
-/// Bytes that searches for all patches of a grid, and for the `k` rows nearest to one, take on `threads` threads.
-pub(super) fn bytes(search: &Pruned, grid: (usize, usize), k: usize, threads: usize) -> usize {
-    let patches = grid.0 * grid.1;
-    let bands = patches.div_ceil(Tiling::new(patches, grid.1).band(threads));
-    bands * Task::bytes(search, k) + patches * size_of::<u32>()
-}
-
 impl Found {
     fn neighbor(&self) -> Neighbor {
         Neighbor { index: self.row, distance: self.squared.sqrt() }
@@ -191,76 +115,6 @@ impl Task {
         let best = GROUP * (k.min(search.rows()) + 1) * size_of::<Found>();
         let lists = codes + MAX_DIMS * size_of::<f32>() + rows + products + masks + doubtful + best;
         size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
-    }
-
-    /// Searches for the queries of a band of the grid, tile by tile.
-    fn band(
-        &mut self,
-        search: &Pruned,
-        queries: Patches<'_>,
-        width: usize,
-        (tall, wide): (usize, usize),
-        least: Option<&AtomicU32>,
-        out: &mut [Neighbor],
-    ) {
-        self.begin(search, 1);
-        self.winners.resize(out.len(), 0);
-        for top in (0..out.len().div_ceil(width)).step_by(tall) {
-            for left in (0..width).step_by(wide) {
-                let mut indices = [0; GROUP];
-                let mut count = 0;
-                for at in (top..top + tall)
-                    .flat_map(|y| (left..(left + wide).min(width)).map(move |x| y * width + x))
-                {
-                    if at < out.len() {
-                        indices[count] = at;
-                        count += 1;
-                    }
-                }
-                self.tile(search, queries, &indices[..count], (top, left, width), least, out);
-            }
-        }
-    }
-
-    fn tile(
-        &mut self,
-        search: &Pruned,
-        queries: Patches<'_>,
-        indices: &[usize],
-        (top, left, width): (usize, usize, usize),
-        least: Option<&AtomicU32>,
-        out: &mut [Neighbor],
-    ) {
-        let [first, ..] = *indices else { return };
-        let mut rows = [queries.row(first); GROUP];
-        rows.iter_mut().zip(indices).for_each(|(row, &index)| *row = queries.row(index));
-        let rows = &rows[..indices.len()];
-        self.encode(search, rows.iter().copied());
-        for (q, &index) in indices.iter().enumerate() {
-            self.rows.clear();
-            if top > 0 {
-                self.add_block(search, self.winners[(top - 1) * width + index % width]);
-            }
-            if left > 0 {
-                self.add_block(search, self.winners[index / width * width + left - 1]);
-            }
-            if top == 0 && left == 0 {
-                self.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
-            }
-            for best in &self.best[..q] {
-                self.rows.extend(best.first().map(|f| f.position));
-            }
-            let nearest = self.most_promising(search, q);
-            self.compare(search, q, rows[q], nearest);
-        }
-        let start = self.best[0].first().map_or(0, |found| found.position);
-        self.sweep(search, rows, start, least);
-        for (q, &index) in indices.iter().enumerate() {
-            if let Some(found) = self.best[q].first() {
-                self.winners[index] = found.position;
-                out[index] = found.neighbor();
-            }
-        }
     }
 
     /// Takes up a group of queries.
