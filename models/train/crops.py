@@ -59,8 +59,7 @@ class Crops:
         """Normalised crops `[count, 3, side, side]`."""
         rng = np.random.default_rng([self.seed, step])
         crops = [self.crop(rng, side) for _ in range(count)]
-        batch = np.stack(crops)
-        return np.ascontiguousarray(((batch - MEAN) / STD).transpose(0, 3, 1, 2))
+        return normalised(np.stack(crops))
 
     def crop(self, rng, side):
         image = self.window(rng, side)
@@ -73,7 +72,7 @@ class Crops:
             image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.8)))
         if rng.random() < 0.1:
             image = compressed(image, int(rng.integers(25, 90)))
-        return recoloured(rng, np.asarray(image, np.float32) / 255)
+        return camera(rng)(np.asarray(image, np.float32) / 255)
 
     def window(self, rng, side):
         """A square of a source, between half and all of its size but seldom enlarged, as `side` pixels."""
@@ -118,16 +117,30 @@ def compressed(image, quality):
     return Image.open(buffer)
 
 
-def recoloured(rng, crop):
-    """Exposure, contrast, tint and noise of some camera; a third of them are grey."""
-    if rng.random() < 0.33:
-        crop = np.repeat(crop @ np.array([0.299, 0.587, 0.114], np.float32)[:, None], 3, 2)
-    elif rng.random() < 0.5:
+def camera(rng):
+    """Exposure, contrast, tint and noise of some camera, as a function of crops `[h, w, 3]`; a third see grey."""
+    mix, kind = np.eye(3, dtype=np.float32), rng.random()
+    if kind < 0.33:
+        mix = np.repeat(np.array([0.299, 0.587, 0.114], np.float32)[:, None], 3, 1)
+    elif kind < 0.67:
         mix = np.eye(3) * rng.uniform(0.3, 1) + rng.dirichlet([0.5] * 3, 3) * rng.uniform(0, 0.7)
-        crop = crop @ (mix / mix.sum(1)).T.astype(np.float32)
+        mix = (mix / mix.sum(1)).T.astype(np.float32)
+    gamma, gain, offset = 1, 1, 0
     if rng.random() < 0.6:
-        crop = np.maximum(crop, 0) ** np.float32(np.exp(rng.normal(0, 0.3)))
-        crop = (crop - 0.5) * np.float32(np.exp(rng.normal(-0.1, 0.35))) + np.float32(0.5 + rng.normal(0, 0.1))
-    if rng.random() < 0.4:
-        crop = crop + rng.normal(0, rng.uniform(0, 0.05), crop.shape).astype(np.float32)
-    return np.clip(crop, 0, 1).astype(np.float32)
+        gamma = np.float32(np.exp(rng.normal(0, 0.3)))
+        gain, offset = np.float32(np.exp(rng.normal(-0.1, 0.35))), np.float32(rng.normal(0, 0.1))
+    noise = rng.uniform(0, 0.05) * (rng.random() < 0.4)
+
+    def shot(crop):
+        crop = np.maximum(crop @ mix, 0) ** gamma
+        crop = (crop - np.float32(0.5)) * gain + np.float32(0.5) + offset
+        if noise > 0:
+            crop = crop + np.float32(noise) * rng.standard_normal(crop.shape, np.float32)
+        return np.clip(crop, 0, 1)
+
+    return shot
+
+
+def normalised(crops):
+    """Crops `[..., h, w, 3]` in 0 to 1 as what networks are fed, `[..., 3, h, w]`."""
+    return np.ascontiguousarray(np.moveaxis((crops - MEAN) / STD, -1, -3))

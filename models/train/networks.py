@@ -1,5 +1,7 @@
 """ResNet-18 as far as layer3, its narrow sister, and their weights as the product reads them."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,9 +28,9 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """`[n, 3, h, w]` to the maps of layer1, layer2 and layer3; torchvision's names."""
 
-    def __init__(self, width=64, depths=(2, 2, 2)):
+    def __init__(self, width=64, depths=(2, 2, 2), stem=7):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(3, width, stem, 2, stem // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         inputs = width
         for layer, depth in enumerate(depths):
@@ -69,11 +71,47 @@ def folded(network):
     for name, convolution in modules.items():
         if not isinstance(convolution, nn.Conv2d):
             continue
-        norm = modules[name[:-1] + "1" if name.endswith("downsample.0") else name.replace("conv", "bn")]
+        norm = norm_of(modules, name)
         scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         tensors[f"{name}.weight"] = convolution.weight.double() * scale[:, None, None, None]
         tensors[f"{name}.bias"] = norm.bias.double() - norm.running_mean.double() * scale
     return tensors
+
+
+def unfold(network, path, batches):
+    """Goes on from weights that `export` wrote: the batch norms get the statistics of `batches`, and a scale and an offset
+    that leave every output as it was. A smaller stem takes the middle of a larger one."""
+    tensors = {name: value.float() for name, value in load_file(path).items()}
+    modules = dict(network.named_modules())
+    convolutions = {name: m for name, m in modules.items() if isinstance(m, nn.Conv2d)}
+    for name, convolution in convolutions.items():
+        kernel, size = tensors[f"{name}.weight"], convolution.kernel_size[0]
+        rim = (kernel.shape[-1] - size) // 2
+        convolution.weight.data.copy_(kernel[..., rim : rim + size, rim : rim + size])
+        norm = norm_of(modules, name)
+        norm.weight.data.fill_(math.sqrt(1 + norm.eps))
+        norm.bias.data.copy_(tensors[f"{name}.bias"])
+    seen = {name: [] for name in convolutions}
+    hooks = [
+        convolution.register_forward_hook(lambda _, __, y, name=name: seen[name].append(y.transpose(0, 1).flatten(1)))
+        for name, convolution in convolutions.items()
+    ]
+    with torch.no_grad():
+        for batch in batches:
+            network.eval()(batch)
+    for hook in hooks:
+        hook.remove()
+    for name, outputs in seen.items():
+        values, norm = torch.cat(outputs, 1), norm_of(modules, name)
+        norm.running_mean.copy_(values.mean(1))
+        norm.running_var.copy_(values.var(1))
+        norm.weight.data.copy_(torch.sqrt(norm.running_var + norm.eps))
+        norm.bias.data.add_(norm.running_mean)
+
+
+def norm_of(modules, name):
+    """The batch norm after the convolution of that name."""
+    return modules[name[:-1] + "1" if name.endswith("downsample.0") else name.replace("conv", "bn")]
 
 
 def export(network, path):

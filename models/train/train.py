@@ -25,14 +25,20 @@ PHASES = [(0.55, 24, 96), (0.85, 12, 136), (1.0, 4, 240)]
 # From here on the batch norms keep their statistics, as they do in the product.
 FREEZE_FROM = 0.85
 DISTANCE_SAMPLES = 512
+# Elsewhere it is emulated, and far slower than f32.
+HAS_BF16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+
+
+def autocast():
+    return torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16)
 
 
 class Student(nn.Module):
     """A network, and for a narrow one the projections to the teacher's channels, which are dropped at the end."""
 
-    def __init__(self, width, depths, rate):
+    def __init__(self, width, depths, stem, rate):
         super().__init__()
-        self.network = ResNet(width, depths)
+        self.network = ResNet(width, depths, stem)
         self.rate = rate
         widths = [width << layer for layer in range(3)]
         same = widths == list(TEACHER_CHANNELS)
@@ -46,8 +52,8 @@ class Student(nn.Module):
 
 
 STUDENTS = {
-    "default": lambda: Student(64, (2, 2, 2), 2e-3),
-    "small": lambda: Student(32, (1, 2, 2), 3e-3),
+    "default": lambda: Student(64, (2, 2, 2), 7, 2e-3),
+    "small": lambda: Student(32, (1, 2, 2), 5, 3e-3),
 }
 
 
@@ -87,19 +93,19 @@ class Targets:
 
     @torch.no_grad()
     def __call__(self, batch):
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             maps = [m.float() for m in self.network(batch)]
         return maps, embedding(maps)
 
     def loss(self, student, batch, answer, chosen):
         maps, patches = answer
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             raw, projected = student(batch)
         errors = [F.mse_loss(mine.float(), m) / v for mine, m, v in zip(projected, maps, self.variances)]
         patch = F.mse_loss(embedding(projected), patches) / self.variances[3]
         distance = distance_error(embedding(raw), patches, chosen, self.distance)
         total = 0.5 * errors[0] + errors[1] + errors[2] + 2 * patch + 0.5 * distance
-        return total, [*errors, patch, distance]
+        return raw, total, [*errors, patch, distance]
 
 
 def rate_at(share, highest):
@@ -115,12 +121,46 @@ def arguments():
     parser.add_argument("--work", type=Path, default=Path("run"), help="drawn images, checkpoints and log")
     parser.add_argument("--out", type=Path, default=Path("run"), help="where NAME.safetensors go")
     parser.add_argument("--students", nargs="+", default=list(STUDENTS), choices=list(STUDENTS))
-    parser.add_argument("--start", type=Path, help="checkpoint of an earlier run, to go on from its weights")
     parser.add_argument("--steps", type=int, default=14000)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--images", type=int, default=6000, help="drawn images")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
+
+
+class Log:
+    """Running means of each student's errors, a line every hundred steps."""
+
+    def __init__(self, path):
+        self.file, self.started, self.means = path.open("a"), time.time(), {}
+
+    def add(self, step, found):
+        for name, errors in found.items():
+            now = torch.tensor([error.item() for error in errors])
+            self.means[name] = now if name not in self.means else 0.98 * self.means[name] + 0.02 * now
+        if step % 100 == 0:
+            line = "  ".join(f"{name} " + " ".join(f"{v:.3f}" for v in mean) for name, mean in self.means.items())
+            print(f"{step} {time.time() - self.started:.0f}s  {line}", file=self.file, flush=True)
+
+
+def optimize(student, optimizer, loss, rate):
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimizer.step()
+
+
+def resume(path, students, optimizers):
+    """The step to go on from."""
+    if not path.exists():
+        return 0
+    state = torch.load(path)
+    for name, student in students.items():
+        student.load_state_dict(state["students"][name])
+        optimizers[name].load_state_dict(state["optimizers"][name])
+    return state["step"]
 
 
 def save(path, step, students, optimizers):
@@ -144,23 +184,15 @@ def main():
         name: torch.optim.AdamW(student.parameters(), student.rate, weight_decay=0.01)
         for name, student in students.items()
     }
-    checkpoint, first = args.work / "checkpoint.pt", 0
-    source = checkpoint if checkpoint.exists() else args.start
-    if source:
-        state = torch.load(source)
-        for name, student in students.items():
-            student.load_state_dict(state["students"][name])
-        if source == checkpoint:
-            first = state["step"]
-            for name, optimizer in optimizers.items():
-                optimizer.load_state_dict(state["optimizers"][name])
+    checkpoint = args.work / "checkpoint.pt"
+    first = resume(checkpoint, students, optimizers)
     run(args, crops, targets, students, optimizers, checkpoint, first)
     for name, student in students.items():
         export(student.network, args.out / f"{name}.safetensors")
 
 
 def run(args, crops, targets, students, optimizers, checkpoint, first):
-    log, started, means = (args.work / "log.txt").open("a"), time.time(), {}
+    log = Log(args.work / "log.txt")
     for step in range(first, args.steps):
         share = step / args.steps
         count, side = next((count, side) for end, count, side in PHASES if share < end)
@@ -168,21 +200,12 @@ def run(args, crops, targets, students, optimizers, checkpoint, first):
         answer = targets(batch)
         places = answer[1].shape[0] * answer[1].shape[2] * answer[1].shape[3]
         chosen = torch.randperm(places, generator=torch.Generator().manual_seed(step))[:DISTANCE_SAMPLES]
+        found = {}
         for name, student in students.items():
             student.train(share < FREEZE_FROM)
-            loss, errors = targets.loss(student, batch, answer, chosen)
-            optimizer = optimizers[name]
-            for group in optimizer.param_groups:
-                group["lr"] = rate_at(share, student.rate * args.rate)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-            optimizer.step()
-            now = torch.tensor([e.item() for e in errors])
-            means[name] = now if name not in means else 0.98 * means[name] + 0.02 * now
-        if (step + 1) % 100 == 0:
-            line = "  ".join(f"{name} " + " ".join(f"{v:.3f}" for v in mean) for name, mean in means.items())
-            print(f"{step + 1} {time.time() - started:.0f}s  {line}", file=log, flush=True)
+            _, loss, found[name] = targets.loss(student, batch, answer, chosen)
+            optimize(student, optimizers[name], loss, rate_at(share, student.rate * args.rate))
+        log.add(step + 1, found)
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
             save(checkpoint, step + 1, students, optimizers)
 

@@ -20,7 +20,8 @@ from safetensors.numpy import save_file
 import sets
 
 PSEUDO_RANDOM = {"random": "resnet18", "random-small": "resnet18_narrow"}
-WIDTHS = {"resnet18": 64, "resnet18_narrow": 32}
+# Channels, the stem's kernel, blocks a layer.
+SHAPES = {"resnet18": (64, 7, (2, 2, 2)), "resnet18_narrow": (32, 5, (1, 2, 2))}
 CELLS = 150
 CELLS_CORESET = 0.02  # of so many photographs a bank about as large as the other sets'
 
@@ -128,7 +129,7 @@ def pseudo_random(net, folder):
     """He-uniform weights without biases, in the folded form that the program reads."""
     rng = np.random.default_rng(0)
     tensors = {}
-    for name, shape in convolutions(WIDTHS[net]).items():
+    for name, shape in convolutions(*SHAPES[net]).items():
         bound = (6 / np.prod(shape[1:])) ** 0.5
         tensors[f"{name}.weight"] = rng.uniform(-bound, bound, shape).astype(np.float32)
         tensors[f"{name}.bias"] = np.zeros(shape[0], np.float32)
@@ -137,18 +138,18 @@ def pseudo_random(net, folder):
     return path
 
 
-def convolutions(width):
+def convolutions(width, stem, depths):
     """Names and shapes as far as layer3."""
-    shapes = {"conv1": (width, 3, 7, 7)}
+    shapes = {"conv1": (width, 3, stem, stem)}
     inner = width
-    for layer in range(3):
+    for layer, depth in enumerate(depths):
         outer = width << layer
-        for block in range(2):
-            stem = f"layer{layer + 1}.{block}"
-            shapes[f"{stem}.conv1"] = (outer, inner, 3, 3)
-            shapes[f"{stem}.conv2"] = (outer, outer, 3, 3)
+        for block in range(depth):
+            name = f"layer{layer + 1}.{block}"
+            shapes[f"{name}.conv1"] = (outer, inner, 3, 3)
+            shapes[f"{name}.conv2"] = (outer, outer, 3, 3)
             if inner != outer:
-                shapes[f"{stem}.downsample.0"] = (outer, inner, 1, 1)
+                shapes[f"{name}.downsample.0"] = (outer, inner, 1, 1)
             inner = outer
     return shapes
 

@@ -124,13 +124,13 @@ const ALL: [Architecture; 5] = [
         depths: [1, 2, 2],
         base_width: 32,
         bottleneck_factor: 1,
-        stem: 7,
+        stem: 5,
     },
 ];
 
 impl Architecture {
     /// The network of that name: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2`, or `resnet18_narrow`
-    /// (half of ResNet-18's channels, one block in layer1: less than a quarter of its multiplications).
+    /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of its multiplications).
     ///
     /// # Errors
     /// There is no such network.

@@ -159,7 +159,10 @@ impl Backbone {
             start
         };
         let starts = convolutions.iter().map(start_of).collect();
-        Folded { weights: &self.weights, convolutions, starts, widened: Vec::new() }
+        // Room for the largest at once: growing would copy, and leave holes that are filled with zeros again.
+        let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
+        let widened = Vec::with_capacity(if self.is_embedded() { largest } else { 0 });
+        Folded { weights: &self.weights, convolutions, starts, widened }
     }
 }
 
