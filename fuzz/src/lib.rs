@@ -5,7 +5,7 @@ pub mod torch;
 
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::network::Layer;
-use patchcore::search::SearchKind;
+use patchcore::search::{Precision, SearchKind};
 use patchcore::{Backbone, FitOptions, PatchCore, Trainer};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
@@ -19,8 +19,9 @@ pub fn photograph(seed: usize) -> Vec<u8> {
 }
 
 /// The smallest model there is: the first layer of the small network on 32x32 pixels.
-pub fn small_model(search: SearchKind, ratio: f64) -> PatchCore {
-    let mut options = FitOptions { threads: 1, coreset_ratio: ratio, search, ..FitOptions::default() };
+pub fn small_model(search: SearchKind, bank_precision: Precision, ratio: f64) -> PatchCore {
+    let mut options =
+        FitOptions { threads: 1, coreset_ratio: ratio, search, bank_precision, ..FitOptions::default() };
     options.layers = vec![Layer::Layer1];
     options.preprocess.resize = (SIDE, SIDE);
     let backbone = Backbone::embedded("small").expect("it is embedded");

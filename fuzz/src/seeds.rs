@@ -2,7 +2,7 @@
 
 use image::{ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, Rgba, RgbaImage};
 use patchcore::patches::npy;
-use patchcore::search::SearchKind;
+use patchcore::search::{Precision, SearchKind};
 use patchcore_fuzz::torch::{Py, PyTensor, dict, save, save_legacy, state_dict, text};
 use patchcore_fuzz::{SIDE, photograph, small_model};
 use std::io::Cursor;
@@ -14,10 +14,13 @@ fn main() {
         std::fs::create_dir_all(folder.join(target)).unwrap();
         std::fs::write(folder.join(target).join(name), bytes).unwrap();
     };
-    for (name, search) in
-        [("flat", SearchKind::Flat), ("pruned", SearchKind::Pruned), ("kdtree", SearchKind::KdTree)]
-    {
-        let bytes = model(search);
+    for (name, search, precision) in [
+        ("flat", SearchKind::Flat, Precision::Single),
+        ("pruned", SearchKind::Pruned, Precision::Single),
+        ("kdtree", SearchKind::KdTree, Precision::Single),
+        ("half", SearchKind::Pruned, Precision::Half),
+    ] {
+        let bytes = model(search, precision);
         write("model", name, &bytes);
         write("index", name, &[&[32, 3, 0][..], &bytes].concat());
     }
@@ -62,9 +65,9 @@ fn take(path: PathBuf) -> Vec<u8> {
     bytes
 }
 
-fn model(search: SearchKind) -> Vec<u8> {
+fn model(search: SearchKind, precision: Precision) -> Vec<u8> {
     let path = temporary("model");
-    small_model(search, 0.05).save(&path).unwrap();
+    small_model(search, precision, 0.05).save(&path).unwrap();
     take(path)
 }
 
@@ -107,7 +110,7 @@ fn checkpoint(network: &str, whole: bool) -> Vec<u8> {
         }
     };
     if whole {
-        convolution("conv1".into(), "bn1".into(), [32, 3, 7, 7]);
+        convolution("conv1".into(), "bn1".into(), [32, 3, 5, 5]);
         let mut input = 32;
         for (stage, output) in (1..).zip([32, 64, 128]) {
             for block in 0..if stage == 1 { 1 } else { 2 } {

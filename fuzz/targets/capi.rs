@@ -4,7 +4,7 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use patchcore::capi::*;
-use patchcore::search::SearchKind;
+use patchcore::search::{Precision, SearchKind};
 use patchcore_fuzz::{mend_model, small_model};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
@@ -13,7 +13,9 @@ fn file() -> &'static [u8] {
     static FILE: OnceLock<Vec<u8>> = OnceLock::new();
     FILE.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("patchcore-fuzz-{}.pcore", std::process::id()));
-        small_model(SearchKind::Pruned, 0.05).save(&path).expect("there is a temporary folder");
+        small_model(SearchKind::Pruned, Precision::Half, 0.05)
+            .save(&path)
+            .expect("there is a temporary folder");
         let bytes = std::fs::read(&path).expect("it was just written");
         std::fs::remove_file(path).expect("it was just written");
         bytes

@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     let dim = usize::from(dim);
     let all = Isa::available();
     let Ok(index) = Index::open(&sections, dim, all[usize::from(isa) % all.len()]) else { return };
-    let rows = index.rows();
+    let rows = index.rows().count();
     let queries: Vec<f32> =
         (0..20 * dim).map(|i| ((i * 7 + usize::from(query)) % 23) as f32 * 0.25).collect();
     let queries = Patches { dim, grid_width: 5, data: &queries };

@@ -4,13 +4,13 @@
 use libfuzzer_sys::fuzz_target;
 use patchcore::Session;
 use patchcore::image::{Limits, Picture};
-use patchcore::search::SearchKind;
+use patchcore::search::{Precision, SearchKind};
 use patchcore_fuzz::small_model;
 use std::cell::RefCell;
 
 thread_local! {
     static SESSION: RefCell<Session> =
-        RefCell::new(Session::new(&small_model(SearchKind::Flat, 0.05), 1).expect("one thread"));
+        RefCell::new(Session::new(&small_model(SearchKind::Flat, Precision::Single, 0.05), 1).expect("one thread"));
 }
 
 fuzz_target!(|data: &[u8]| {

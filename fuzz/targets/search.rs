@@ -4,7 +4,7 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use patchcore::kernels::{Isa, Pool};
-use patchcore::search::{Index, Rows, Scratch, Search, SearchKind};
+use patchcore::search::{Index, Precision, Rows, Scratch, Search, SearchKind};
 use patchcore::tensor::{Neighbor, Patches};
 
 /// Values of a bank or of queries: few different ones, so that there are ties and duplicates, or any finite number.
@@ -30,13 +30,14 @@ fn compare(u: &mut Unstructured<'_>) -> Result<()> {
     let bank = values(u, rows * dim)?;
     let queries = values(u, count * dim)?;
     let queries = Patches { dim, grid_width, data: &queries };
+    let precision = *u.choose(&[Precision::Single, Precision::Half])?;
     let pool = Pool::new(1).expect("one thread");
     for isa in Isa::available() {
-        let flat = answers(&bank, queries, SearchKind::Flat, isa, &pool);
+        let flat = answers(&bank, precision, queries, SearchKind::Flat, isa, &pool);
         for kind in [SearchKind::Pruned, SearchKind::KdTree] {
-            let found = answers(&bank, queries, kind, isa, &pool);
+            let found = answers(&bank, precision, queries, kind, isa, &pool);
             if let (Some(found), Some(flat)) = (&found, &flat) {
-                assert_eq!(found, flat, "{kind:?} {isa:?} {rows} x {dim}");
+                assert_eq!(found, flat, "{kind:?} {isa:?} {precision:?} {rows} x {dim}");
             }
         }
     }
@@ -46,12 +47,17 @@ fn compare(u: &mut Unstructured<'_>) -> Result<()> {
 /// `None` where the search does not take such a bank.
 fn answers(
     bank: &[f32],
+    precision: Precision,
     queries: Patches<'_>,
     kind: SearchKind,
     isa: Isa,
     pool: &Pool,
 ) -> Option<[Vec<Neighbor>; 2]> {
-    let rows = Rows::single(bank.to_vec().into(), queries.dim).ok()?;
+    let rows = match precision {
+        Precision::Half => Rows::half(bank, queries.dim),
+        _ => Rows::single(bank.to_vec().into(), queries.dim),
+    };
+    let rows = rows.ok()?;
     let index = Index::build(rows, kind, isa, pool).ok()?;
     let mut scratch = Scratch::default();
     let mut nearest = vec![Neighbor::default(); queries.rows()];
