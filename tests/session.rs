@@ -132,7 +132,8 @@ fn check(bank: Bank) -> Vec<Vec<u32>> {
             session.score(&frame(pixels)).unwrap();
         }
         let before = ALLOCATIONS.load(Ordering::Relaxed);
-        for (pixels, expected) in photographs.iter().zip(&expected) {
+        // Many, as queues allocate in pieces for some dozens of entries.
+        for (pixels, expected) in photographs.iter().zip(&expected).cycle().take(80) {
             session.predict(&frame(pixels)).unwrap();
             let score = session.score(&frame(pixels)).unwrap();
             assert_eq!(score.to_bits(), expected[0], "{bank:?}, {threads} threads: the score alone differs");

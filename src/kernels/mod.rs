@@ -15,6 +15,7 @@ mod direct;
 pub(crate) mod distance;
 mod filter;
 pub(crate) mod gemm;
+mod hand_over;
 pub(crate) mod int16;
 pub(crate) mod int8;
 mod isa;

@@ -1,8 +1,10 @@
 //! The engine's own threads.
 
+use super::hand_over::HandOver;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More than any machine has that this is for; bounds what a slip can start.
@@ -11,7 +13,35 @@ const MAX_THREADS: usize = 1024;
 /// A fixed number of threads that belong to one engine; never the process-wide pool. With one thread none is
 /// started and everything runs on the caller's.
 pub struct Pool {
-    workers: Option<rayon::ThreadPool>,
+    workers: Option<Workers>,
+}
+
+/// One of the threads waits for calls: rayon's own queue for calls from outside takes memory every now and then.
+struct Workers {
+    threads: rayon::ThreadPool,
+    calls: Arc<HandOver>,
+}
+
+impl Workers {
+    fn start(threads: usize) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
+        let name = |i| format!("patchcore-{i}");
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?;
+        let calls = Arc::new(HandOver::default());
+        let served = Arc::clone(&calls);
+        threads.spawn(move || served.serve());
+        Ok(Self { threads, calls })
+    }
+
+    /// Runs `work` on one of the threads, where the parallel calls in it are shared with the others.
+    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        if self.threads.current_thread_index().is_some() { work() } else { self.calls.call(work) }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.calls.close();
+    }
 }
 
 impl Pool {
@@ -24,13 +54,9 @@ impl Pool {
         if threads == 1 {
             return Ok(Self { workers: None });
         }
-        let workers = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("patchcore-{i}"))
-            .build()
-            .map_err(|e| {
-                Error::limit("threads", e, format!("{threads} threads from the operating system"))
-            })?;
+        let workers = Workers::start(threads).map_err(|e| {
+            Error::limit("threads", e, format!("{threads} threads from the operating system"))
+        })?;
         Ok(Self { workers: Some(workers) })
     }
 
@@ -48,13 +74,13 @@ impl Pool {
 
     /// Number of threads that work is split over.
     pub fn threads(&self) -> usize {
-        self.workers.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+        self.workers.as_ref().map_or(1, |workers| workers.threads.current_num_threads())
     }
 
     /// Runs `work` inside the pool, so that the parallel calls in it need no hand-over each.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.workers {
-            Some(workers) => workers.install(work),
+            Some(workers) => workers.run(work),
             None => work(),
         }
     }
@@ -63,7 +89,7 @@ impl Pool {
     pub fn for_each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
         match &self.workers {
             Some(workers) if tasks > 1 => {
-                workers.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task))
+                workers.run(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task))
             }
             _ => (0..tasks).for_each(task),
         }
@@ -77,7 +103,7 @@ impl Pool {
         task: impl Fn(usize, &mut [T]) + Sync + Send,
     ) {
         match &self.workers {
-            Some(workers) if data.len() > chunk => workers.install(|| {
+            Some(workers) if data.len() > chunk => workers.run(|| {
                 data.par_chunks_mut(chunk).with_max_len(1).enumerate().for_each(|(i, part)| task(i, part));
             }),
             _ => data.chunks_mut(chunk).enumerate().for_each(|(i, part)| task(i, part)),
@@ -99,7 +125,7 @@ impl Pool {
                     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < tasks);
                     std::iter::from_fn(take).for_each(|i| task(own, i));
                 };
-                workers.install(|| scratch.par_iter_mut().with_max_len(1).for_each(work));
+                workers.run(|| scratch.par_iter_mut().with_max_len(1).for_each(work));
             }
             _ => (0..tasks).for_each(|i| task(&mut scratch[0], i)),
         }
@@ -113,7 +139,7 @@ impl Pool {
         task: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
     ) {
         match &self.workers {
-            Some(workers) if a.len() > chunk_a => workers.install(|| {
+            Some(workers) if a.len() > chunk_a => workers.run(|| {
                 let pairs = a.par_chunks_mut(chunk_a).zip(b.par_chunks_mut(chunk_b));
                 pairs.with_max_len(1).enumerate().for_each(|(i, (a, b))| task(i, a, b));
             }),
@@ -133,7 +159,7 @@ impl Pool {
         task: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
     ) {
         match &self.workers {
-            Some(workers) if a.len() > chunk => workers.install(|| {
+            Some(workers) if a.len() > chunk => workers.run(|| {
                 let parts = (a.par_chunks_mut(chunk), b.par_chunks_mut(chunk), c.par_chunks_mut(chunk));
                 parts.into_par_iter().enumerate().for_each(|(i, (a, b, c))| task(i, [a, b, c]));
             }),
