@@ -24,7 +24,8 @@ const NETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
 fn network(name: &str, side: usize, mode: Mode) -> Network {
     let backbone = Backbone::pseudo_random(&Architecture::named(name).expect("a known name"));
     let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
-    Network::new(&backbone, &[Layer::Layer2, Layer::Layer3], (side, side), mode, isa).expect("a plan")
+    let pool = Pool::new(1).expect("one thread");
+    Network::new(&backbone, &[Layer::Layer2, Layer::Layer3], (side, side), mode, isa, &pool).expect("a plan")
 }
 
 fn image(side: usize) -> ImageTensor {

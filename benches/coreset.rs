@@ -25,7 +25,7 @@ fn features(images: u64, isa: Isa, pool: &Pool) -> (Vec<f32>, usize) {
     let backbone = Backbone::embedded("default").expect("this build embeds it");
     let preprocess = Preprocess::default();
     let layers = [Layer::Layer2, Layer::Layer3];
-    let network = Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa)
+    let network = Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa, pool)
         .expect("the default size fits");
     let mut extractor = PatchExtractor::new(&network, &preprocess, isa).expect("the default is valid");
     let mut all = Vec::new();

@@ -13,8 +13,15 @@ use small::{answer, photograph};
 
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
-const VERIFIED: OpenOptions =
-    OpenOptions { verify: true, read: false, max_bytes: 1 << 20, max_pixels: 1 << 14, mode: MODE, isa: None };
+const VERIFIED: OpenOptions = OpenOptions {
+    verify: true,
+    read: false,
+    max_bytes: 1 << 20,
+    max_pixels: 1 << 14,
+    mode: MODE,
+    isa: None,
+    threads: 1,
+};
 const UNVERIFIED: OpenOptions = OpenOptions { verify: false, ..VERIFIED };
 const MODE: patchcore::network::Mode = patchcore::network::Mode::Fast;
 

@@ -133,7 +133,9 @@ fn naive_score(model: &PatchCore, frame: &Frame<'_>, neighbors: usize) -> f64 {
             .unwrap();
     let preprocess = model.information().preprocess();
     let (isa, layers) = (Isa::detect().unwrap(), [Layer::Layer2, Layer::Layer3]);
-    let network = Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa).unwrap();
+    let network =
+        Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa, &Pool::new(1).unwrap())
+            .unwrap();
     let mut extractor = PatchExtractor::new(&network, preprocess, isa).unwrap();
     let patches =
         extractor.extract(&network, frame, &Pool::new(1).unwrap(), &mut Timings::default()).unwrap();

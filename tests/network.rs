@@ -41,7 +41,7 @@ fn layers_are_torchvisions_on_every_instruction_set() {
             Isa::available().into_iter().flat_map(|isa| [Mode::Reference, Mode::Fast].map(|m| (isa, m)))
         {
             let layers = [Layer::Layer2, Layer::Layer3];
-            let network = Network::new(&backbone, &layers, (height, width), mode, isa).unwrap();
+            let network = Network::new(&backbone, &layers, (height, width), mode, isa, &pool).unwrap();
             let mut arena = network.arena();
             network.run(&image(height, width), &mut arena, &pool).unwrap();
             for (layer, map) in layers.iter().zip(network.maps(&arena).iter()) {
@@ -67,7 +67,7 @@ fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
             let error = relative_error(got, golden.f64(name));
             assert!(error <= tolerance, "{what}: {name} with {isa:?}, {mode:?}: {error:e}");
         };
-        let network = Network::new(backbone, &Layer::ALL, (height, width), mode, isa).unwrap();
+        let network = Network::new(backbone, &Layer::ALL, (height, width), mode, isa, &pool).unwrap();
         let mut arena = network.arena();
         network.run(&image, &mut arena, &pool).unwrap();
         let maps = network.maps(&arena);

@@ -32,8 +32,14 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let preprocess = arguments.embedding.preprocess();
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;
-    let network =
-        Network::new(&backbone, &arguments.embedding.layers, preprocess.output_size(), Mode::Fast, isa)?;
+    let network = Network::new(
+        &backbone,
+        &arguments.embedding.layers,
+        preprocess.output_size(),
+        Mode::Fast,
+        isa,
+        &pool,
+    )?;
     let mut extractor = PatchExtractor::new(&network, &preprocess, isa)?;
     let (rows, columns) = network.grid();
     let shape = [paths.len(), rows * columns, network.dim()];

@@ -1,7 +1,7 @@
 //! `patchcore evaluate`
 
 use super::fit;
-use crate::detector::PatchCore;
+use crate::detector::OpenOptions;
 use crate::error::{Error, Result};
 use crate::evaluate::Dataset;
 use std::path::PathBuf;
@@ -35,7 +35,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
             "test/good and test/<defect>, or bad/",
         ));
     }
-    let model = PatchCore::open(&arguments.model)?;
+    let model =
+        OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
     let evaluation = fit::score_test_part(&model, &dataset, arguments.threads)?.evaluate(model.calibration());
     match arguments.json {
         true => super::print(evaluation.to_json()),

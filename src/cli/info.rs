@@ -21,7 +21,8 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let model = OpenOptions { verify: arguments.verify, ..OpenOptions::default() }.open(&arguments.model)?;
+    let model = OpenOptions { verify: arguments.verify, threads: 0, ..OpenOptions::default() }
+        .open(&arguments.model)?;
     let memory = memory(&model)?;
     match arguments.json {
         true => super::print(to_json(&model, memory, arguments.verify)),

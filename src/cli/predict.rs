@@ -2,7 +2,7 @@
 
 use super::pictures::PictureFolder;
 use super::progress;
-use crate::detector::{PatchCore, Prediction, Session, Timings};
+use crate::detector::{OpenOptions, Prediction, Session, Timings};
 use crate::error::{Error, Result};
 use crate::evaluate::find_images;
 use crate::image::{Limits, Picture};
@@ -39,7 +39,8 @@ impl Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let paths = photographs(&arguments.paths)?;
-    let model = PatchCore::open(&arguments.model)?;
+    let model =
+        OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
     let mut session = Session::new(&model, arguments.threads)?;
     let mut output = arguments.out.as_deref().map(|folder| PictureFolder::new(folder, &paths)).transpose()?;
     let mut failure: Option<Error> = None;

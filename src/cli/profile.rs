@@ -3,7 +3,7 @@
 use super::backbone::BackboneArguments;
 use super::demo::parts;
 use super::fit::BankPrecision;
-use crate::detector::{FitOptions, PatchCore, Session, Timings, Trainer};
+use crate::detector::{FitOptions, OpenOptions, PatchCore, Session, Timings, Trainer};
 use crate::error::{Error, Result};
 use crate::image::{Limits, Picture, Preprocess};
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ fn side(size: (usize, usize)) -> usize {
 
 fn measure(path: &Path, arguments: &Arguments) -> Result<Value> {
     let start = Instant::now();
-    let model = PatchCore::open(path)?;
+    let model = OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(path)?;
     let open = start.elapsed();
     let encoded = photograph(&model, arguments.photograph.as_deref())?;
     let decode = || Picture::decode_bytes("the photograph", &encoded, &Limits::default());

@@ -11,7 +11,7 @@ use crate::bank::record;
 use crate::bank::sections::SectionWriter;
 use crate::bank::sections::Sections;
 use crate::error::{Error, Result};
-use crate::kernels::Isa;
+use crate::kernels::{Isa, Pool};
 use crate::network::{Architecture, Backbone, Mode, Network};
 use crate::search::Index;
 use std::io::Read;
@@ -38,6 +38,9 @@ pub struct OpenOptions {
     pub mode: Mode,
     /// Instruction set; `None` detects the best. Default: `None`.
     pub isa: Option<Isa>,
+    /// Threads that prepare the network's weights, until the model is open; 0 means one for each core. Default: 1, which
+    /// starts none.
+    pub threads: usize,
 }
 
 impl Default for OpenOptions {
@@ -49,6 +52,7 @@ impl Default for OpenOptions {
             max_pixels: 1 << 22,
             mode: Mode::Fast,
             isa: None,
+            threads: 1,
         }
     }
 }
@@ -116,9 +120,15 @@ impl OpenOptions {
         }
         let backbone = backbone(&sections, &record).map_err(|e| e.within(source))?;
         check_weights(&record, backbone.checksum()).map_err(|e| e.within(source))?;
-        let network =
-            Network::new(&backbone, &record.layers, record.preprocess.output_size(), self.mode, isa)
-                .map_err(|e| e.within(source))?;
+        let network = Network::new(
+            &backbone,
+            &record.layers,
+            (height, width),
+            self.mode,
+            isa,
+            &Pool::new(self.threads)?,
+        )
+        .map_err(|e| e.within(source))?;
         let dim = network.dim();
         if record.dim != dim as u64 {
             return bad(
@@ -210,7 +220,6 @@ mod tests {
     use crate::bank::map::Slice;
     use crate::bank::sections::SectionWriter;
     use crate::image::Preprocess;
-    use crate::kernels::Pool;
     use crate::network::Layer;
     use crate::score::Calibration;
     use crate::search::{Rows, SearchKind};

@@ -39,8 +39,14 @@ impl Trainer {
         options.validate()?;
         let isa = Isa::detect()?;
         let pool = Pool::new(options.threads)?;
-        let network =
-            Network::new(backbone, &options.layers, options.preprocess.output_size(), Mode::Fast, isa)?;
+        let network = Network::new(
+            backbone,
+            &options.layers,
+            options.preprocess.output_size(),
+            Mode::Fast,
+            isa,
+            &pool,
+        )?;
         let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
         let (height, width) = network.grid();
         let store = PatchStore::new(height * width, network.dim());

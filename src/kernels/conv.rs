@@ -30,10 +30,11 @@ impl Convolution {
         bias: &[f32],
         fast: bool,
         isa: Isa,
+        pool: &Pool,
     ) -> Self {
         let algorithm = match fast && Winograd::fits(shape, stride, isa) {
-            true => Algorithm::Winograd(Winograd::new(shape, weights, isa)),
-            false => Algorithm::Direct(Direct::new(shape, stride, weights, isa)),
+            true => Algorithm::Winograd(Winograd::new(shape, weights, isa, pool)),
+            false => Algorithm::Direct(Direct::new(shape, stride, weights, isa, pool)),
         };
         Self { algorithm, bias: bias.to_vec(), shape, stride }
     }
@@ -165,7 +166,8 @@ mod tests {
         let source =
             filled(Shape { height: input.0, width: input.1, channels: shape[1] }, shape[2] / 2, &data);
         for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
-            let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa);
+            let packing = Pool::new(2).unwrap();
+            let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa, &packing);
             let out_shape = convolution.output(source.shape());
             let Shape { height, width, channels } = out_shape;
             let residual = filled(out_shape, 1, &wave(height * width * channels, 0.4));
@@ -227,7 +229,8 @@ mod tests {
         let isa = Isa::best();
         let named = |shape: [usize; 4], stride, fast| {
             let count = shape.iter().product();
-            Convolution::new(shape, stride, &wave(count, 0.0), &wave(shape[0], 0.0), fast, isa).algorithm()
+            Convolution::new(shape, stride, &wave(count, 0.0), &wave(shape[0], 0.0), fast, isa, &Pool::CALLER)
+                .algorithm()
         };
         assert_eq!(named([32, 32, 3, 3], 1, true), "winograd");
         assert_eq!(named([32, 32, 3, 3], 1, false), "direct");

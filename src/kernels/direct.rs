@@ -18,12 +18,12 @@ pub(crate) struct Direct {
 
 impl Direct {
     /// Packs `weights` `[output, input, kernel, kernel]`.
-    pub(crate) fn new(shape: [usize; 4], stride: usize, weights: &[f32], isa: Isa) -> Self {
+    pub(crate) fn new(shape: [usize; 4], stride: usize, weights: &[f32], isa: Isa, pool: &Pool) -> Self {
         let [output, input, kernel, _] = shape;
         let area = kernel * kernel;
         // In the order that the values under the kernel lie: tap by tap, channel by channel.
         let value = |row: usize, column: usize| weights[(column * input + row % input) * area + row / input];
-        Self { weights: Panels::new(area * input, output, isa, value), kernel, stride, input }
+        Self { weights: Panels::new(area * input, output, isa, pool, value), kernel, stride, input }
     }
 
     /// Memory that the weights take.

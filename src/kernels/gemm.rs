@@ -1,7 +1,7 @@
 //! Matrix product against a packed matrix.
 
-use super::Isa;
 use super::tile::{Epilogue, Panels, Rows};
+use super::{Isa, Pool};
 
 /// A matrix `[k, n]` packed for products from the left.
 #[derive(Clone, Debug)]
@@ -9,8 +9,14 @@ pub(crate) struct PackedMatrix(Panels);
 
 impl PackedMatrix {
     /// Packs the matrix whose value at row `i`, column `j` is `value(i, j)`.
-    pub(crate) fn new(k: usize, n: usize, isa: Isa, value: impl Fn(usize, usize) -> f32) -> Self {
-        Self(Panels::new(k, n, isa, value))
+    pub(crate) fn new(
+        k: usize,
+        n: usize,
+        isa: Isa,
+        pool: &Pool,
+        value: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        Self(Panels::new(k, n, isa, pool, value))
     }
 
     /// Rows.
@@ -66,7 +72,7 @@ mod tests {
                 (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>()
             };
             for isa in Isa::available() {
-                let packed = PackedMatrix::new(k, n, isa, |i, j| b[i * n + j]);
+                let packed = PackedMatrix::new(k, n, isa, &Pool::CALLER, |i, j| b[i * n + j]);
                 let mut out = vec![f32::NAN; m * n];
                 packed.multiply(&a, &mut out);
                 for i in 0..m {

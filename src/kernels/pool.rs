@@ -45,6 +45,9 @@ impl Drop for Workers {
 }
 
 impl Pool {
+    /// The caller's thread alone.
+    pub(crate) const CALLER: Self = Self { workers: None };
+
     /// A pool of `threads` threads; 0 means one for each core the operating system grants.
     ///
     /// # Errors
@@ -52,7 +55,7 @@ impl Pool {
     pub fn new(threads: usize) -> Result<Self> {
         let threads = Self::count(threads)?;
         if threads == 1 {
-            return Ok(Self { workers: None });
+            return Ok(Self::CALLER);
         }
         let workers = Workers::start(threads).map_err(|e| {
             Error::limit("threads", e, format!("{threads} threads from the operating system"))

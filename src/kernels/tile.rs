@@ -6,6 +6,7 @@
 
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
+use super::pool::Pool;
 use super::portable::F32x8;
 use super::simd::{Simd, load_apart};
 #[cfg(target_arch = "x86_64")]
@@ -75,27 +76,33 @@ fn panel_width(isa: Isa) -> usize {
 
 impl Panels {
     /// Packs the matrix whose value at row `i`, column `j` is `value(i, j)`.
-    pub(crate) fn new(k: usize, n: usize, isa: Isa, value: impl Fn(usize, usize) -> f32) -> Self {
-        let mut panels = Self::zeros(k, n, isa);
-        let width = panels.width();
-        for first in (0..n).step_by(width) {
-            for i in 0..k {
-                let row = panels.row_mut(first / width, i);
-                row.iter_mut().zip(first..n).for_each(|(out, j)| *out = value(i, j));
+    pub(crate) fn new(
+        k: usize,
+        n: usize,
+        isa: Isa,
+        pool: &Pool,
+        value: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let width = panel_width(isa);
+        Self::filled(k, n, isa, pool, |panel, rows| {
+            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                row.iter_mut().zip(panel * width..n).for_each(|(out, j)| *out = value(i, j));
             }
-        }
-        panels
+        })
     }
 
-    /// A matrix of zeros, to be filled [row](Self::row_mut) by row.
-    pub(crate) fn zeros(k: usize, n: usize, isa: Isa) -> Self {
-        Self { data: Aligned::zeros(n.next_multiple_of(panel_width(isa)) * k), k, n, isa }
-    }
-
-    /// Row `i` of panel `panel`.
-    pub(crate) fn row_mut(&mut self, panel: usize, i: usize) -> &mut [f32] {
-        let width = self.width();
-        &mut self.data[(panel * self.k + i) * width..][..width]
+    /// A matrix `[k, n]` whose panels, all zeros, `fill` is called with, each with its number.
+    pub(crate) fn filled(
+        k: usize,
+        n: usize,
+        isa: Isa,
+        pool: &Pool,
+        fill: impl Fn(usize, &mut [f32]) + Sync + Send,
+    ) -> Self {
+        let width = panel_width(isa);
+        let mut data = Aligned::zeros(n.next_multiple_of(width) * k);
+        pool.for_each_chunk(&mut data, width * k, fill);
+        Self { data, k, n, isa }
     }
 
     /// Rows.
@@ -374,7 +381,7 @@ mod tests {
 
     /// Three rows of six values, whose last begins at 6, times a panel of one column.
     fn multiply(a: usize, bias: usize, residual: usize, out: usize) {
-        let panels = Panels::new(6, 1, Isa::best(), |_, _| 1.0);
+        let panels = Panels::new(6, 1, Isa::best(), &Pool::CALLER, |_, _| 1.0);
         let (bias, residual) = (vec![0.0; bias], vec![0.0; residual]);
         let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), relu: false };
         panels.multiply(0, &vec![1.0; a], ROWS, 3, epilogue, &mut vec![0.0; out], 4);
@@ -413,7 +420,7 @@ mod tests {
     fn rows_meet_the_rows_of_a_panel_from_any_on() {
         let isa = Isa::best();
         let width = panel_width(isa);
-        let panels = Panels::new(8, width, isa, |i, j| (i * 100 + j) as f32);
+        let panels = Panels::new(8, width, isa, &Pool::new(3).unwrap(), |i, j| (i * 100 + j) as f32);
         let mut out = [0.0; MAX_WIDTH];
         panels.multiply_panel(0, 2, &[1.0; 13], ROWS, 1, &mut out);
         for (j, &sum) in out[..width].iter().enumerate() {
@@ -424,14 +431,14 @@ mod tests {
     #[test]
     #[should_panic]
     fn rows_behind_the_end_of_a_panel_are_refused() {
-        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), |_, _| 1.0);
+        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), &Pool::CALLER, |_, _| 1.0);
         panels.multiply_panel(0, 3, &[1.0; 13], ROWS, 1, &mut [0.0; MAX_WIDTH]);
     }
 
     #[test]
     #[should_panic]
     fn a_panel_with_columns_missing_has_no_room_for_whole_registers() {
-        let panels = Panels::new(6, 1, Isa::best(), |_, _| 1.0);
+        let panels = Panels::new(6, 1, Isa::best(), &Pool::CALLER, |_, _| 1.0);
         panels.multiply_panel(0, 0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
     }
 }

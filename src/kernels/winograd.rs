@@ -106,19 +106,18 @@ impl Winograd {
     }
 
     /// Transforms and packs `weights` `[output, input, 3, 3]`; see [`fits`](Self::fits).
-    pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa) -> Self {
-        let mut points = Panels::zeros(POINTS * input, output, isa);
-        let width = points.width();
-        let mut rows = [[0.0; MAX_WIDTH]; POINTS];
-        for panel in 0..output / width {
+    pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa, pool: &Pool) -> Self {
+        let points = Panels::filled(POINTS * input, output, isa, pool, |panel, values| {
+            let width = values.len() / (POINTS * input);
+            let mut rows = [[0.0; MAX_WIDTH]; POINTS];
             for i in 0..input {
                 // Side by side first: the matrices lie so far apart that they fall into the same sets of the cache.
                 filter::transform(isa, &weights[(panel * width * input + i) * 9..], input * 9, &mut rows);
                 for (point, row) in rows.iter().enumerate() {
-                    points.row_mut(panel, point * input + i).copy_from_slice(&row[..width]);
+                    values[(point * input + i) * width..][..width].copy_from_slice(&row[..width]);
                 }
             }
-        }
+        });
         Self { points, input, isa }
     }
 

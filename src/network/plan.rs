@@ -69,11 +69,19 @@ pub struct Arena {
 type Size = (usize, usize);
 
 impl Network {
-    /// Plans `backbone` as far as the deepest of `layers` for normalised images of `input` (height, width).
+    /// Plans `backbone` as far as the deepest of `layers` for normalised images of `input` (height, width); its weights are
+    /// packed on the threads of `pool`.
     ///
     /// # Errors
     /// `layers` is empty or repeats one, or a side of the input is below 32 or above 8,192.
-    pub fn new(backbone: &Backbone, layers: &[Layer], input: Size, mode: Mode, isa: Isa) -> Result<Self> {
+    pub fn new(
+        backbone: &Backbone,
+        layers: &[Layer],
+        input: Size,
+        mode: Mode,
+        isa: Isa,
+        pool: &Pool,
+    ) -> Result<Self> {
         let mut layers = layers.to_vec();
         layers.sort_unstable();
         let count = layers.len();
@@ -90,7 +98,7 @@ impl Network {
                 format!("sides from {MIN_SIDE} to {MAX_SIDE}"),
             ));
         }
-        let mut planner = Planner::new(backbone, mode, isa);
+        let mut planner = Planner::new(backbone, mode, isa, pool);
         let image = planner.acquire(Shape { height: input.0, width: input.1, channels: 3 }, STEM_BORDER);
         let mut at = planner.stem(image);
         let mut outputs = Vec::new();
@@ -252,6 +260,7 @@ struct Planner<'a> {
     folded: Folded<'a>,
     mode: Mode,
     isa: Isa,
+    pool: &'a Pool,
     steps: Vec<Step>,
     maps: Vec<(Shape, usize)>,
     free: Vec<usize>,
@@ -260,11 +269,12 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(backbone: &'a Backbone, mode: Mode, isa: Isa) -> Self {
+    fn new(backbone: &'a Backbone, mode: Mode, isa: Isa, pool: &'a Pool) -> Self {
         Self {
             folded: backbone.folded(),
             mode,
             isa,
+            pool,
             steps: Vec::new(),
             maps: Vec::new(),
             free: Vec::new(),
@@ -295,7 +305,8 @@ impl<'a> Planner<'a> {
         let source = self.maps[from].0;
         let (convolution, weights, bias) = self.folded.get(index);
         let fast = self.mode == Mode::Fast && source.height * source.width > FEW_POSITIONS;
-        let packed = Convolution::new(convolution.shape(), convolution.stride, weights, bias, fast, self.isa);
+        let shape = convolution.shape();
+        let packed = Convolution::new(shape, convolution.stride, weights, bias, fast, self.isa, self.pool);
         let (name, shape) = (convolution.name.clone(), packed.output(source));
         let to = self.acquire(shape, 1);
         let operation = Operation::Convolution { convolution: Box::new(packed), relu };
@@ -408,7 +419,7 @@ mod tests {
             let mut source = Map::new(Shape { height: 18, width: 21, channels }, kernel / 2);
             source.fill_planar(&wave(18 * 21 * channels, 0.2));
             for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
-                let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa);
+                let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa, &pool);
                 let mut scratch = Scratch::default();
                 let mut out = Map::new(convolution.output(source.shape()), 1);
                 scratch.reserve(convolution.needs(out.shape()), 2);
@@ -431,7 +442,8 @@ mod tests {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
         let algorithms = |side| {
             let network =
-                Network::new(&backbone, &Layer::ALL, (side, side), Mode::Fast, Isa::best()).unwrap();
+                Network::new(&backbone, &Layer::ALL, (side, side), Mode::Fast, Isa::best(), &Pool::CALLER)
+                    .unwrap();
             let of_layer = |layer: &str| {
                 let mut steps = network.steps.iter().filter(|step| step.name == layer);
                 match &steps.next().unwrap().operation {
@@ -450,7 +462,9 @@ mod tests {
     fn no_step_writes_what_it_reads_and_the_layers_are_kept() {
         for net in NETS {
             let backbone = Backbone::pseudo_random(&Architecture::named(net).unwrap());
-            let network = Network::new(&backbone, &Layer::ALL, (64, 96), Mode::Fast, Isa::best()).unwrap();
+            let network =
+                Network::new(&backbone, &Layer::ALL, (64, 96), Mode::Fast, Isa::best(), &Pool::CALLER)
+                    .unwrap();
             for step in &network.steps {
                 assert!(step.to != step.from && step.residual != Some(step.to), "{net}: {}", step.name);
             }

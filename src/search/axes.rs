@@ -72,7 +72,7 @@ impl Axes {
 
     fn assemble(mean: Slice<f32>, axes: Slice<f32>, deviation: Slice<f64>, isa: Isa) -> Self {
         let (dim, count) = (mean.len(), axes.len() / mean.len());
-        let packed = PackedMatrix::new(dim, count, isa, |i, j| axes[j * dim + i]);
+        let packed = PackedMatrix::new(dim, count, isa, &Pool::CALLER, |i, j| axes[j * dim + i]);
         Self { mean, axes, deviation, packed, isa }
     }
 
@@ -183,7 +183,7 @@ fn principal(bank: Patches<'_>, mean: &[f32], count: usize, isa: Isa, pool: &Poo
     let mut product = vec![0.0; dim * count];
     for _ in 0..ROUNDS {
         // The covariance is symmetric, so that its product with the axes as columns is theirs as rows, transposed.
-        let packed = PackedMatrix::new(dim, count, isa, |i, j| axes[j * dim + i] as f32);
+        let packed = PackedMatrix::new(dim, count, isa, pool, |i, j| axes[j * dim + i] as f32);
         multiply(&covariance, &packed, &mut product, pool);
         for (j, axis) in axes.chunks_exact_mut(dim).enumerate() {
             axis.iter_mut().enumerate().for_each(|(i, value)| *value = f64::from(product[i * count + j]));
@@ -224,7 +224,7 @@ fn covariance(bank: Patches<'_>, mean: &[f32], isa: Isa, pool: &Pool) -> Vec<f32
         .fold(0.0, |largest: f64, (&value, &mean)| largest.max((f64::from(value) - f64::from(mean)).abs()));
     let scale = if largest > 0.0 { 1.0 / largest } else { 0.0 };
     let centred = |i: usize, j: usize| ((f64::from(row(i)[j]) - f64::from(mean[j])) * scale) as f32;
-    let packed = PackedMatrix::new(sample, dim, isa, centred);
+    let packed = PackedMatrix::new(sample, dim, isa, pool, centred);
     let mut transposed = vec![0.0; dim * sample];
     for i in 0..sample {
         for j in 0..dim {

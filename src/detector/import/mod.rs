@@ -150,7 +150,8 @@ impl Settings {
         let source = tensors.source().to_string();
         let isa = Isa::detect()?;
         let backbone = Backbone::from_tensors(&self.architecture, &tensors)?.with_origin(origin);
-        let network = Network::new(&backbone, &self.layers, self.preprocess.output_size(), Mode::Fast, isa)
+        let (size, pool) = (self.preprocess.output_size(), Pool::new(1)?);
+        let network = Network::new(&backbone, &self.layers, size, Mode::Fast, isa, &pool)
             .map_err(|e| e.within(&source))?;
         let dim = network.dim();
         let bank = tensors.remove(BANK).ok_or_else(|| {
@@ -169,7 +170,7 @@ impl Settings {
             return Err(misshaped());
         }
         let index = Rows::single(bank.data.into(), dim)
-            .and_then(|rows| Index::build(rows, SearchKind::Auto, isa, &Pool::new(1)?))
+            .and_then(|rows| Index::build(rows, SearchKind::Auto, isa, &pool))
             .map_err(|e| e.within(&source))?;
         let record = Record {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION"), ", imported").into(),
