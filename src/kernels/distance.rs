@@ -18,7 +18,7 @@ pub(crate) fn squared(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
 dispatch! {
     /// # Safety
     /// `a` and `b` are of equal length.
-    unsafe fn run(a: &[f32], b: &[f32]) -> f32 = sum
+    unsafe fn run(a: &[f32], b: &[f32]) -> f32 = sum_to_single
 }
 
 /// As [`squared`], of a row `b` in half precision: the same bits as of the row made single.
@@ -37,8 +37,38 @@ dispatch! {
     unsafe fn run_to_half(a: &[f32], b: &[u16]) -> f32 = sum_to_half
 }
 
-/// Values that are widened together: as many as four of the largest registers hold.
-const WIDENED: usize = 64;
+/// A value of a row as it is kept.
+trait Value: Copy {
+    /// # Safety
+    /// As [`Simd::load`].
+    unsafe fn load<V: Simd>(from: *const Self) -> V;
+    fn single(self) -> f32;
+}
+
+impl Value for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Simd>(from: *const f32) -> V {
+        // SAFETY: as the function's contract says.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+/// A half.
+impl Value for u16 {
+    #[inline(always)]
+    unsafe fn load<V: Simd>(from: *const u16) -> V {
+        // SAFETY: as the function's contract says.
+        unsafe { V::load_half(from) }
+    }
+    #[inline(always)]
+    fn single(self) -> f32 {
+        half::to_f32(self)
+    }
+}
 
 /// Asks for `values` to be brought near, where the CPU can be asked: for rows that are compared a little later.
 pub(crate) fn prefetch<T>(values: &[T]) {
@@ -53,9 +83,25 @@ pub(crate) fn prefetch<T>(values: &[T]) {
 }
 
 /// # Safety
+/// As [`sum`].
+#[inline(always)]
+unsafe fn sum_to_single<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+    // SAFETY: as the function's contract says.
+    unsafe { sum::<V, f32>(a, b) }
+}
+
+/// # Safety
+/// As [`sum`].
+#[inline(always)]
+unsafe fn sum_to_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
+    // SAFETY: as the function's contract says.
+    unsafe { sum::<V, u16>(a, b) }
+}
+
+/// # Safety
 /// The CPU has the instructions of `V`; `a` and `b` are of equal length.
 #[inline(always)]
-unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+unsafe fn sum<V: Simd, T: Value>(a: &[f32], b: &[T]) -> f32 {
     let whole = a.len() / V::LANES * V::LANES;
     // SAFETY: `at + LANES` is at most `whole`, which is at most both lengths.
     let vectors = unsafe {
@@ -77,38 +123,7 @@ unsafe fn sum<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
         }
         sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
     };
-    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b) * (a - b));
-    vectors + rest.sum::<f32>()
-}
-
-/// # Safety
-/// The CPU has the instructions of `V`; `a` and `b` are of equal length.
-#[inline(always)]
-unsafe fn sum_to_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
-    let whole = a.len() / V::LANES * V::LANES;
-    let mut wide = [0.0; WIDENED];
-    // SAFETY: registers are loaded up to `whole`, which is at most both lengths, and from `wide` up to the fourth.
-    let vectors = unsafe {
-        let mut sums = [V::splat(0.0); 4];
-        let mut at = 0;
-        while at < whole {
-            for (wide, &half) in wide.iter_mut().zip(&b[at..b.len().min(at + 4 * V::LANES)]) {
-                *wide = half::to_f32(half);
-            }
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let start = i * V::LANES;
-                if at + start < whole {
-                    let difference =
-                        V::load(a.as_ptr().add(at + start)).sub(V::load(wide.as_ptr().add(start)));
-                    *sum = difference.mul_add(difference, *sum);
-                }
-            }
-            at += 4 * V::LANES;
-        }
-        sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
-    };
-    let rest =
-        a[whole..].iter().zip(&b[whole..]).map(|(a, &b)| (a - half::to_f32(b)) * (a - half::to_f32(b)));
+    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b.single()) * (a - b.single()));
     vectors + rest.sum::<f32>()
 }
 
@@ -117,10 +132,10 @@ unsafe fn sum_to_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
 /// # Safety
 /// The CPU has the instructions of `V`; `a` and `b` hold a register's values from `at` on.
 #[inline(always)]
-unsafe fn add<V: Simd>(a: &[f32], b: &[f32], at: usize, sum: V) -> V {
+unsafe fn add<V: Simd, T: Value>(a: &[f32], b: &[T], at: usize, sum: V) -> V {
     // SAFETY: as the function's contract says.
     unsafe {
-        let difference = V::load(a.as_ptr().add(at)).sub(V::load(b.as_ptr().add(at)));
+        let difference = V::load(a.as_ptr().add(at)).sub(T::load(b.as_ptr().add(at)));
         difference.mul_add(difference, sum)
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod signed_sum;
 pub(crate) mod simd;
 mod tile;
 pub(crate) mod upsample;
+pub(crate) mod widen;
 pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

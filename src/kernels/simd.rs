@@ -15,6 +15,8 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// Reads `LANES` bytes as whole numbers; `from` must be valid for them.
     unsafe fn load_u8(from: *const u8) -> Self;
+    /// Reads `LANES` halves (IEEE 754 binary16); `from` may be unaligned and must be valid for them.
+    unsafe fn load_half(from: *const u16) -> Self;
     /// Writes `LANES` values; `to` may be unaligned and must be valid for them.
     unsafe fn store(self, to: *mut f32);
     /// `self + other`
@@ -63,7 +65,7 @@ macro_rules! dispatch {
             use $crate::kernels::isa::Kind;
 
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             unsafe fn avx2($($argument: $type),*) $(-> $result)? {
                 // SAFETY: the caller grants the contract of the generic function.
                 unsafe { $generic::<$crate::kernels::x86_64::Avx2>($($argument),*) }

@@ -4,6 +4,7 @@ use super::architecture::{Architecture, Convolution};
 use super::embedded::Embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
+use crate::kernels::Isa;
 use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
 use std::borrow::Cow;
@@ -127,7 +128,7 @@ impl Backbone {
             Weights::Embedded(embedded) => {
                 let mut flat = Vec::with_capacity(self.architecture.values());
                 let convolutions = 0..self.architecture.convolutions().len();
-                convolutions.for_each(|index| embedded.widen(index, &mut flat));
+                convolutions.for_each(|index| embedded.widen(index, Isa::best(), &mut flat));
                 Cow::Owned(flat)
             }
         }
@@ -150,7 +151,7 @@ impl Backbone {
         }
     }
 
-    pub(super) fn folded(&self) -> Folded<'_> {
+    pub(super) fn folded(&self, isa: Isa) -> Folded<'_> {
         let convolutions = self.architecture.convolutions();
         let mut end = 0;
         let start_of = |convolution: &Convolution| {
@@ -162,7 +163,7 @@ impl Backbone {
         // Room for the largest at once: growing would copy, and leave holes that are filled with zeros again.
         let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
         let widened = Vec::with_capacity(if self.is_embedded() { largest } else { 0 });
-        Folded { weights: &self.weights, convolutions, starts, widened }
+        Folded { weights: &self.weights, convolutions, starts, isa, widened }
     }
 }
 
@@ -172,6 +173,7 @@ pub(super) struct Folded<'a> {
     convolutions: Vec<Convolution>,
     /// Where each convolution's weights begin among all.
     starts: Vec<usize>,
+    isa: Isa,
     /// Those of the last one asked for, where they had to be widened.
     widened: Vec<f32>,
 }
@@ -184,7 +186,7 @@ impl Folded<'_> {
             Weights::Flat(flat) => &flat[self.starts[index]..][..convolution.weights() + convolution.output],
             Weights::Embedded(embedded) => {
                 self.widened.clear();
-                embedded.widen(index, &mut self.widened);
+                embedded.widen(index, self.isa, &mut self.widened);
                 &self.widened
             }
         };

@@ -2,7 +2,8 @@
 
 use super::architecture::Architecture;
 use crate::error::{Error, Result};
-use crate::half;
+use crate::kernels::Isa;
+use crate::kernels::widen::widen;
 #[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
 use crate::weights::{WeightLimits, safetensors_views};
 use std::sync::Arc;
@@ -66,9 +67,11 @@ impl Embedded {
     }
 
     /// Puts the weights of convolution `index` behind those of `values`, then its biases.
-    pub fn widen(&self, index: usize, values: &mut Vec<f32>) {
+    pub fn widen(&self, index: usize, isa: Isa, values: &mut Vec<f32>) {
         for part in self.convolutions[index] {
-            values.extend(half::all_to_f32(part));
+            let start = values.len();
+            values.resize(start + part.len() / 2, 0.0);
+            widen(isa, part, &mut values[start..]);
         }
     }
 }

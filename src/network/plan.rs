@@ -271,7 +271,7 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(backbone: &'a Backbone, mode: Mode, isa: Isa, pool: &'a Pool) -> Self {
         Self {
-            folded: backbone.folded(),
+            folded: backbone.folded(isa),
             mode,
             isa,
             pool,

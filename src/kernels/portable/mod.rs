@@ -1,6 +1,7 @@
 //! Plain Rust: the twin that every other kernel is tested against.
 
 use super::simd::Simd;
+use crate::half;
 
 /// Eight lanes that the compiler may map to whatever the target has.
 #[derive(Clone, Copy)]
@@ -30,6 +31,11 @@ unsafe impl Simd for F32x8 {
     unsafe fn load_u8(from: *const u8) -> Self {
         // SAFETY: the caller grants eight readable bytes.
         Self(unsafe { from.cast::<[u8; 8]>().read() }.map(f32::from))
+    }
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> Self {
+        // SAFETY: the caller grants eight readable halves.
+        Self(unsafe { from.cast::<[u16; 8]>().read_unaligned() }.map(half::to_f32))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {

@@ -3,7 +3,7 @@
 use super::simd::Simd;
 use std::arch::x86_64::*;
 
-/// Eight lanes; needs AVX2 and FMA.
+/// Eight lanes; needs AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
 
@@ -12,7 +12,7 @@ pub(crate) struct Avx2(__m256);
 pub(crate) struct Avx512(__m512);
 
 macro_rules! simd {
-    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr) => {
+    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$half:ident| $load_half:expr, |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr) => {
         // SAFETY: the trait's contract grants the instruction set and the validity of the pointers.
         unsafe impl Simd for $name {
             const LANES: usize = $lanes;
@@ -31,6 +31,11 @@ macro_rules! simd {
             unsafe fn load_u8($from: *const u8) -> Self {
                 // SAFETY: as the trait's contract says: as many bytes as lanes are read.
                 Self(unsafe { $load_u8 })
+            }
+            #[inline(always)]
+            unsafe fn load_half($half: *const u16) -> Self {
+                // SAFETY: as the trait's contract says: as many halves as lanes are read.
+                Self(unsafe { $load_half })
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut f32) {
@@ -90,6 +95,7 @@ simd!(
     _mm256_fmadd_ps,
     _mm256_max_ps,
     |from| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))),
+    |from| _mm256_cvtph_ps(_mm_loadu_si128(from.cast())),
     |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a, b)) as u32,
     |v| sum256(v)
 );
@@ -105,6 +111,7 @@ simd!(
     _mm512_fmadd_ps,
     _mm512_max_ps,
     |from| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))),
+    |from| _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())),
     |a, b| u32::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b)),
     |v| sum256(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v)))
 );
