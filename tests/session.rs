@@ -86,12 +86,27 @@ fn main() {
         check_memory((SearchKind::Flat, precision));
         check_memory((SearchKind::Pruned, precision));
     }
+    check_many();
     println!("predictions allocate nothing and give the same bits at every thread count; memory is as told");
 }
 
-/// Under it, and only then, the thread pool's library keeps books that allocate. `.ci/sanitize` sets the variable.
-fn thread_sanitizer() -> bool {
-    std::env::var_os("TSAN_OPTIONS").is_some()
+/// Many predictions: queues allocate in pieces of some dozens of entries.
+fn check_many() {
+    let model = train(1, (SearchKind::Pruned, Precision::Single));
+    let mut session = Session::new(&model, 2).unwrap();
+    let pixels = photograph(4);
+    let mut predict = || session.score(&frame(&pixels)).unwrap();
+    let first = [predict(), predict()];
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    assert!((0..200).all(|_| predict() == first[0]));
+    assert_none(ALLOCATIONS.load(Ordering::Relaxed) - before, "200 predictions at 2 threads");
+}
+
+/// No allocations. Under ThreadSanitizer, and only then, the thread pool's library keeps books that allocate; `.ci/sanitize`
+/// sets the variable.
+#[track_caller]
+fn assert_none(allocated: usize, what: &str) {
+    assert!(allocated == 0 || std::env::var_os("TSAN_OPTIONS").is_some(), "{what}: {allocated} allocations");
 }
 
 /// A model and its sessions take what they say, before anything is taken.
@@ -137,15 +152,13 @@ fn check(bank: Bank) -> Vec<Vec<u32>> {
             session.score(&frame(pixels)).unwrap();
         }
         let before = ALLOCATIONS.load(Ordering::Relaxed);
-        // Once many, as queues allocate in pieces of some dozens of entries.
-        let predictions = if threads == 2 { 80 } else { 4 };
-        for (pixels, expected) in photographs.iter().zip(&expected).cycle().take(predictions) {
+        for (pixels, expected) in photographs.iter().zip(&expected) {
             session.predict(&frame(pixels)).unwrap();
             let score = session.score(&frame(pixels)).unwrap();
             assert_eq!(score.to_bits(), expected[0], "{bank:?}, {threads} threads: the score alone differs");
         }
         let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
-        assert!(allocated == 0 || thread_sanitizer(), "{threads} threads: {allocated} allocations");
+        assert_none(allocated, &format!("{bank:?}, {threads} threads"));
         let found: Vec<_> = (4..8).map(|seed| bits(&mut session, seed)).collect();
         assert!(found == expected, "{threads} threads");
     }

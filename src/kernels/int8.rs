@@ -28,9 +28,37 @@ pub(crate) struct Blocks<'a> {
     pub dims: usize,
 }
 
+/// A group of queries.
+#[derive(Debug, Default)]
+pub(crate) struct Queries {
+    /// Interleaved.
+    codes: Vec<i8>,
+    /// The same for what multiplies 16 bits: of each step and query the even codes, then the odd ones.
+    halves: Vec<[i16; STEP]>,
+}
+
+impl Queries {
+    /// Makes room for codes of `dims` dimensions, a multiple of `STEP`. Those that are not [set](Self::set) are 0 or old.
+    pub(crate) fn resize(&mut self, dims: usize) {
+        self.codes.resize(GROUP * dims, 0);
+        self.halves.resize(GROUP * dims / STEP, [0; STEP]);
+    }
+
+    /// Memory of queries of `dims` dimensions.
+    pub(crate) fn bytes(dims: usize) -> usize {
+        GROUP * dims * (size_of::<i8>() + size_of::<i16>())
+    }
+
+    /// Sets one code of query `lane`.
+    pub(crate) fn set(&mut self, lane: usize, dim: usize, code: i8) {
+        self.codes[interleaved(lane, dim, GROUP)] = code;
+        let (step, place) = (dim / STEP, dim % STEP);
+        self.halves[step * GROUP + lane][place / 2 + place % 2 * 2] = code.into();
+    }
+}
+
 /// For each block of `chosen` the rows whose bias plus product with a query reaches the query's threshold, a bit a row:
-/// `out[query * chosen.len() + i]` is about `chosen[i]`. `queries` holds at least `dims` dimensions of `GROUP` interleaved
-/// queries.
+/// `out[query * chosen.len() + i]` is about `chosen[i]`. `queries` hold at least `dims` dimensions.
 ///
 /// # Panics
 /// A block is outside `blocks`, or lengths do not fit one another.
@@ -38,12 +66,12 @@ pub(crate) fn within(
     isa: Isa,
     blocks: Blocks<'_>,
     chosen: &[u32],
-    queries: &[i8],
+    queries: &Queries,
     thresholds: &[i32; GROUP],
     out: &mut [u32],
 ) {
     let Blocks { codes, bias, dims } = blocks;
-    assert!(dims.is_multiple_of(STEP) && dims <= 1024 && queries.len() >= GROUP * dims);
+    assert!(dims.is_multiple_of(STEP) && dims <= 1024 && queries.codes.len() >= GROUP * dims);
     let count = (bias.len() / BLOCK).min(codes.len() / (BLOCK * dims).max(1));
     assert!(chosen.iter().all(|&block| (block as usize) < count), "a block outside");
     assert_eq!(out.len(), GROUP * chosen.len());
@@ -63,7 +91,7 @@ pub(crate) fn within(
 fn portable(
     Blocks { codes, bias, dims }: Blocks<'_>,
     chosen: &[u32],
-    queries: &[i8],
+    queries: &Queries,
     thresholds: &[i32; GROUP],
     out: &mut [u32],
 ) {
@@ -73,7 +101,7 @@ fn portable(
             let mut sums: [i32; BLOCK] = std::array::from_fn(|row| bias[block as usize * BLOCK + row]);
             for (step, codes) in codes.chunks_exact(BLOCK * STEP).enumerate() {
                 let query: [i32; STEP] =
-                    std::array::from_fn(|i| i32::from(queries[(step * GROUP + q) * STEP + i]));
+                    std::array::from_fn(|i| i32::from(queries.codes[(step * GROUP + q) * STEP + i]));
                 for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(STEP)) {
                     let products = codes.iter().zip(query).map(|(&code, query)| i32::from(code) * query);
                     *sum = sum.wrapping_add(products.sum());
@@ -87,17 +115,17 @@ fn portable(
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
-    use super::{BLOCK, Blocks, GROUP, STEP};
+    use super::{BLOCK, Blocks, GROUP, Queries, STEP};
     use std::arch::x86_64::*;
 
     /// # Safety
-    /// The CPU has AVX-512 F, BW and VNNI. Every chosen block is inside `codes` and `bias`; `queries` holds `GROUP * dims`
-    /// values and `out` `GROUP` a chosen block.
+    /// The CPU has AVX-512 F, BW and VNNI. Every chosen block is inside `codes` and `bias`; `queries` hold `dims`
+    /// dimensions and `out` `GROUP` a chosen block.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) unsafe fn within_avx512(
         Blocks { codes, bias, dims }: Blocks<'_>,
         chosen: &[u32],
-        queries: &[i8],
+        queries: &Queries,
         thresholds: &[i32; GROUP],
         out: &mut [u32],
     ) {
@@ -112,7 +140,7 @@ mod x86_64 {
                         std::array::from_fn(|v| _mm512_loadu_si512(bias.add(16 * v).cast()));
                     let mut sums = [start; QUERIES];
                     let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims);
-                    let mut query = queries.as_ptr().add(first * STEP);
+                    let mut query = queries.codes.as_ptr().add(first * STEP);
                     for _ in 0..dims / STEP {
                         let (a, b) =
                             (_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast()));
@@ -136,15 +164,9 @@ mod x86_64 {
         }
     }
 
-    /// Signed halves: the even bytes of each four as 16-bit numbers, and the odd ones.
+    /// The even bytes of each four as 16-bit numbers, and the odd ones. (`maddubs` would saturate.)
     #[target_feature(enable = "avx2")]
-    fn signed_halves(four: __m256i) -> [__m256i; 2] {
-        [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four)), _mm256_srai_epi16::<8>(four)]
-    }
-
-    /// As [`signed_halves`] of unsigned bytes. (`maddubs` would saturate.)
-    #[target_feature(enable = "avx2")]
-    fn unsigned_halves(four: __m256i) -> [__m256i; 2] {
+    fn halves(four: __m256i) -> [__m256i; 2] {
         [_mm256_and_si256(four, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(four)]
     }
 
@@ -160,7 +182,7 @@ mod x86_64 {
     pub(super) unsafe fn within_avx2(
         Blocks { codes, bias, dims }: Blocks<'_>,
         chosen: &[u32],
-        queries: &[i8],
+        queries: &Queries,
         thresholds: &[i32; GROUP],
         out: &mut [u32],
     ) {
@@ -171,26 +193,31 @@ mod x86_64 {
             for first_row in (0..BLOCK).step_by(ROWS) {
                 for first in (0..GROUP).step_by(QUERIES) {
                     // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP codes, of which the ROWS
-                    // rows from `first_row` on have 64; a step of the queries holds GROUP * STEP bytes, of which query
-                    // `first + q` has the four read.
+                    // rows from `first_row` on have 64; a step of the queries' halves holds GROUP fours, of which that
+                    // of query `first + q` is read.
                     unsafe {
                         let bias = bias.as_ptr().add(block as usize * BLOCK + first_row);
                         let start: [__m256i; 2] =
                             std::array::from_fn(|v| _mm256_loadu_si256(bias.add(8 * v).cast()));
                         let mut sums = [start; QUERIES];
                         let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims + first_row * STEP);
-                        let mut query = queries.as_ptr().add(first * STEP);
+                        let mut query = queries.halves.as_ptr().add(first);
                         for _ in 0..dims / STEP {
-                            let a = unsigned_halves(_mm256_loadu_si256(codes.cast()));
-                            let b = unsigned_halves(_mm256_loadu_si256(codes.add(32).cast()));
+                            let a = halves(_mm256_loadu_si256(codes.cast()));
+                            let b = halves(_mm256_loadu_si256(codes.add(32).cast()));
                             for (q, sums) in sums.iter_mut().enumerate() {
-                                let four = query.add(q * STEP).cast::<i32>().read_unaligned();
-                                let four = signed_halves(_mm256_set1_epi32(four));
+                                // Two loads, each straight into all lanes.
+                                let even = query.add(q).cast::<i32>();
+                                let odd = even.add(1);
+                                let four = [
+                                    _mm256_set1_epi32(even.read_unaligned()),
+                                    _mm256_set1_epi32(odd.read_unaligned()),
+                                ];
                                 sums[0] = add_products(sums[0], a, four);
                                 sums[1] = add_products(sums[1], b, four);
                             }
                             codes = codes.add(BLOCK * STEP);
-                            query = query.add(GROUP * STEP);
+                            query = query.add(GROUP);
                         }
                         for (q, sums) in sums.iter().enumerate() {
                             let threshold = _mm256_set1_epi32(thresholds[first + q]);
@@ -228,12 +255,15 @@ mod tests {
             // What lies behind is another value, so that a step too far shows.
             let blocks = 5;
             let codes: Vec<u8> = (0..blocks * BLOCK * dims).map(|i| byte(i, 1)).collect();
-            let queries: Vec<i8> = (0..GROUP * (dims + 4)).map(|i| byte(i, 2) as i8).collect();
+            let code = |q: usize, dim: usize| byte(dim * GROUP + q, 2) as i8;
+            let mut queries = Queries::default();
+            queries.resize(dims + STEP);
+            (0..GROUP).for_each(|q| (0..dims + STEP).for_each(|dim| queries.set(q, dim, code(q, dim))));
             let bias: Vec<i32> = (0..blocks * BLOCK).map(|i| i as i32 * 77 - 5000).collect();
             let sum = |block: usize, row: usize, q: usize| {
                 let term = |dim| {
-                    let code = codes[block * BLOCK * dims + interleaved(row, dim, BLOCK)];
-                    i32::from(code) * i32::from(queries[interleaved(q, dim, GROUP)])
+                    let row_code = codes[block * BLOCK * dims + interleaved(row, dim, BLOCK)];
+                    i32::from(row_code) * i32::from(code(q, dim))
                 };
                 bias[block * BLOCK + row] + (0..dims).map(term).sum::<i32>()
             };
@@ -266,6 +296,8 @@ mod tests {
     #[should_panic(expected = "a block outside")]
     fn blocks_outside_are_refused() {
         let blocks = Blocks { codes: &[0; BLOCK * 4], bias: &[0; BLOCK], dims: 4 };
-        within(Isa::PORTABLE, blocks, &[1], &[0; GROUP * 4], &[0; GROUP], &mut [0; GROUP]);
+        let mut queries = Queries::default();
+        queries.resize(4);
+        within(Isa::PORTABLE, blocks, &[1], &queries, &[0; GROUP], &mut [0; GROUP]);
     }
 }

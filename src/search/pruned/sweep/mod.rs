@@ -5,7 +5,7 @@ mod tiles;
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
 use super::{ABSENT, Pruned, RAISED};
-use crate::kernels::int8::{self, BLOCK, GROUP, STEP, interleaved};
+use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
 use crate::kernels::int16;
 use crate::tensor::Neighbor;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,8 +45,8 @@ pub(in crate::search) struct Task {
     projected: Projected,
     lifted: Vec<f32>,
     codes: Vec<i16>,
-    /// Coarse codes of the group, interleaved, with a step more for the reach to blocks.
-    coarse: Vec<i8>,
+    /// Coarse codes of the group, with a step more for the reach to blocks.
+    coarse: int8::Queries,
     /// Fine codes of the group, one after the other.
     fine: Vec<i16>,
     coarse_codes: [Code; GROUP],
@@ -85,7 +85,7 @@ impl Task {
     fn begin(&mut self, search: &Pruned, k: usize) {
         self.k = k.min(search.rows());
         let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
-        self.coarse.resize(GROUP * (coarse + STEP), 0);
+        self.coarse.resize(coarse + STEP);
         self.fine.resize(GROUP * fine, 0);
         self.lifted.resize(MAX_DIMS, 0.0);
         self.codes.resize(MAX_DIMS, 0);
@@ -107,7 +107,7 @@ impl Task {
     /// Memory of a task after [`begin`](Self::begin), without the winners of its band.
     fn bytes(search: &Pruned, k: usize) -> usize {
         let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
-        let codes = GROUP * (coarse + STEP) + (GROUP * fine + MAX_DIMS) * size_of::<i16>();
+        let codes = int8::Queries::bytes(coarse + STEP) + (GROUP * fine + MAX_DIMS) * size_of::<i16>();
         let rows = (CHUNK + Self::most_rows(search)) * size_of::<u32>();
         let products = Self::most_rows(search) * size_of::<i32>();
         let masks = GROUP * CHUNK * size_of::<u32>();
@@ -129,7 +129,7 @@ impl Task {
             let codes = &mut self.codes[..coarse.dims];
             self.coarse_codes[q] = coarse.encode(lifted, error, codes);
             for (dim, &code) in codes.iter().enumerate() {
-                self.coarse[interleaved(q, dim, GROUP)] = code as i8;
+                self.coarse.set(q, dim, code as i8);
             }
             let lifted = &mut self.lifted[..fine.dims];
             let error = fine.lift(coordinates, search.isa, lifted);
@@ -242,7 +242,7 @@ impl Task {
             let mut left = if known { steps as i32 } else { 0 };
             for dim in dims..dims + STEP {
                 let part = left.min(127);
-                self.coarse[interleaved(q, dim, GROUP)] = part as i8;
+                self.coarse.set(q, dim, part as i8);
                 left -= part;
             }
         }
