@@ -79,7 +79,8 @@ fn network(u: &mut Unstructured<'_>) -> Result<()> {
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").expect("there is one"));
     let pool = Pool::new(1).expect("one thread");
     compare("network", |isa| {
-        let network = Network::new(&backbone, &Layer::ALL, (height, width), mode, isa, &pool).expect("it is valid");
+        let network =
+            Network::new(&backbone, &Layer::ALL, (height, width), mode, isa, &pool).expect("it is valid");
         let mut arena = network.arena();
         network.run(&image, &mut arena, &pool).expect("it is valid");
         let maps = network.maps(&arena);

@@ -205,12 +205,12 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// Collects sections and writes them in the order they were added.
 #[derive(Default)]
 pub struct SectionWriter<'a> {
-    sections: Vec<(&'static str, &'a [u8])>,
+    sections: Vec<(&'a str, &'a [u8])>,
 }
 
 impl<'a> SectionWriter<'a> {
     /// Adds `values` as the section `name` (at most 16 ASCII bytes, each name once).
-    pub fn add<T: Plain>(&mut self, name: &'static str, values: &'a [T]) {
+    pub fn add<T: Plain>(&mut self, name: &'a str, values: &'a [T]) {
         debug_assert!(name.len() <= NAME && self.sections.iter().all(|(n, _)| *n != name));
         self.sections.push((name, as_bytes(values)));
     }

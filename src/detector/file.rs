@@ -62,7 +62,7 @@ impl OpenOptions {
     ///
     /// # Errors
     /// It cannot be read, is damaged, was written by another format version, or needs an embedded backbone that this
-    /// build does not have.
+    /// build does not have; or a thread cannot be started.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<PatchCore> {
         let path = path.as_ref();
         let bytes = if self.read { Bytes::read(path, self.max_bytes) } else { Bytes::map(path) }?;

@@ -11,6 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader};
 use image::{ImageEncoder, codecs::png::PngEncoder};
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::panic::catch_unwind;
 use std::path::Path;
 
 /// What a file may ask for.
@@ -53,32 +54,38 @@ impl Picture {
     /// # Errors
     /// As `decode`.
     pub fn decode_bytes(source: &str, bytes: &[u8], limits: &Limits) -> Result<Self> {
-        let bad = |e: &dyn std::fmt::Display| Error::format(source, e, "a PNG, JPEG, BMP or TIFF photograph");
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
-        if reader.format().is_none() {
-            let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
-            return Err(bad(&found));
-        }
-        let mut allowed = image::Limits::no_limits();
-        allowed.max_alloc = Some(limits.max_bytes);
-        reader.limits(allowed.clone());
-        let mut decoder = reader.into_decoder().map_err(|e| bad(&e))?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > limits.max_pixels
-            || decoder.total_bytes() > limits.max_bytes
-        {
-            let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
-            return Err(Error::limit(source, format!("{width}x{height}"), expected));
-        }
-        decoder.set_limits(allowed).map_err(|e| bad(&e))?;
-        let orientation = decoder.orientation().map_err(|e| bad(&e))?;
-        let mut decoded = DynamicImage::from_decoder(decoder).map_err(|e| bad(&e))?;
-        decoded.apply_orientation(orientation);
-        from_decoded(decoded).map_err(|e| match e.kind() {
-            ErrorKind::Argument => Error::format(source, e, "a photograph"),
-            _ => e.within(source),
+        // Decoders come from elsewhere, and damaged files were seen to make one panic. It keeps nothing that could be broken.
+        catch_unwind(|| decode(source, bytes, limits)).unwrap_or_else(|_| {
+            let found = "damage that its decoder does not get over";
+            Err(Error::format(source, found, "a PNG, JPEG, BMP or TIFF photograph"))
         })
     }
+}
+
+fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    let bad = |e: &dyn std::fmt::Display| Error::format(source, e, "a PNG, JPEG, BMP or TIFF photograph");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
+    if reader.format().is_none() {
+        let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
+        return Err(bad(&found));
+    }
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_alloc = Some(limits.max_bytes);
+    reader.limits(allowed.clone());
+    let mut decoder = reader.into_decoder().map_err(|e| bad(&e))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > limits.max_pixels || decoder.total_bytes() > limits.max_bytes {
+        let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
+        return Err(Error::limit(source, format!("{width}x{height}"), expected));
+    }
+    decoder.set_limits(allowed).map_err(|e| bad(&e))?;
+    let orientation = decoder.orientation().map_err(|e| bad(&e))?;
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(|e| bad(&e))?;
+    decoded.apply_orientation(orientation);
+    from_decoded(decoded).map_err(|e| match e.kind() {
+        ErrorKind::Argument => Error::format(source, e, "a photograph"),
+        _ => e.within(source),
+    })
 }
 
 #[cfg(feature = "train")]
