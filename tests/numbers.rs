@@ -167,8 +167,7 @@ fn huge_photographs_are_refused_by_their_header() {
     assert!(Picture::decode(Path::new("/dev/zero"), &limits(1 << 20)).is_err());
 }
 
-/// The pixels as 8-bit RGB.
-/// Its scan disagrees with its header, over which a decoder with AVX2 panicked.
+/// Found by the fuzzer: over this file the JPEG decoder panics, where the CPU has AVX2.
 #[test]
 fn what_makes_a_decoder_panic_is_an_error() {
     if let Err(error) = decode(include_bytes!("pictures/decoder_panics.jpg")) {
@@ -176,6 +175,7 @@ fn what_makes_a_decoder_panic_is_an_error() {
     }
 }
 
+/// The pixels as 8-bit RGB.
 fn rgb(picture: &Picture, at: (usize, usize)) -> [u8; 3] {
     let png = picture.to_png().unwrap();
     image::load_from_memory(&png).unwrap().to_rgb8().get_pixel(at.0 as u32, at.1 as u32).0

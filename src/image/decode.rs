@@ -54,7 +54,8 @@ impl Picture {
     /// # Errors
     /// As `decode`.
     pub fn decode_bytes(source: &str, bytes: &[u8], limits: &Limits) -> Result<Self> {
-        // Decoders come from elsewhere, and damaged files were seen to make one panic. It keeps nothing that could be broken.
+        // Decoders come from elsewhere, and damaged files were seen to make one panic. Nothing that a panic could leave half
+        // done outlives the call.
         catch_unwind(|| decode(source, bytes, limits)).unwrap_or_else(|_| {
             let found = "damage that its decoder does not get over";
             Err(Error::format(source, found, "a PNG, JPEG, BMP or TIFF photograph"))

@@ -126,9 +126,12 @@ impl Backbone {
         match &self.weights {
             Weights::Flat(flat) => Cow::Borrowed(flat),
             Weights::Embedded(embedded) => {
-                let mut flat = Vec::with_capacity(self.architecture.values());
-                let convolutions = 0..self.architecture.convolutions().len();
-                convolutions.for_each(|index| embedded.widen(index, Isa::best(), &mut flat));
+                let (mut flat, mut start) = (vec![0.0; self.architecture.values()], 0);
+                for (index, convolution) in self.architecture.convolutions().iter().enumerate() {
+                    let end = start + convolution.weights() + convolution.output;
+                    embedded.widen(index, Isa::best(), &mut flat[start..end]);
+                    start = end;
+                }
                 Cow::Owned(flat)
             }
         }
@@ -160,9 +163,9 @@ impl Backbone {
             start
         };
         let starts = convolutions.iter().map(start_of).collect();
-        // Room for the largest at once: growing would copy, and leave holes that are filled with zeros again.
+        // Room for the largest: growing would copy.
         let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
-        let widened = Vec::with_capacity(if self.is_embedded() { largest } else { 0 });
+        let widened = vec![0.0; if self.is_embedded() { largest } else { 0 }];
         Folded { weights: &self.weights, convolutions, starts, isa, widened }
     }
 }
@@ -182,12 +185,13 @@ impl Folded<'_> {
     /// A convolution, in the order they run, with its weights and biases.
     pub fn get(&mut self, index: usize) -> (&Convolution, &[f32], &[f32]) {
         let convolution = &self.convolutions[index];
+        let len = convolution.weights() + convolution.output;
         let values = match self.weights {
-            Weights::Flat(flat) => &flat[self.starts[index]..][..convolution.weights() + convolution.output],
+            Weights::Flat(flat) => &flat[self.starts[index]..][..len],
             Weights::Embedded(embedded) => {
-                self.widened.clear();
-                embedded.widen(index, self.isa, &mut self.widened);
-                &self.widened
+                let widened = &mut self.widened[..len];
+                embedded.widen(index, self.isa, widened);
+                widened
             }
         };
         let (weights, biases) = values.split_at(convolution.weights());

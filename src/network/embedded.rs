@@ -66,13 +66,12 @@ impl Embedded {
         self.checksum
     }
 
-    /// Puts the weights of convolution `index` behind those of `values`, then its biases.
-    pub fn widen(&self, index: usize, isa: Isa, values: &mut Vec<f32>) {
-        for part in self.convolutions[index] {
-            let start = values.len();
-            values.resize(start + part.len() / 2, 0.0);
-            widen(isa, part, &mut values[start..]);
-        }
+    /// Writes the weights of convolution `index` to `out`, which has room for just them, then its biases.
+    pub fn widen(&self, index: usize, isa: Isa, out: &mut [f32]) {
+        let [weights, biases] = self.convolutions[index];
+        let (out_weights, out_biases) = out.split_at_mut(weights.len() / 2);
+        widen(isa, weights, out_weights);
+        widen(isa, biases, out_biases);
     }
 }
 
