@@ -54,6 +54,16 @@ impl Queries {
         GROUP * dims * (size_of::<i8>() + size_of::<i16>())
     }
 
+    /// Sets the first codes of query `lane`, a multiple of `STEP` of them, each of which fits a byte.
+    pub(crate) fn set_all(&mut self, lane: usize, codes: &[i16]) {
+        let (fours, _) = codes.as_chunks::<STEP>();
+        for (step, &four) in fours.iter().enumerate() {
+            let at = step * GROUP + lane;
+            self.codes[at * STEP..][..STEP].copy_from_slice(&four.map(|code| code as i8));
+            self.halves[at] = [four[0], four[2], four[1], four[3]];
+        }
+    }
+
     /// Sets one code of query `lane`.
     pub(crate) fn set(&mut self, lane: usize, dim: usize, code: i8) {
         self.codes[interleaved(lane, dim, GROUP)] = code;
@@ -143,7 +153,11 @@ mod tests {
             let code = |q: usize, dim: usize| byte(dim * GROUP + q, 2) as i8;
             let mut queries = Queries::default();
             queries.resize(dims + STEP);
-            (0..GROUP).for_each(|q| (0..dims + STEP).for_each(|dim| queries.set(q, dim, code(q, dim))));
+            for q in 0..GROUP {
+                let all: Vec<i16> = (0..dims).map(|dim| code(q, dim).into()).collect();
+                queries.set_all(q, &all);
+                (dims..dims + STEP).for_each(|dim| queries.set(q, dim, code(q, dim)));
+            }
             let bias: Vec<i32> = (0..blocks * BLOCK).map(|i| i as i32 * 77 - 5000).collect();
             let sum = |block: usize, row: usize, q: usize| {
                 let term = |dim| {

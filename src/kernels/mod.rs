@@ -10,6 +10,7 @@
 mod aarch64;
 mod aligned;
 pub(crate) mod blur;
+pub(crate) mod code;
 pub(crate) mod conv;
 mod direct;
 pub(crate) mod distance;

@@ -13,7 +13,7 @@
 //! and `|q - x|^2` is computed in whole numbers, exactly. The bounds `e` cover rounding in f32 and quantisation; the
 //! comments below say of what they are sums.
 
-use crate::kernels::{Isa, distance};
+use crate::kernels::{Isa, code, distance};
 
 /// Unit roundoff of f32.
 const UNIT: f64 = 1.0 / (1 << 24) as f64;
@@ -21,8 +21,6 @@ const UNIT: f64 = 1.0 / (1 << 24) as f64;
 const UNDERFLOW: f64 = 1e-36;
 const TINY: f64 = 1e-18;
 const ZEROS: [f32; MAX_DIMS] = [0.0; MAX_DIMS];
-
-const WHOLE: f32 = 12_582_912.0;
 
 /// The most coordinates a sketch may have.
 pub(super) const MAX_DIMS: usize = 256;
@@ -108,25 +106,15 @@ impl Sketch {
             error += wrong.sqrt().min(wrong / left);
             out[self.dims - 1] = left as f32 - self.offset;
         }
-        mix(out);
+        code::mix(isa, out);
         // Rounding in what was done since: the last coordinate, the stages of the mixing, and the codes' multiples below.
         error += 64.0 * UNIT * (2.0 * length + f64::from(self.offset.abs()));
         if error.is_finite() { error } else { f64::INFINITY }
     }
 
     /// Writes the codes nearest to `lifted`, whose error is `error`.
-    pub(super) fn encode(&self, lifted: &[f32], error: f64, codes: &mut [i16]) -> Code {
-        let most = f32::from(self.most);
-        let inverse = 1.0 / self.scale;
-        let (mut squared, mut sum, mut off) = (0i32, 0i32, 0.0f32);
-        for (code, &value) in codes.iter_mut().zip(lifted) {
-            // Rounds to the nearest whole number without a call: beyond 2^23 f32 has no others.
-            let whole = (value * inverse).clamp(-most, most) + WHOLE - WHOLE;
-            off += (value - whole * self.scale).powi(2);
-            *code = whole as i16;
-            squared += i32::from(*code) * i32::from(*code);
-            sum += i32::from(*code);
-        }
+    pub(super) fn encode(&self, lifted: &[f32], error: f64, isa: Isa, codes: &mut [i16]) -> Code {
+        let code::Rounded { squared, sum, off } = code::round(isa, lifted, self.most, self.scale, codes);
         let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
         let error = if error.is_finite() { error } else { f64::INFINITY };
         Code { squared: squared.into(), sum: sum.into(), error }
@@ -136,22 +124,6 @@ impl Sketch {
     pub(super) fn scale_for(&self, largest: f32) -> f32 {
         (largest / f32::from(self.most)).clamp(1e-15, 1e15)
     }
-}
-
-/// Multiplies by the orthonormal Hadamard matrix.
-fn mix(values: &mut [f32]) {
-    let mut half = 1;
-    while half < values.len() {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (a, b) = pair.split_at_mut(half);
-            for (a, b) in a.iter_mut().zip(b) {
-                (*a, *b) = (*a + *b, *a - *b);
-            }
-        }
-        half *= 2;
-    }
-    let scale = 1.0 / (values.len() as f32).sqrt();
-    values.iter_mut().for_each(|value| *value *= scale);
 }
 
 /// A distance that no row whose computed squared distance is at most `squared` exceeds, when computed over `dim` values

@@ -42,10 +42,10 @@ pub(super) fn parts(bank: Patches<'_>, isa: Isa, pool: &Pool) -> Parts {
     let lift =
         |dims, most| lift(&axes, &projected, Sketch { dims, most, offset: 0.0, scale: 1.0 }, &order, isa);
     let coarse = lift(coarse_dims, COARSE_MOST);
-    let (coarse_codes, coarse_error) = interleave(&coarse);
-    let centers = centers(&coarse);
+    let (coarse_codes, coarse_error) = interleave(&coarse, isa);
+    let centers = centers(&coarse, isa);
     let fine = lift(fine_dims, FINE_MOST);
-    let (fine_codes, fine_error) = line_up(&fine);
+    let (fine_codes, fine_error) = line_up(&fine, isa);
     let mut numbers = Vec::from(Level::<u8>::numbers(coarse.sketch, coarse_error));
     numbers.extend(Level::<i16>::numbers(fine.sketch, fine_error));
     Parts {
@@ -73,11 +73,11 @@ fn lift(axes: &Axes, projected: &Projected, mut sketch: Sketch, order: &[u32], i
 }
 
 /// The codes of all rows in blocks, their biases, and the largest error.
-fn interleave(lifted: &Lifted) -> ((Vec<u8>, Vec<i32>), f64) {
+fn interleave(lifted: &Lifted, isa: Isa) -> ((Vec<u8>, Vec<i32>), f64) {
     let dims = lifted.sketch.dims;
     let padded = lifted.errors.len().next_multiple_of(BLOCK);
     let (mut codes, mut bias) = (vec![0; padded * dims], vec![ABSENT; padded]);
-    let error = for_each_code(lifted, |position, code| {
+    let error = for_each_code(lifted, isa, |position, code| {
         let block = &mut codes[position / BLOCK * BLOCK * dims..][..BLOCK * dims];
         put(block, position % BLOCK, code);
         bias[position] = sketch::bias(squared(code));
@@ -86,22 +86,22 @@ fn interleave(lifted: &Lifted) -> ((Vec<u8>, Vec<i32>), f64) {
 }
 
 /// The codes of all rows one after the other, their biases, and the largest error.
-fn line_up(lifted: &Lifted) -> ((Vec<i16>, Vec<i32>), f64) {
+fn line_up(lifted: &Lifted, isa: Isa) -> ((Vec<i16>, Vec<i32>), f64) {
     let (mut codes, mut bias) = (Vec::with_capacity(lifted.values.len()), Vec::new());
-    let error = for_each_code(lifted, |_, code| {
+    let error = for_each_code(lifted, isa, |_, code| {
         codes.extend_from_slice(code);
         bias.push(sketch::bias(squared(code)));
     });
     ((codes, bias), error)
 }
 
-fn for_each_code(lifted: &Lifted, mut visit: impl FnMut(usize, &[i16])) -> f64 {
+fn for_each_code(lifted: &Lifted, isa: Isa, mut visit: impl FnMut(usize, &[i16])) -> f64 {
     let mut codes = [0; MAX_DIMS];
     let codes = &mut codes[..lifted.sketch.dims];
     let mut largest = 0.0;
     let rows = lifted.values.chunks_exact(lifted.sketch.dims).zip(&lifted.errors);
     for (position, (values, &error)) in rows.enumerate() {
-        largest = lifted.sketch.encode(values, error, codes).error.max(largest);
+        largest = lifted.sketch.encode(values, error, isa, codes).error.max(largest);
         visit(position, codes);
     }
     largest
@@ -109,7 +109,7 @@ fn for_each_code(lifted: &Lifted, mut visit: impl FnMut(usize, &[i16])) -> f64 {
 
 /// The centre of each block as a code, with the block's radius in the last step, so that its product with a query's
 /// reach (see `sweep`) is part of the sum.
-fn centers(lifted: &Lifted) -> (Vec<u8>, Vec<i32>) {
+fn centers(lifted: &Lifted, isa: Isa) -> (Vec<u8>, Vec<i32>) {
     let Lifted { sketch, values, errors } = lifted;
     let dims = sketch.dims;
     let blocks = errors.len().div_ceil(BLOCK);
@@ -119,7 +119,7 @@ fn centers(lifted: &Lifted) -> (Vec<u8>, Vec<i32>) {
     for (at, (values, errors)) in members.enumerate() {
         let mut center = [0; MAX_DIMS];
         let center = &mut center[..dims];
-        sketch.encode(&mean(values, dims), 0.0, center);
+        sketch.encode(&mean(values, dims), 0.0, isa, center);
         let radius = |(values, &error): (&[f32], &f64)| radius(*sketch, values, error, center);
         let radius = values.chunks_exact(dims).zip(errors).map(radius).fold(0.0, f64::max);
         let radius = (radius / f64::from(sketch.scale) * (1.0 + 1e-9)).ceil();

@@ -127,14 +127,12 @@ impl Task {
             let lifted = &mut self.lifted[..coarse.dims];
             let error = coarse.lift(coordinates, search.isa, lifted);
             let codes = &mut self.codes[..coarse.dims];
-            self.coarse_codes[q] = coarse.encode(lifted, error, codes);
-            for (dim, &code) in codes.iter().enumerate() {
-                self.coarse.set(q, dim, code as i8);
-            }
+            self.coarse_codes[q] = coarse.encode(lifted, error, search.isa, codes);
+            self.coarse.set_all(q, codes);
             let lifted = &mut self.lifted[..fine.dims];
             let error = fine.lift(coordinates, search.isa, lifted);
             let codes = &mut self.fine[q * fine.dims..][..fine.dims];
-            self.fine_codes[q] = fine.encode(lifted, error, codes);
+            self.fine_codes[q] = fine.encode(lifted, error, search.isa, codes);
         }
         self.open = std::array::from_fn(|q| q < count);
         self.stale = self.open;
@@ -320,6 +318,11 @@ impl Task {
             let (product, position) = self.doubtful[i];
             if i == range.start + self.k {
                 limit = self.fine_threshold(search, q);
+            }
+            if let Some(&(product, position)) = self.doubtful[..range.end].get(i + FETCHED)
+                && product >= limit
+            {
+                search.bank.prefetch(search.row(position) as usize);
             }
             if product >= limit {
                 self.compare(search, q, query, position);

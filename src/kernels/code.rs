@@ -1,0 +1,201 @@
+//! Vectors to small whole numbers: mixing their values by a Hadamard matrix, and rounding to multiples of a scale.
+
+use super::Isa;
+use super::simd::{Simd, dispatch};
+
+/// Values that are worked on side by side, whatever the instruction set, so that sums come out alike.
+const SIDE_BY_SIDE: usize = 16;
+/// Adding it to a number below 2^22 rounds to a whole one, which is then in the lowest bits: beyond 2^23 f32 has no others.
+const WHOLE: f32 = 12_582_912.0;
+
+/// What rounding made of a vector, beside its codes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rounded {
+    /// Sum of the squared codes.
+    pub squared: i32,
+    /// Sum of the codes.
+    pub sum: i32,
+    /// Sum of the squared differences between the values and `scale` times their codes.
+    pub off: f32,
+}
+
+/// Multiplies by the orthonormal Hadamard matrix.
+///
+/// # Panics
+/// The number of values is not a power of two.
+pub(crate) fn mix(isa: Isa, values: &mut [f32]) {
+    assert!(values.len().is_power_of_two());
+    // SAFETY: there is nothing to grant but the instructions.
+    unsafe { run_mix(isa, values) }
+}
+
+/// Writes the codes nearest to `values / scale`, none beyond `most`, which is at most 2047. What is no number gets any code, and
+/// `off` is none either.
+///
+/// # Panics
+/// There are not as many codes as values, or more than 256.
+pub(crate) fn round(isa: Isa, values: &[f32], most: i16, scale: f32, codes: &mut [i16]) -> Rounded {
+    assert!(values.len() == codes.len() && codes.len() <= 256 && most <= 2047);
+    // SAFETY: there is nothing to grant but the instructions.
+    unsafe { run_round(isa, values, most.into(), scale, codes) }
+}
+
+dispatch! {
+    /// # Safety
+    /// Nothing but the instructions.
+    unsafe fn run_mix(values: &mut [f32]) = butterflies
+}
+
+dispatch! {
+    /// # Safety
+    /// Nothing but the instructions.
+    unsafe fn run_round(values: &[f32], most: f32, scale: f32, codes: &mut [i16]) -> Rounded = to_codes
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn butterflies<V: Simd>(values: &mut [f32]) {
+    let (runs, rest) = values.as_chunks_mut::<SIDE_BY_SIDE>();
+    for run in runs {
+        within::<1>(run);
+        within::<2>(run);
+        within::<4>(run);
+        within::<8>(run);
+    }
+    // Only a vector shorter than one run leaves a rest.
+    let mut half = if rest.is_empty() { SIDE_BY_SIDE } else { 1 };
+    while half < values.len() {
+        for pair in values.chunks_exact_mut(2 * half) {
+            let (a, b) = pair.split_at_mut(half);
+            for (a, b) in a.iter_mut().zip(b) {
+                (*a, *b) = (*a + *b, *a - *b);
+            }
+        }
+        half *= 2;
+    }
+    let scale = 1.0 / (values.len() as f32).sqrt();
+    values.iter_mut().for_each(|value| *value *= scale);
+}
+
+/// One stage inside a run.
+#[inline(always)]
+fn within<const HALF: usize>(run: &mut [f32; SIDE_BY_SIDE]) {
+    let old = *run;
+    for i in 0..SIDE_BY_SIDE {
+        let sign = if i & HALF == 0 { 1.0 } else { -1.0 };
+        run[i] = old[i ^ HALF] + sign * old[i];
+    }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn to_codes<V: Simd>(values: &[f32], most: f32, scale: f32, codes: &mut [i16]) -> Rounded {
+    let inverse = 1.0 / scale;
+    let (mut squared, mut sum) = ([0; SIDE_BY_SIDE], [0; SIDE_BY_SIDE]);
+    let mut off = [0.0f32; SIDE_BY_SIDE];
+    let (runs, rest) = values.as_chunks::<SIDE_BY_SIDE>();
+    let (code_runs, code_rest) = codes.as_chunks_mut::<SIDE_BY_SIDE>();
+    for (run, codes) in runs.iter().zip(code_runs) {
+        for i in 0..SIDE_BY_SIDE {
+            codes[i] = to_code(run[i], inverse, most, scale, &mut squared[i], &mut sum[i], &mut off[i]);
+        }
+    }
+    for (i, (&value, code)) in rest.iter().zip(code_rest).enumerate() {
+        *code = to_code(value, inverse, most, scale, &mut squared[i], &mut sum[i], &mut off[i]);
+    }
+    Rounded { squared: squared.iter().sum(), sum: sum.iter().sum(), off: off.iter().sum() }
+}
+
+#[inline(always)]
+fn to_code(
+    value: f32,
+    inverse: f32,
+    most: f32,
+    scale: f32,
+    squared: &mut i32,
+    sum: &mut i32,
+    off: &mut f32,
+) -> i16 {
+    // `max` and `min` make a number of what is none.
+    let shifted = (value * inverse).max(-most).min(most) + WHOLE;
+    let code = shifted.to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
+    let difference = value - (shifted - WHOLE) * scale;
+    *off += difference * difference;
+    *squared += code * code;
+    *sum += code;
+    code as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * 1.7).sin() * 40.0 + (i % 5) as f32).collect()
+    }
+
+    #[test]
+    fn mixing_is_a_product_with_the_hadamard_matrix() {
+        for count in (0..9).map(|power| 1 << power) {
+            let values = values(count);
+            let exact = |i: usize| {
+                let term = |(j, &value): (usize, &f32)| match (i & j).count_ones() % 2 {
+                    0 => f64::from(value),
+                    _ => -f64::from(value),
+                };
+                values.iter().enumerate().map(term).sum::<f64>() / (count as f64).sqrt()
+            };
+            for isa in Isa::available() {
+                let mut mixed = values.clone();
+                mix(isa, &mut mixed);
+                for (i, &found) in mixed.iter().enumerate() {
+                    assert!((f64::from(found) - exact(i)).abs() < 1e-4, "{isa:?} {count} at {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_the_nearest_whole_numbers_and_their_sums_are_right() {
+        for count in [1, 3, 4, 8, 15, 16, 17, 64, 128, 256] {
+            for (most, scale) in [(127, 0.3), (127, 0.5), (2047, 0.02)] {
+                let values = values(count);
+                let expected: Vec<i16> = values
+                    .iter()
+                    .map(|v| (v * (1.0 / scale)).round_ties_even() as i16)
+                    .map(|c| c.clamp(-most, most))
+                    .collect();
+                for isa in Isa::available() {
+                    let mut codes = vec![0; count];
+                    let rounded = round(isa, &values, most, scale, &mut codes);
+                    assert_eq!(codes, expected, "{isa:?} {count}");
+                    let all = || expected.iter().map(|&code| i32::from(code));
+                    assert_eq!(rounded.sum, all().sum::<i32>());
+                    assert_eq!(rounded.squared, all().map(|code| code * code).sum::<i32>());
+                    let off =
+                        |(&value, &code): (&f32, &i16)| f64::from(value) - f64::from(scale) * f64::from(code);
+                    let off: f64 = values.iter().zip(&codes).map(off).map(|off| off * off).sum();
+                    assert!((f64::from(rounded.off) - off).abs() <= 1e-5 * off + 1e-9, "{isa:?} {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_or_infinite_has_a_code_within_bounds_and_an_error_that_says_so() {
+        for isa in Isa::available() {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [0, 17, 31] {
+                    let mut values = values(32);
+                    values[at] = bad;
+                    let mut codes = vec![0; 32];
+                    let rounded = round(isa, &values, 127, 0.5, &mut codes);
+                    assert!(codes.iter().all(|code| (-127..=127).contains(code)), "{isa:?} {codes:?}");
+                    assert!(!rounded.off.is_finite(), "{isa:?} {rounded:?}");
+                }
+            }
+        }
+    }
+}
