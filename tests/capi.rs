@@ -80,8 +80,8 @@ fn scores_maps_and_masks_are_those_of_the_library() {
             [info.bank_rows, info.dim],
             [opened.information().bank_rows(), opened.information().dim()]
         );
-        assert_eq!(info.image_threshold, opened.calibration().image.threshold);
-        assert_eq!(info.pixel_threshold, opened.calibration().pixel.threshold);
+        assert_eq!(Some(info.image_threshold), opened.calibration().image_threshold());
+        assert_eq!(Some(info.pixel_threshold), opened.calibration().pixel_threshold());
         assert_eq!(CStr::from_ptr(info.isa).to_str().unwrap(), opened.isa().name());
         let mut memory = PatchcoreMemory::default();
         ok(patchcore_model_memory(model, 2, WIDTH, HEIGHT, frame.format, &mut memory));

@@ -154,8 +154,8 @@ pub unsafe extern "C" fn patchcore_model_info(
             map_height,
             bank_rows: information.bank_rows(),
             dim: information.dim(),
-            image_threshold: calibration.image.threshold,
-            pixel_threshold: calibration.pixel.threshold,
+            image_threshold: calibration.image_threshold().unwrap_or(f32::NAN),
+            pixel_threshold: calibration.pixel_threshold().unwrap_or(f32::NAN),
             isa: handle.isa.as_ptr(),
         };
         put(info, "info", found)

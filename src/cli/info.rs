@@ -96,8 +96,8 @@ fn to_json(model: &PatchCore, memory: Memory, verified: bool) -> serde_json::Val
         "seed": training.seed,
         "search": information.search(),
         "calibration": calibration.source.to_string(),
-        "image_threshold": calibration.image.threshold,
-        "pixel_threshold": calibration.pixel.threshold,
+        "image_threshold": calibration.image_threshold(),
+        "pixel_threshold": calibration.pixel_threshold(),
         "file_bytes": information.file_bytes(),
         "isa": model.isa().name(),
         "memory_bytes": memory.model,
@@ -133,7 +133,11 @@ fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
         format!("neighbors    {}", information.neighbors()),
         format!("search       {}", information.search()),
         format!("calibration  {}", calibration.source),
-        format!("thresholds   image {}, pixel {}", calibration.image.threshold, calibration.pixel.threshold),
+        format!(
+            "thresholds   image {}, pixel {}",
+            threshold(calibration.image_threshold()),
+            threshold(calibration.pixel_threshold())
+        ),
         format!(
             "file         {} bytes{}",
             information.file_bytes().unwrap_or(0),
@@ -147,4 +151,8 @@ fn to_text(model: &PatchCore, memory: Memory, verified: bool) -> String {
         ),
     ]
     .join("\n")
+}
+
+fn threshold(value: Option<f32>) -> String {
+    value.map_or_else(|| "none".into(), |value| value.to_string())
 }

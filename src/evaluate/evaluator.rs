@@ -90,11 +90,11 @@ impl Ranked {
             image_auroc: metrics::auroc(images),
             image_f1: metrics::f1(images, image.labeller(calibration.rule)).filter(|_| labelled),
             image_f1_max: metrics::f1_max(images).map(|best| best.f1),
-            image_threshold: Some(image.cut()).filter(|cut| labelled && cut.is_finite()),
+            image_threshold: calibration.image_threshold(),
             pixel_auroc: metrics::auroc(pixels),
             pixel_f1: metrics::f1(pixels, pixel.labeller(calibration.rule)).filter(|_| labelled),
             pixel_f1_max: metrics::f1_max(pixels).map(|best| best.f1),
-            pixel_threshold: Some(pixel.cut()).filter(|cut| labelled && cut.is_finite()),
+            pixel_threshold: calibration.pixel_threshold(),
             aupro: self.pixels.aupro(FPR_LIMIT),
             compat: Compat {
                 image_auroc: metrics::auroc_of(images, |score| image.apply(score)),

@@ -101,12 +101,22 @@ impl Normalization {
         if self.threshold.is_nan() { (self.max + self.min) / 2.0 } else { self.threshold }
     }
 
-    /// The raw score from which on a sample is anomalous at this sensitivity.
-    pub(crate) fn cut(&self) -> f32 {
+    /// The raw score from which on a sample is anomalous at this sensitivity; NaN where unknown.
+    fn cut(&self) -> f32 {
         match 0.5 - self.sensitivity {
             0.0 => self.threshold(),
             less => self.threshold() + less * (self.max - self.min),
         }
+    }
+
+    /// The raw score that parts what [`labeller`](Self::labeller) calls anomalous from what it does not, if there is one.
+    fn effective_threshold(&self, rule: LabelRule) -> Option<f32> {
+        let cut = match rule {
+            LabelRule::StrictlyAbove if self.sensitivity <= 0.0 => return None,
+            LabelRule::StrictlyAbove if self.is_raw() => 1.0 - self.sensitivity,
+            _ => self.cut(),
+        };
+        cut.is_finite().then_some(cut)
     }
 
     /// The test for an anomalous raw score.
@@ -150,6 +160,17 @@ impl Calibration {
                 Err(Error::format("calibration", number, "finite numbers, or NaN where one is unknown"))
             }
         }
+    }
+
+    /// The raw image score from which on an image is labelled anomalous, the sensitivity taken into account; `None` where
+    /// none is.
+    pub fn image_threshold(&self) -> Option<f32> {
+        self.image.effective_threshold(self.rule)
+    }
+
+    /// As [`image_threshold`](Self::image_threshold), of the values of anomaly maps.
+    pub fn pixel_threshold(&self) -> Option<f32> {
+        self.pixel.effective_threshold(self.rule)
     }
 
     /// The image score in `[0, 1]`, the threshold at 0.5; the raw score where the range is unknown.
@@ -278,6 +299,29 @@ mod tests {
             let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
             assert!(!imported.is_anomalous(1e9) && !ours.is_anomalous(1e9));
         }
+    }
+
+    #[test]
+    fn the_threshold_that_is_told_parts_the_labels() {
+        let scales = [KNOWN, Normalization { threshold: f32::NAN, ..KNOWN }, Normalization::UNSET];
+        for (scale, sensitivity) in scales.iter().flat_map(|scale| [0.2, 0.5, 0.8].map(|s| (*scale, s))) {
+            let scale = Normalization { sensitivity, ..scale };
+            for rule in [LabelRule::AtOrAbove, LabelRule::StrictlyAbove] {
+                let calibration = Calibration { rule, ..Calibration::imported(scale, scale, true) };
+                match calibration.image_threshold() {
+                    Some(threshold) => {
+                        assert!(calibration.is_anomalous(threshold + 1e-4), "{scale:?} {rule:?}");
+                        assert!(!calibration.is_anomalous(threshold - 1e-4), "{scale:?} {rule:?}");
+                    }
+                    None => assert!(!calibration.is_anomalous(1e9), "{scale:?} {rule:?}"),
+                }
+            }
+        }
+        for sensitivity in [f32::NAN, 0.0] {
+            let scale = Normalization { sensitivity, ..KNOWN };
+            assert_eq!(Calibration::imported(scale, scale, true).pixel_threshold(), None);
+        }
+        assert_eq!(Calibration::NONE.image_threshold(), None);
     }
 
     #[test]
