@@ -48,7 +48,11 @@ impl AtomicFile {
         builder.prefix(&prefix).suffix(".tmp");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder(path)).map_err(fail)?;
+        let file = builder.tempfile_in(folder(path)).map_err(|e| match folder(path).is_dir() {
+            // The kind alone: the text would name the temporary file.
+            true => fail(e.kind().into()),
+            false => fail(io::Error::other(format!("there is no folder {}", folder(path).display()))),
+        })?;
         Ok(Self { path: path.into(), content: BufWriter::with_capacity(1 << 16, file) })
     }
 
@@ -59,11 +63,7 @@ impl AtomicFile {
         let file = content.into_inner().map_err(|e| fail(e.into_error()))?;
         file.as_file().sync_all().map_err(fail)?;
         file.persist(&path).map_err(|e| fail(e.error))?;
-        // Only Unix can open a folder, and needs it for the new name to survive a power cut.
-        if cfg!(unix) {
-            File::open(folder(&path)).and_then(|folder| folder.sync_all()).map_err(fail)?;
-        }
-        Ok(())
+        sync_folder(folder(&path)).map_err(fail)
     }
 }
 
@@ -80,6 +80,16 @@ impl Write for AtomicFile {
 impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.content.seek(to)
+    }
+}
+
+/// Makes a new name survive a power cut, which only Unix needs and not every folder can: one that may not be listed is not
+/// opened, and some file systems sync none. The old file or the new one is whole either way.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
     }
 }
 
@@ -131,7 +141,11 @@ mod tests {
         assert!(write(dir.path(), |_| Ok(())).is_err());
         assert!(write(Path::new(""), |_| Ok(())).is_err());
         assert!(write(&dir.path().join("missing/model"), |_| Ok(())).is_err());
-        assert!(check(&dir.path().join("missing/model")).is_err());
+        let message = check(&dir.path().join("missing/model")).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("there is no folder {}", dir.path().join("missing").display())),
+            "{message}"
+        );
         assert!(names(dir.path()).is_empty());
     }
 

@@ -77,6 +77,15 @@ impl Error {
         self
     }
 
+    /// Of an argument that came from the file `path`: it is the file that is wrong.
+    #[cfg(feature = "decode")]
+    pub(crate) fn of_file(mut self, path: impl Display) -> Self {
+        if self.0.kind == ErrorKind::Argument {
+            self.0.kind = ErrorKind::Format;
+        }
+        self.within(path)
+    }
+
     fn mismatch(kind: ErrorKind, subject: impl Display, found: impl Display, expected: impl Display) -> Self {
         let found = shortened(found.to_string());
         Self::new(kind, subject, format!("found {found}, expected {expected}"))

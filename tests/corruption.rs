@@ -218,10 +218,10 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
         (0, 32, ErrorKind::Argument),
         (31, 64, ErrorKind::Argument),
     ] {
-        let error = VERIFIED.open_copy(&with_metadata(&file, &input, &size(height, width))).err().unwrap();
+        let error = VERIFIED.open_copy(&with_metadata(&file, &input, &size(height, width))).unwrap_err();
         assert_eq!(error.kind(), kind, "{height}x{width}: {error}");
     }
-    let error = OpenOptions { max_pixels: 1023, ..VERIFIED }.open_copy(&file).err().unwrap();
+    let error = OpenOptions { max_pixels: 1023, ..VERIFIED }.open_copy(&file).unwrap_err();
     assert_eq!(
         error.to_string(),
         "model in memory: network input: found 32x32, expected at most 1023 pixels"
@@ -251,7 +251,7 @@ fn infinite_thresholds_and_ranges_are_refused() {
     let image = model.calibration().image;
     for number in [image.threshold, image.max] {
         let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
-        let error = VERIFIED.open_copy(&with_metadata(&file, &from, &to)).err().unwrap();
+        let error = VERIFIED.open_copy(&with_metadata(&file, &from, &to)).unwrap_err();
         assert!(error.to_string().contains("calibration: found inf"), "{error}");
     }
 }

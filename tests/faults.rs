@@ -18,7 +18,7 @@ use patchcore::{OpenOptions, PatchCore};
 use small::{answer, photograph};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -40,21 +40,21 @@ fn data(folder: &Path, count: u32, side: u32) -> PathBuf {
 
 /// The arguments of a small training.
 fn training<'a>(data: &'a Path, out: &'a Path, seed: &'a str) -> Vec<&'a str> {
-    let flags = ["train", "--backbone", "small", "--image-size", "48", "--threads", "1", "--seed", seed];
-    [&flags[..], &["--data", text(data), "--out", text(out)]].concat()
+    let flags = ["train", "--backbone", "small", "--copy-backbone", "--image-size", "48", "--threads", "1"];
+    [&flags[..], &["--seed", seed, "--data", text(data), "--out", text(out)]].concat()
 }
 
-/// Lets the program write over an old model and kills it at `rounds` points of its way: the file is the old one or the
-/// new one, whole, and whatever else is left does not look like a model.
+/// Lets the program write over an old model and kills it `rounds` times, half of them while it writes: the file is the old
+/// one or the new one, whole, and whatever else is left does not look like a model.
 fn kill_at_random(arguments: &[&str], out: &Path, rounds: u32) {
     let start = Instant::now();
     patchcore_ok(arguments);
     let took = start.elapsed();
     let new = std::fs::read(out).unwrap();
     let old = b"the old model".to_vec();
-    let (mut kept, mut replaced) = (0, 0);
+    let (mut kept, mut replaced, mut torn) = (0, 0, 0);
     let mut random = 1u32;
-    for _ in 0..rounds {
+    for round in 0..rounds {
         std::fs::write(out, &old).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
             .args(arguments)
@@ -63,8 +63,14 @@ fn kill_at_random(arguments: &[&str], out: &Path, rounds: u32) {
             .spawn()
             .unwrap();
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // Up to a bit longer than it takes, so that the end is met as well.
-        std::thread::sleep(took.mul_f64(f64::from(random >> 8) / f64::from(1 << 24) * 1.2));
+        let share = f64::from(random >> 8) / f64::from(1 << 24);
+        if round % 2 == 0 {
+            // Up to a bit longer than it takes, so that the end is met as well.
+            std::thread::sleep(took.mul_f64(share * 1.2));
+        } else {
+            while child.try_wait().unwrap().is_none() && !is_written(out) {}
+            std::thread::sleep(Duration::from_millis(5).mul_f64(share));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         match std::fs::read(out).unwrap() {
@@ -74,14 +80,34 @@ fn kill_at_random(arguments: &[&str], out: &Path, rounds: u32) {
                 replaced += 1;
             }
         }
+        torn += u32::from(is_written(out));
+        remove_temporary(out);
     }
-    println!("killed {rounds} times in {took:?}: {kept} times the old file, {replaced} times the new one");
-    assert!(kept > 0);
-    for entry in std::fs::read_dir(out.parent().unwrap()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let left = name.starts_with('.') && name.ends_with(".tmp");
-        assert!(left || Some(name.as_ref()) == out.file_name(), "{name}");
+    println!(
+        "killed {rounds} times in {took:?}: {kept} times the old file, {replaced} the new one, {torn} in writing"
+    );
+    assert!(kept > 0 && replaced > 0 && torn > 0, "{kept} {replaced} {torn}");
+}
+
+/// Files beside `out`, which are all temporary ones.
+fn temporary(out: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(out.parent().unwrap()).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path != out);
+    for path in &paths {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with('.') && name.ends_with(".tmp"), "{name}");
     }
+    paths
+}
+
+/// Whether a temporary file has some content.
+fn is_written(out: &Path) -> bool {
+    temporary(out).iter().any(|path| path.metadata().is_ok_and(|file| file.len() > 0))
+}
+
+fn remove_temporary(out: &Path) {
+    temporary(out).iter().for_each(|path| std::fs::remove_file(path).unwrap());
 }
 
 #[test]

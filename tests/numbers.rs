@@ -95,7 +95,7 @@ fn one_photograph_is_enough_for_a_model_without_thresholds() {
 fn a_network_whose_values_overflow_gives_an_error() {
     let mut options = small::options(SearchKind::Flat);
     options.preprocess.std = [1e-38; 3];
-    let error = small::train(&options, &[photograph(1), photograph(2)]).err().unwrap();
+    let error = small::train(&options, &[photograph(1), photograph(2)]).unwrap_err();
     assert!(error.to_string().contains("finite"), "{error}");
 }
 

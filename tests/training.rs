@@ -52,7 +52,7 @@ fn a_spooled_training_gives_the_same_file() {
     assert_eq!(bytes(&whole, folder.path()), bytes(&spooled, folder.path()));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the model is left");
     // That the bound did send the features to a file shows where there is no folder for it.
-    let error = train(bound, Some(folder.path().join("missing"))).err().unwrap();
+    let error = train(bound, Some(folder.path().join("missing"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("missing"), "{error}");
 }
@@ -79,7 +79,7 @@ fn a_sampled_training_says_so_and_is_repeatable() {
 
 #[test]
 fn a_bound_below_one_photograph_is_refused() {
-    let error = train(Some(1000), None).err().unwrap();
+    let error = train(Some(1000), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.to_string().contains("max memory: found 1000 bytes"), "{error}");
 }

@@ -10,7 +10,7 @@ fn safetensors(header: &str, data: usize) -> Vec<u8> {
 }
 
 fn error(bytes: &[u8]) -> patchcore::Error {
-    parse("w.safetensors", bytes, &WeightLimits::default()).err().unwrap()
+    parse("w.safetensors", bytes, &WeightLimits::default()).unwrap_err()
 }
 
 #[test]

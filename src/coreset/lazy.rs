@@ -96,6 +96,7 @@ impl<'a> Lazy<'a> {
             let candidates = self.refresh(level);
             self.pick(candidates, level, count, observer)?;
         }
+        tell(observer, count, count)?;
         Ok(self.chosen)
     }
 
@@ -212,9 +213,7 @@ impl<'a> Lazy<'a> {
         while let Some(farthest) = farthest(&alive)
             && self.chosen.len() < count
         {
-            if observer(self.chosen.len(), count).is_break() {
-                return Err(Error::cancelled("coreset"));
-            }
+            tell(observer, self.chosen.len(), count)?;
             self.choose(farthest);
             let (center, slack) = (self.leading.row(farthest), self.leading.slack(farthest));
             let mut kept = 0;
@@ -239,6 +238,10 @@ impl<'a> Lazy<'a> {
         }
         Ok(())
     }
+}
+
+fn tell(observer: &mut dyn FnMut(usize, usize) -> ControlFlow<()>, done: usize, total: usize) -> Result<()> {
+    if observer(done, total).is_break() { Err(Error::cancelled("coreset")) } else { Ok(()) }
 }
 
 /// The first of the largest.

@@ -109,7 +109,7 @@ fn observer_hears_of_every_choice_and_stops_at_any() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!(heard, (1..10).map(|done| (done, 10)).collect::<Vec<_>>());
+    assert_eq!(heard, (1..=10).map(|done| (done, 10)).collect::<Vec<_>>());
     let stopped = select(features, 10, 0, Isa::best(), &pool, &mut |done, _| match done {
         4 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),

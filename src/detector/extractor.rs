@@ -7,6 +7,7 @@ use crate::kernels::{Isa, Pool};
 use crate::network::{Arena, Network};
 use crate::patches::Embedder;
 use crate::tensor::{ImageTensor, Patches};
+use std::fmt;
 use std::time::Instant;
 
 /// Turns photographs into patch embeddings. Owns all memory that this takes, and reuses it.
@@ -16,6 +17,12 @@ pub struct PatchExtractor {
     arena: Arena,
     embedder: Embedder,
     embedding: Vec<f32>,
+}
+
+impl fmt::Debug for PatchExtractor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PatchExtractor").finish_non_exhaustive()
+    }
 }
 
 impl PatchExtractor {

@@ -150,7 +150,7 @@ impl OpenOptions {
             record,
             #[cfg(feature = "train")]
             backbone,
-            network,
+            network: Arc::new(network),
             index,
             isa,
             file_bytes,
@@ -197,10 +197,11 @@ impl PatchCore {
     /// is always the old file or the new one, whole.
     ///
     /// # Errors
-    /// The file cannot be written; an existing one is then untouched.
+    /// The file cannot be written, or a number of the calibration is infinite; an existing one is then untouched.
     #[cfg(feature = "train")]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let model = &*self.0;
+        model.record.calibration.validate()?;
         let metadata = record::encode(&model.record)?;
         let weights = (!model.record.embedded).then(|| model.backbone.flat());
         let mut writer = SectionWriter::default();
@@ -263,7 +264,7 @@ mod tests {
         let checksum = backbone.checksum();
         let model = open(&record(checksum, false), Some(&backbone.flat())).unwrap();
         assert_eq!(model.information().weights_checksum(), checksum);
-        let message = open(&record(checksum ^ 1, false), Some(&backbone.flat())).err().unwrap().to_string();
+        let message = open(&record(checksum ^ 1, false), Some(&backbone.flat())).unwrap_err().to_string();
         let expected =
             format!("weights \"small\": found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
         assert_eq!(message, format!("model in memory: {expected}"));
@@ -275,7 +276,7 @@ mod tests {
         let checksum = Backbone::embedded("small").unwrap().checksum();
         let model = open(&record(checksum, true), None).unwrap();
         assert!(model.information().weights_are_embedded());
-        let message = open(&record(checksum ^ 1, true), None).err().unwrap().to_string();
+        let message = open(&record(checksum ^ 1, true), None).unwrap_err().to_string();
         let found = format!("found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
         assert!(message.contains(&format!("embedded backbone \"small\": {found}")), "{message}");
         assert!(message.contains("patchcore 9") && message.contains("train again"), "{message}");
@@ -284,7 +285,7 @@ mod tests {
     #[cfg(not(feature = "embedded-small"))]
     #[test]
     fn a_build_without_the_embedded_backbone_names_the_feature() {
-        let message = open(&record(0, true), None).err().unwrap().to_string();
+        let message = open(&record(0, true), None).unwrap_err().to_string();
         assert!(message.starts_with("model in memory: embedded backbone: found \"small\""), "{message}");
         assert!(message.contains("feature embedded-small"), "{message}");
     }

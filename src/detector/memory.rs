@@ -9,6 +9,7 @@ use crate::search::Search;
 
 /// Bytes that a model and a session on it take, see [`PatchCore::memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Memory {
     /// Of the model, which its sessions share: the network's weights as the kernels want them, and the model file, unless
     /// it is mapped or was opened in place.

@@ -32,6 +32,7 @@ use crate::score::Calibration;
 use crate::search::Index;
 use record::Record;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// A trained PatchCore: backbone, memory bank and calibration.
@@ -45,10 +46,22 @@ struct Model {
     record: Record,
     #[cfg(feature = "train")]
     backbone: crate::network::Backbone,
-    network: Network,
+    network: Arc<Network>,
     index: Index,
     isa: Isa,
     file_bytes: Option<usize>,
+}
+
+impl fmt::Debug for PatchCore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { architecture, rows, dim, .. } = &self.0.record;
+        let mut model = f.debug_struct("PatchCore");
+        model
+            .field("architecture", architecture)
+            .field("rows", rows)
+            .field("dim", dim)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PatchCore {

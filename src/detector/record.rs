@@ -28,6 +28,7 @@ pub(super) struct Record {
 
 /// How a memory bank came to be.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[non_exhaustive]
 pub struct Training {
     /// Photographs of good parts; 0 where an imported model does not say.
     pub images: u64,

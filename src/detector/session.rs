@@ -7,11 +7,13 @@ use crate::kernels::Pool;
 use crate::score::{self, DEFAULT_SIGMA, MapPlan};
 use crate::search::{Index, Precision, Scratch, Search};
 use crate::tensor::{Neighbor, Patches};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What one photograph was found to be.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Prediction<'a> {
     /// The image score: distance in embedding space, from 0 up.
     pub score: f32,
@@ -32,6 +34,7 @@ pub struct Prediction<'a> {
 
 /// Time a stage took.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Timings {
     /// Resize, crop, normalise.
     pub preprocess: Duration,
@@ -59,6 +62,13 @@ pub struct Session {
     extractor: PatchExtractor,
     scorer: Scorer,
     has_predicted: bool,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut session = f.debug_struct("Session");
+        session.field("model", &self.model).field("threads", &self.pool.threads()).finish_non_exhaustive()
+    }
 }
 
 impl Session {

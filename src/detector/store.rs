@@ -38,7 +38,7 @@ impl PatchStore {
                 image.copy_from_slice(patches);
                 images.push(image);
             }
-            Kept::Spool(spool) => spool.append(patches)?,
+            Kept::Spool(spool) => spool.write(self.images * patches.len(), patches)?,
         }
         self.images += 1;
         Ok(())
@@ -48,12 +48,12 @@ impl PatchStore {
     /// ends.
     ///
     /// # Errors
-    /// The file cannot be made, or the disk is full.
+    /// The file cannot be made, or the disk is full; the patches are then kept where they were.
     pub fn spool(&mut self, folder: &Path) -> Result<()> {
-        if let Kept::Memory(images) = &mut self.kept {
+        if let Kept::Memory(images) = &self.kept {
             let mut spool = Spool::new(folder)?;
-            for image in images.drain(..) {
-                spool.append(&image)?;
+            for (i, image) in images.iter().enumerate() {
+                spool.write(i * image.len(), image)?;
             }
             self.kept = Kept::Spool(spool);
         }
@@ -128,8 +128,9 @@ impl Spool {
         Ok(Self { file, folder: folder.into() })
     }
 
-    fn append(&mut self, values: &[f32]) -> Result<()> {
-        let written = self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(as_bytes(values)));
+    /// Writes the values from number `first` on, over what a write that failed has left there.
+    fn write(&mut self, first: usize, values: &[f32]) -> Result<()> {
+        let written = self.file.seek(place(first)).and_then(|_| self.file.write_all(as_bytes(values)));
         written.map_err(|e| Error::io(&self.folder, "write training features to a temporary file in", &e))
     }
 
@@ -138,7 +139,7 @@ impl Spool {
         let mut bytes = vec![0; size_of_val(out)];
         let mut fill = || -> io::Result<()> {
             let mut file = &self.file;
-            file.seek(SeekFrom::Start(first as u64 * size_of::<f32>() as u64))?;
+            file.seek(place(first))?;
             file.read_exact(&mut bytes)
         };
         fill().map_err(|e| Error::io(&self.folder, "read training features from a temporary file in", &e))?;
@@ -146,6 +147,11 @@ impl Spool {
         out.iter_mut().zip(numbers).for_each(|(to, &number)| *to = f32::from_ne_bytes(number));
         Ok(())
     }
+}
+
+/// Where number `first` lies.
+fn place(first: usize) -> SeekFrom {
+    SeekFrom::Start(first as u64 * size_of::<f32>() as u64)
 }
 
 #[cfg(test)]
@@ -198,7 +204,27 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, "").unwrap();
         let mut spool = Spool { file: File::open(&path).unwrap(), folder: folder.path().into() };
-        assert!(spool.append(&[1.0]).is_err());
+        assert!(spool.write(0, &[1.0]).is_err());
         assert!(spool.read(0, &mut [0.0]).is_err());
+    }
+    #[test]
+    fn after_a_write_that_failed_the_images_before_and_after_it_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(1, folder.path());
+        let Kept::Spool(spool) = &mut store.kept else { panic!("spooled") };
+        // Half an image, as a full disk leaves.
+        spool.write(4 * 6, &[f32::NAN; 3]).unwrap();
+        store.add(&image(4)).unwrap();
+        for i in 0..5 {
+            assert_eq!(store.image(i, &mut Vec::new()).unwrap(), image(i));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_spooled_stays_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(9, folder.path());
+        assert!(store.spool(&folder.path().join("missing")).is_err());
+        assert_eq!(store.image(3, &mut Vec::new()).unwrap(), image(3));
     }
 }

@@ -13,6 +13,7 @@ use crate::network::{Backbone, Mode, Network};
 use crate::score::{Calibration, GOOD_QUANTILE};
 use crate::search::{Index, Precision, Rows};
 use crate::tensor::Patches;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -64,19 +65,17 @@ impl Trainer {
     /// Adds the photograph of a good part.
     ///
     /// # Errors
-    /// The frame is too small or too large, or memory or the disk is full.
+    /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
         let Self { extractor, network, pool, .. } = self;
         let patches = pool.run(|| extractor.extract(network, frame, pool, &mut Timings::default()))?;
-        self.store.add(patches.data)?;
-        let rows = self.store.rows();
-        let needed = 4 * (rows as u64 * self.store.dim() as u64)
-            + selection::bytes(rows, self.store.dim(), self.options.coreset_ratio);
+        let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
+        let needed = 4 * rows as u64 * dim as u64 + selection::bytes(rows, dim, self.options.coreset_ratio);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
             let folder = self.options.spool_folder.clone().unwrap_or_else(std::env::temp_dir);
             self.store.spool(&folder)?;
         }
-        Ok(())
+        self.store.add(patches.data)
     }
 
     /// Number of photographs added.
@@ -133,16 +132,19 @@ impl Trainer {
         let mut buffer = Vec::new();
         let mut scores = Vec::new();
         let mut maps = Vec::new();
+        let mut tell = |done| match observer(Stage::Calibration, done, left_out.len()).is_break() {
+            true => Err(Error::cancelled("calibration")),
+            false => Ok(()),
+        };
         for (done, &image) in left_out.iter().enumerate() {
-            if observer(Stage::Calibration, done, left_out.len()).is_break() {
-                return Err(Error::cancelled("calibration"));
-            }
+            tell(done)?;
             let from_image = |row| selection.rows[row] / store.image_rows() == image;
             let Some(index) = index.without(from_image) else { continue };
             let queries = Patches { dim, grid_width, data: store.image(image, &mut buffer)? };
             scores.push(pool.run(|| scorer.run(&index, queries, *isa, pool, &mut Timings::default()))?);
             maps.push(range(&scorer.map));
         }
+        tell(left_out.len())?;
         let peaks: Vec<f32> = maps.iter().map(|range| range.1).collect();
         let lowest = maps.iter().map(|range| range.0).fold(f32::INFINITY, f32::min);
         Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
@@ -170,6 +172,7 @@ impl Trainer {
             },
             calibration,
         };
+        let network = Arc::new(network);
         PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
     }
 }
@@ -213,17 +216,22 @@ impl PatchCore {
     /// The same model with other thresholds and ranges, such as those found on defective photographs.
     #[must_use]
     pub fn with_calibration(self, calibration: Calibration) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(model) => Self(Arc::new(Model { record: Record { calibration, ..model.record }, ..model })),
-            Err(shared) => Self(Arc::new(Model {
-                record: Record { calibration, ..shared.record.clone() },
-                backbone: shared.backbone.clone(),
-                network: shared.network.clone(),
-                index: shared.index.clone(),
-                isa: shared.isa,
-                file_bytes: shared.file_bytes,
-            })),
-        }
+        let Model { record, backbone, network, index, isa, file_bytes } = &*self.0;
+        Self(Arc::new(Model {
+            record: Record { calibration, ..record.clone() },
+            backbone: backbone.clone(),
+            network: Arc::clone(network),
+            index: index.clone(),
+            isa: *isa,
+            file_bytes: *file_bytes,
+        }))
+    }
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut trainer = f.debug_struct("Trainer");
+        trainer.field("options", &self.options).field("images", &self.images()).finish_non_exhaustive()
     }
 }
 

@@ -48,11 +48,7 @@ impl Dataset {
     /// # Errors
     /// A folder is missing, unreadable or without images; masks do not pair with the images.
     pub fn open(path: &Path, category: Option<&str>) -> Result<Self> {
-        let folder = category.map_or_else(|| path.to_path_buf(), |name| path.join(name));
-        if !folder.is_dir() {
-            let found = if folder.exists() { "a file" } else { "no such folder" };
-            return Err(with_categories(Error::format(folder.display(), found, "a folder of images"), path));
-        }
+        let folder = category_folder(path, category)?;
         if folder.join("train/good").is_dir() {
             Self::mvtec(&folder)
         } else if folder.join("good").is_dir() {
@@ -61,6 +57,26 @@ impl Dataset {
             let missing = Error::format(folder.display(), "neither train/good nor good", LAYOUT);
             Err(with_categories(missing, &folder))
         }
+    }
+
+    /// Lists the images to test alone, for which `test` of the first layout is enough.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), or there is none to test.
+    pub fn open_test(path: &Path, category: Option<&str>) -> Result<Vec<Sample>> {
+        let folder = category_folder(path, category)?;
+        let test = match folder.join("test").is_dir() {
+            true => mvtec_test(&folder)?,
+            false => Self::open(path, category)?.test,
+        };
+        if test.is_empty() {
+            return Err(Error::format(
+                folder.display(),
+                "no images to test",
+                "test/good and test/DEFECT, or bad",
+            ));
+        }
+        Ok(test)
     }
 
     /// The categories in `root`: its folders that have a `train/good`, by name.
@@ -84,23 +100,7 @@ impl Dataset {
     }
 
     fn mvtec(folder: &Path) -> Result<Self> {
-        let train = some_images(&folder.join("train/good"))?;
-        let tests = folder.join("test");
-        let masks = folder.join("ground_truth");
-        let mut test = Vec::new();
-        if tests.is_dir() {
-            for kind in entries(&tests)?.into_iter().filter(|path| path.is_dir()) {
-                test.extend(samples(&kind, &masks)?);
-            }
-            if test.is_empty() {
-                return Err(Error::format(
-                    tests.display(),
-                    "no images in folders",
-                    "test/good and test/DEFECT",
-                ));
-            }
-        }
-        Ok(Self { train, test })
+        Ok(Self { train: some_images(&folder.join("train/good"))?, test: mvtec_test(folder)? })
     }
 
     fn plain(folder: &Path) -> Result<Self> {
@@ -121,6 +121,30 @@ impl Dataset {
         }
         Ok(Self { train, test })
     }
+}
+
+fn category_folder(path: &Path, category: Option<&str>) -> Result<PathBuf> {
+    let folder = category.map_or_else(|| path.to_path_buf(), |name| path.join(name));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let found = if folder.exists() { "a file" } else { "no such folder" };
+    Err(with_categories(Error::format(folder.display(), found, "a folder of images"), path))
+}
+
+/// The images in `test`, if it is there.
+fn mvtec_test(folder: &Path) -> Result<Vec<Sample>> {
+    let (tests, masks) = (folder.join("test"), folder.join("ground_truth"));
+    let mut test = Vec::new();
+    if tests.is_dir() {
+        for kind in entries(&tests)?.into_iter().filter(|path| path.is_dir()) {
+            test.extend(samples(&kind, &masks)?);
+        }
+        if test.is_empty() {
+            return Err(Error::format(tests.display(), "no images in folders", "test/good and test/DEFECT"));
+        }
+    }
+    Ok(test)
 }
 
 /// The images in `kind`, a folder of `test`, with their masks from the folder of that name in `masks`.
@@ -289,6 +313,16 @@ mod tests {
         assert_eq!((data.train.len(), data.test.len()), (1, 0));
         let data = open(&tree(&["train/good/0.png", "test/odd/0.png"])).unwrap();
         assert!(data.test[0].anomalous && data.test[0].mask.is_none());
+    }
+
+    #[test]
+    fn to_test_no_training_images_are_needed() {
+        let root = tree(&["test/good/0.png", "test/odd/0.png", "test/odd/1.png"]);
+        assert_eq!(Dataset::open_test(root.path(), None).unwrap().len(), 3);
+        assert!(open(&root).is_err());
+        assert_eq!(Dataset::open_test(tree(&["good/0.png", "bad/0.png"]).path(), None).unwrap().len(), 1);
+        let message = Dataset::open_test(tree(&["train/good/0.png"]).path(), None).unwrap_err().to_string();
+        assert!(message.contains("found no images to test"), "{message}");
     }
 
     #[test]

@@ -4,15 +4,19 @@ use super::metrics::{self, FPR_LIMIT, PixelRanking, PixelScores};
 use super::report::{Compat, Evaluation, ImageResult};
 use crate::error::{Error, Result};
 use crate::score::{Calibration, CalibrationSource, LabelRule, Ranking, RankingBuilder};
+use crate::tensor::not_finite;
 use std::path::PathBuf;
 
 /// Collects raw scores and maps of a test set: about 4 bytes a pixel, 45 MB for 170 images of 256 x 256; up to twice
 /// that while the buffers grow.
+#[derive(Debug)]
 pub struct Evaluator {
     map_len: usize,
     images: Vec<(PathBuf, bool, f32)>,
     scores: RankingBuilder,
     pixels: PixelScores,
+    /// The lowest and the highest value of all maps.
+    map_range: (f32, f32),
 }
 
 impl Evaluator {
@@ -23,14 +27,15 @@ impl Evaluator {
             images: Vec::new(),
             scores: RankingBuilder::default(),
             pixels: PixelScores::new(size.1),
+            map_range: (f32::INFINITY, f32::NEG_INFINITY),
         }
     }
 
     /// Adds one image: whether it has a defect, its raw score and anomaly map, and the mask of its defects at the map's
-    /// size. The pixels of a defective image without a mask are left out.
+    /// size. The pixels of a defective image without a mask count for the range of the maps alone.
     ///
     /// # Errors
-    /// The map or the mask has another size, or a score or a map value is NaN or infinite.
+    /// The map or the mask has another size, or a score or a map value is NaN or infinite. Nothing of the image counts then.
     pub fn add(
         &mut self,
         path: impl Into<PathBuf>,
@@ -49,29 +54,43 @@ impl Evaluator {
         if map.len() != self.map_len {
             return Err(Error::argument("anomaly map values", map.len(), self.map_len));
         }
+        if !score.is_finite() {
+            return Err(Error::argument("score", score, "a finite number"));
+        }
+        if let Some((_, value)) = not_finite(map) {
+            return Err(Error::argument("anomaly map", value, "finite numbers"));
+        }
         if mask.is_some() || !defective {
             self.pixels.add(map, mask)?;
         }
+        self.map_range = map.iter().fold(self.map_range, |(low, high), &v| (low.min(v), high.max(v)));
         self.scores.push(score, defective)
     }
 
     /// Puts all scores and map values in order.
     pub fn rank(self) -> Ranked {
-        Ranked { images: self.scores.rank(), pixels: self.pixels.rank(), results: self.images }
+        Ranked {
+            images: self.scores.rank(),
+            pixels: self.pixels.rank(),
+            map_range: self.map_range,
+            results: self.images,
+        }
     }
 }
 
 /// The results of a test set in order, ready for thresholds and metrics.
+#[derive(Debug)]
 pub struct Ranked {
     images: Ranking,
     pixels: PixelRanking,
+    map_range: (f32, f32),
     results: Vec<(PathBuf, bool, f32)>,
 }
 
 impl Ranked {
     /// The thresholds with the highest F1. `None` where the set has not both good and defective images.
     pub fn calibration(&self) -> Option<Calibration> {
-        Calibration::from_defects(&self.images, self.pixels.ranking())
+        Calibration::from_defects(&self.images, self.pixels.ranking(), self.map_range)
     }
 
     /// Computes all metrics; labels and normalised scores are those of `calibration`.
@@ -189,10 +208,19 @@ mod tests {
         assert_eq!(short, "bent/7.png: anomaly map values: found 3, expected 4");
         assert!(message(1.0, &[0.0; 4], Some(&[true; 3][..])).starts_with("bent/7.png: mask: found 3"));
         assert!(message(f32::NAN, &[0.0; 4], None).starts_with("bent/7.png: score: found NaN"));
-        assert!(
-            message(1.0, &[f32::INFINITY; 4], Some(&[true; 4][..]))
-                .starts_with("bent/7.png: score: found inf")
-        );
+        let infinite = message(1.0, &[f32::INFINITY; 4], Some(&[true; 4][..]));
+        assert!(infinite.starts_with("bent/7.png: anomaly map: found inf"), "{infinite}");
+        assert!(message(1.0, &[f32::NAN; 4], None).starts_with("bent/7.png: anomaly map: found NaN"));
+    }
+
+    #[test]
+    fn maps_without_masks_count_for_the_range() {
+        let mut evaluator = Evaluator::new((1, 2));
+        evaluator.add("good", false, 1.0, &[0.5, 1.0], None).unwrap();
+        evaluator.add("bad", true, 3.0, &[0.2, 3.0], None).unwrap();
+        assert!(evaluator.add("worse", true, f32::NAN, &[0.0, 9.0], None).is_err());
+        let pixel = evaluator.rank().calibration().unwrap().pixel;
+        assert_eq!((pixel.min, pixel.max, pixel.threshold), (0.2, 3.0, 2.0));
     }
 
     #[test]
@@ -204,7 +232,8 @@ mod tests {
             evaluator.add("x", defective, score, &[score], Some(&[defective])).unwrap();
         }
         let ranking = Ranking::new(&scores, &defective).unwrap();
-        let result = evaluator.rank().evaluate(&Calibration::from_defects(&ranking, &ranking).unwrap());
+        let result =
+            evaluator.rank().evaluate(&Calibration::from_defects(&ranking, &ranking, (1.0, 5.0)).unwrap());
         assert!(result.image_f1.is_some() && result.image_f1 == result.image_f1_max);
         assert!(result.pixel_f1.is_some() && result.pixel_f1 == result.pixel_f1_max);
     }

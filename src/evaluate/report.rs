@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// How a model did on a test set. Metrics are of raw scores; `None` where one class is missing, for those of pixels
 /// where there are no masks, and for those at a threshold where the model has none.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Area under the ROC curve of the image scores.
     pub image_auroc: Option<f64>,
@@ -37,6 +38,7 @@ pub struct Evaluation {
 /// The reference's four test metrics: of normalised scores clamped to `[0, 1]`, which can tie where raw scores do not,
 /// with a score at the threshold counted as good.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Compat {
     /// `image_AUROC`
     pub image_auroc: Option<f64>,
@@ -50,6 +52,7 @@ pub struct Compat {
 
 /// One image of a test set.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ImageResult {
     /// The image.
     pub path: PathBuf,

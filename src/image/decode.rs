@@ -4,8 +4,8 @@
 
 #[cfg(feature = "train")]
 use super::PixelFormat;
-use super::{Picture, picture::Samples};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Frame, Picture, picture::Samples};
+use crate::error::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageReader};
 #[cfg(feature = "train")]
 use image::{ImageEncoder, codecs::png::PngEncoder};
@@ -17,7 +17,7 @@ use std::path::Path;
 /// What a file may ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Pixels, checked before anything is decoded. Default: 100 million.
+    /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
     pub max_pixels: u64,
     /// Bytes of the file, and of its pixels as they are decoded; turning them takes as much again. Default: 1 GiB.
     pub max_bytes: u64,
@@ -75,6 +75,7 @@ fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
     reader.limits(allowed.clone());
     let mut decoder = reader.into_decoder().map_err(|e| bad(&e))?;
     let (width, height) = decoder.dimensions();
+    Frame::check_size(width as usize, height as usize).map_err(|e| e.of_file(source))?;
     if u64::from(width) * u64::from(height) > limits.max_pixels || decoder.total_bytes() > limits.max_bytes {
         let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
         return Err(Error::limit(source, format!("{width}x{height}"), expected));
@@ -83,10 +84,7 @@ fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let orientation = decoder.orientation().map_err(|e| bad(&e))?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(|e| bad(&e))?;
     decoded.apply_orientation(orientation);
-    from_decoded(decoded).map_err(|e| match e.kind() {
-        ErrorKind::Argument => Error::format(source, e, "a photograph"),
-        _ => e.within(source),
-    })
+    from_decoded(decoded).map_err(|e| e.of_file(source))
 }
 
 #[cfg(feature = "train")]

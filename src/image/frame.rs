@@ -13,6 +13,7 @@ const MAX_SIDE: usize = 65_535;
 
 /// How a pixel lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PixelFormat {
     /// One byte.
     Gray8,

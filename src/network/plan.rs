@@ -20,6 +20,7 @@ const STEM_BORDER: usize = 3;
 
 /// Convolution arithmetic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Direct convolution in a fixed order.
     Reference,
@@ -30,7 +31,7 @@ pub enum Mode {
 
 /// A backbone planned for one input size on one instruction set. Immutable: sessions share it, each with its
 /// [`Arena`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Network {
     layers: Vec<Layer>,
     input: Size,
@@ -44,7 +45,7 @@ pub struct Network {
 }
 
 /// One operation, with the indices of the maps it reads and writes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Step {
     name: String,
     operation: Operation,
@@ -53,7 +54,7 @@ struct Step {
     residual: Option<usize>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Operation {
     Convolution { convolution: Box<Convolution>, relu: bool },
     MaxPool { isa: Isa },

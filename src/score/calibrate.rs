@@ -5,9 +5,7 @@ use super::ranking::Ranking;
 use super::threshold::{f1_halfway, from_good};
 
 impl Normalization {
-    /// The range of `ranking` with `threshold` in it.
-    fn of(ranking: &Ranking, threshold: f32) -> Self {
-        let (min, max) = ranking.range().unwrap_or((f32::NAN, f32::NAN));
+    fn of((min, max): (f32, f32), threshold: f32) -> Self {
         Self { threshold, min, max, sensitivity: 0.5 }
     }
 
@@ -19,15 +17,15 @@ impl Normalization {
 }
 
 impl Calibration {
-    /// From validation images of both kinds: their raw scores, and all values of their maps against the masks. Without
-    /// a defective pixel the maps take the threshold of the images, as in the reference. `None` where one kind of image
-    /// is missing.
-    pub fn from_defects(images: &Ranking, pixels: &Ranking) -> Option<Self> {
+    /// From validation images of both kinds: their raw scores, the values of their maps as far as masks tell what they
+    /// should be, and the lowest and highest value of all maps, masks or not. Without a defective pixel the maps take the
+    /// threshold of the images, as in the reference. `None` where one kind of image is missing.
+    pub fn from_defects(images: &Ranking, pixels: &Ranking, map_range: (f32, f32)) -> Option<Self> {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let threshold = f1_halfway(images)?;
         Some(Self {
-            image: Normalization::of(images, threshold),
-            pixel: Normalization::of(pixels, f1_halfway(pixels).unwrap_or(threshold)),
+            image: Normalization::of(images.range()?, threshold),
+            pixel: Normalization::of(map_range, f1_halfway(pixels).unwrap_or(threshold)),
             rule: LabelRule::AtOrAbove,
             source: CalibrationSource::Defects {
                 good: count(images.good()),
@@ -60,15 +58,16 @@ mod tests {
     fn from_defects_separates_and_without_masks_borrows_the_threshold() {
         let images = Ranking::new(&[1.0, 2.0, 4.0], &[false, false, true]).unwrap();
         let pixels = Ranking::new(&[0.5, 1.0, 3.5], &[false; 3]).unwrap();
-        let calibration = Calibration::from_defects(&images, &pixels).unwrap();
+        // The defective image's map, which has no mask, goes up to 6.
+        let calibration = Calibration::from_defects(&images, &pixels, (0.5, 6.0)).unwrap();
         let expected = Normalization { threshold: 3.0, min: 1.0, max: 4.0, sensitivity: 0.5 };
         assert_eq!(calibration.image, expected);
-        assert_eq!(calibration.pixel, Normalization { min: 0.5, max: 3.5, ..expected });
+        assert_eq!(calibration.pixel, Normalization { min: 0.5, max: 6.0, ..expected });
         assert_eq!(
             calibration.source.to_string(),
             "threshold of the highest F1 on 2 good and 1 defective images"
         );
-        assert_eq!(Calibration::from_defects(&pixels, &pixels), None);
+        assert_eq!(Calibration::from_defects(&pixels, &pixels, (0.5, 3.5)), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub enum LabelRule {
 
 /// What the thresholds were computed from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
+#[non_exhaustive]
 pub enum CalibrationSource {
     /// Nothing.
     #[default]

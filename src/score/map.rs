@@ -158,8 +158,8 @@ fn reflect(pixel: usize, tap: usize, radius: usize, pixels: usize) -> usize {
 /// The normalised weights of a Gaussian of deviation `sigma` out to `4 * sigma`, an odd number of them.
 fn gaussian(sigma: f64) -> Vec<f64> {
     let radius = (4.0 * sigma + 0.5) as i32;
-    let weights: Vec<f64> =
-        (-radius..=radius).map(|n| (-f64::from(n * n) / (2.0 * sigma * sigma)).exp()).collect();
+    let weight = |n| (-f64::from(n).powi(2) / (2.0 * sigma * sigma)).exp();
+    let weights: Vec<f64> = (-radius..=radius).map(weight).collect();
     let sum: f64 = weights.iter().sum();
     weights.into_iter().map(|w| w / sum).collect()
 }

@@ -133,7 +133,7 @@ impl Parts {
     }
 
     pub fn error(&self) -> String {
-        self.open().err().expect("an error").to_string()
+        self.open().expect_err("an error").to_string()
     }
 }
 

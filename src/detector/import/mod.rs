@@ -23,6 +23,7 @@ const BANK: &str = "model.memory_bank";
 const ON_THRESHOLD: f32 = 1e-4;
 
 /// A checkpoint of anomalib's PatchCore as a model, and what its user should know.
+#[derive(Debug)]
 pub struct Import {
     /// The model. It scores, normalises and labels as the checkpoint does under the reference's test and predict; a
     /// normalised score up to 0.0001 above the threshold counts as on it, which the reference labels good.
@@ -192,6 +193,7 @@ impl Settings {
             },
             calibration,
         };
+        let network = Arc::new(network);
         Ok(PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None })))
     }
 }

@@ -3,6 +3,7 @@
 use super::regions::regions;
 use crate::error::{Error, Result};
 use crate::score::{Ranking, RankingBuilder};
+use crate::tensor::not_finite;
 
 /// The false positive rate up to which [`PixelRanking::aupro`] integrates in the literature and in the reference.
 pub const FPR_LIMIT: f64 = 0.3;
@@ -46,6 +47,10 @@ impl PixelScores {
                 format!("{} values", map.len()),
                 format!("rows of {}", self.width),
             ));
+        }
+        // All or none of an image counts.
+        if let Some((_, value)) = not_finite(map) {
+            return Err(Error::argument("anomaly map", value, "finite numbers"));
         }
         let Some(mask) = mask else {
             return map.iter().try_for_each(|&value| self.pixels.push(value, false));
@@ -197,7 +202,9 @@ mod tests {
     fn sizes_that_do_not_fit_are_refused() {
         assert!(PixelScores::new(2).add(&[1.0; 3], None).is_err());
         assert!(PixelScores::new(2).add(&[1.0; 4], Some(&[true; 2])).is_err());
-        assert!(PixelScores::new(2).add(&[f32::NAN; 4], None).is_err());
+        let mut scores = PixelScores::new(2);
+        assert!(scores.add(&[1.0, 2.0, 3.0, f32::NAN], None).is_err());
+        assert_eq!(scores.rank().ranking().good(), 0, "nothing of it counts");
     }
 
     proptest! {
