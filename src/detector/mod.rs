@@ -4,6 +4,8 @@ mod extractor;
 mod file;
 #[cfg(feature = "train")]
 mod import;
+#[cfg(feature = "train")]
+mod leave_out;
 mod memory;
 mod options;
 mod record;

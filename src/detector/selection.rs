@@ -23,20 +23,22 @@ pub(super) fn bytes(rows: usize, dim: usize, ratio: f64) -> u64 {
     coreset::bytes(rows, count).max(bank)
 }
 
-/// Projects the patches of `store`, or as many as the bound allows, and selects greedily.
+/// Projects the patches `from` of `store` (in ascending order), or as many as the bound allows, and selects greedily.
 pub(super) fn select(
     store: &PatchStore,
+    from: &[usize],
     options: &FitOptions,
     isa: Isa,
     pool: &Pool,
     observer: &mut Observer<'_>,
 ) -> Result<Selection> {
-    let rows = affordable(store, options)?;
+    let rows = affordable(store, from.len(), options)?;
     if u32::try_from(rows).is_err() {
         return Err(Error::limit("training patches", rows, "less than 2^32"));
     }
     let count = coreset::size(rows, options.coreset_ratio)?;
-    let sample = coreset::sample(store.rows(), rows, options.seed);
+    let sample: Vec<usize> =
+        coreset::sample(from.len(), rows, options.seed).into_iter().map(|place| from[place]).collect();
     let projection = Projection::new(store.dim(), coreset::projection_dim(rows), options.seed);
     let projected = project(store, &sample, &projection, isa, pool)?;
     let features = Patches { dim: projection.output_dim(), grid_width: 1, data: &projected };
@@ -46,19 +48,19 @@ pub(super) fn select(
     })?;
     Ok(Selection {
         rows: chosen.into_iter().map(|row| sample[row as usize]).collect(),
-        sampled: (rows < store.rows()).then_some(rows),
+        sampled: (rows < from.len()).then_some(rows),
     })
 }
 
-/// The number of patches that can be selected from: all, or as many as the bound allows.
-fn affordable(store: &PatchStore, options: &FitOptions) -> Result<usize> {
-    let Some(bound) = options.max_memory else { return Ok(store.rows()) };
+/// The number of patches that can be selected from: all `rows`, or as many as the bound allows.
+fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> Result<usize> {
+    let Some(bound) = options.max_memory else { return Ok(rows) };
     let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
     if needed(store.image_rows()) > bound {
         let expected = format!("{} bytes for the patches of one photograph", needed(store.image_rows()));
         return Err(Error::argument("max memory", format!("{bound} bytes"), expected));
     }
-    let (mut enough, mut many) = (store.image_rows(), store.rows() + 1);
+    let (mut enough, mut many) = (store.image_rows(), rows + 1);
     while enough + 1 < many {
         let middle = enough + (many - enough) / 2;
         *if needed(middle) <= bound { &mut enough } else { &mut many } = middle;

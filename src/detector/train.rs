@@ -1,24 +1,21 @@
 //! Training: photographs of good parts become a memory bank.
 
-use super::options::{FitOptions, Observer, Stage};
+use super::leave_out::LeaveOut;
+use super::options::{FitOptions, Observer};
 use super::record::{Record, Training};
-use super::selection::{self, Selection};
-use super::session::{Scorer, Timings};
+use super::selection;
+use super::session::Timings;
 use super::store::PatchStore;
 use super::{Model, PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
 use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Backbone, Mode, Network};
-use crate::score::{Calibration, GOOD_QUANTILE};
+use crate::score::Calibration;
 use crate::search::{Index, Precision, Rows};
-use crate::tensor::Patches;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
-/// Leaving out more photographs than this sharpens the quantile no further, and takes as many searches.
-const MAX_LEFT_OUT: usize = 50;
 
 /// Takes photographs of good parts one by one, as a camera delivers them, and trains a [`PatchCore`] of them.
 pub struct Trainer {
@@ -96,14 +93,14 @@ impl Trainer {
         if self.images() == 0 {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
-        let Self { store, options, isa, pool, .. } = &self;
-        let selection = selection::select(store, options, *isa, pool, observer)?;
-        let bank = store.gather(&selection.rows)?;
-        let index = build(bank, store.dim(), options, *isa, pool)?;
+        let Self { store, options, isa, pool, network, .. } = &self;
+        let rows: Vec<usize> = (0..store.rows()).collect();
+        let selection = selection::select(store, &rows, options, *isa, pool, observer)?;
         let calibration = match options.leave_one_out {
-            true => self.leave_one_out(&selection, &index, observer)?,
+            true => LeaveOut { store, grid: network.grid(), options, isa: *isa, pool }.calibrate(observer)?,
             false => Calibration::NONE,
         };
+        let index = index(store.gather(&selection.rows)?, store.dim(), options, *isa, pool)?;
         Ok(self.assemble(index, calibration, selection.sampled))
     }
 
@@ -112,42 +109,8 @@ impl Trainer {
     pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
-        let index = build(bank, self.store.dim(), &self.options, self.isa, &self.pool)?;
+        let index = index(bank, self.store.dim(), &self.options, self.isa, &self.pool)?;
         Ok(self.assemble(index, Calibration::NONE, None))
-    }
-
-    /// Scores photographs against the rows of the memory bank that come from others, and sets the thresholds by that. With
-    /// one photograph, or where one holds the whole bank, there is nothing to compare with and the model stays
-    /// uncalibrated.
-    fn leave_one_out(
-        &self,
-        selection: &Selection,
-        index: &Index,
-        observer: &mut Observer<'_>,
-    ) -> Result<Calibration> {
-        let Self { options, isa, pool, network, store, .. } = self;
-        let (dim, (_, grid_width)) = (store.dim(), network.grid());
-        let left_out: Vec<usize> = spread(store.images(), MAX_LEFT_OUT).collect();
-        let mut scorer = Scorer::new(network.grid(), options.preprocess.output_size(), options.neighbors)?;
-        let mut buffer = Vec::new();
-        let mut scores = Vec::new();
-        let mut maps = Vec::new();
-        let mut tell = |done| match observer(Stage::Calibration, done, left_out.len()).is_break() {
-            true => Err(Error::cancelled("calibration")),
-            false => Ok(()),
-        };
-        for (done, &image) in left_out.iter().enumerate() {
-            tell(done)?;
-            let from_image = |row| selection.rows[row] / store.image_rows() == image;
-            let Some(index) = index.without(from_image) else { continue };
-            let queries = Patches { dim, grid_width, data: store.image(image, &mut buffer)? };
-            scores.push(pool.run(|| scorer.run(&index, queries, *isa, pool, &mut Timings::default()))?);
-            maps.push(range(&scorer.map));
-        }
-        tell(left_out.len())?;
-        let peaks: Vec<f32> = maps.iter().map(|range| range.1).collect();
-        let lowest = maps.iter().map(|range| range.0).fold(f32::INFINITY, f32::min);
-        Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
     }
 
     fn assemble(self, index: Index, calibration: Calibration, sampled: Option<usize>) -> PatchCore {
@@ -177,22 +140,19 @@ impl Trainer {
     }
 }
 
-fn build(bank: Vec<f32>, dim: usize, options: &FitOptions, isa: Isa, pool: &Pool) -> Result<Index> {
+/// The search of a memory bank.
+pub(super) fn index(
+    bank: Vec<f32>,
+    dim: usize,
+    options: &FitOptions,
+    isa: Isa,
+    pool: &Pool,
+) -> Result<Index> {
     let rows = match options.bank_precision {
         Precision::Single => Rows::single(bank.into(), dim)?,
         Precision::Half => Rows::half(&bank, dim)?,
     };
     Index::build(rows, options.search, isa, pool)
-}
-
-/// `count` of `0..total`, evenly spread, or all.
-fn spread(total: usize, count: usize) -> impl Iterator<Item = usize> {
-    let count = count.min(total);
-    (0..count).map(move |i| i * total / count)
-}
-
-fn range(values: &[f32]) -> (f32, f32) {
-    values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
 }
 
 impl PatchCore {
@@ -232,16 +192,5 @@ impl fmt::Debug for Trainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut trainer = f.debug_struct("Trainer");
         trainer.field("options", &self.options).field("images", &self.images()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spread_takes_all_or_evenly_many() {
-        assert_eq!(spread(3, 50).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(spread(100, 4).collect::<Vec<_>>(), [0, 25, 50, 75]);
     }
 }

@@ -83,21 +83,6 @@ impl Index {
         Ok(Self { rows, isa, chosen, estimate })
     }
 
-    /// The search without the rows that are `absent`; `None` where none is left. Rows may be
-    /// counted anew.
-    #[cfg(feature = "train")]
-    pub(crate) fn without(&self, absent: impl Fn(usize) -> bool) -> Option<Self> {
-        let mut left = (0..self.rows.count()).filter(|&row| !absent(row)).peekable();
-        left.peek()?;
-        if let Chosen::Pruned(pruned) = &self.chosen {
-            let chosen = Chosen::Pruned(Box::new(pruned.without(&absent)));
-            return Some(Self { chosen, ..self.clone() });
-        }
-        let rows = self.rows.only(left);
-        let chosen = Chosen::Flat(Flat::new(rows.clone(), self.isa));
-        Some(Self { rows, chosen, ..self.clone() })
-    }
-
     /// Looks at every value of the rows.
     ///
     /// # Errors

@@ -174,23 +174,6 @@ impl Rows {
         }
     }
 
-    /// Only the rows of `indices`.
-    #[cfg(feature = "train")]
-    pub(super) fn only(&self, indices: impl Iterator<Item = usize>) -> Self {
-        let ranges = indices.map(|index| index * self.dim..(index + 1) * self.dim);
-        let values = match &self.values {
-            Values::Single(values) => {
-                let left: Vec<f32> = ranges.flat_map(|range| &values[range]).copied().collect();
-                Values::Single(left.into())
-            }
-            Values::Half { values, rounding } => {
-                let left: Vec<u16> = ranges.flat_map(|range| &values[range]).copied().collect();
-                Values::Half { values: left.into(), rounding: rounding.clone() }
-            }
-        };
-        Self { values, dim: self.dim }
-    }
-
     /// Memory that the rows take, with the model file where they lie in one that was read.
     pub(super) fn bytes(&self) -> usize {
         match &self.values {
@@ -225,10 +208,6 @@ mod tests {
         let said = f64::from(rows.rounding());
         assert!(said >= farthest.sqrt() && said <= farthest.sqrt() * 1.001, "{said} {farthest}");
         assert_eq!(rows.get(7, &mut Vec::new()), &wide[7 * 33..8 * 33]);
-        assert_eq!(
-            *rows.only([7, 2].into_iter()).all(),
-            [&wide[7 * 33..8 * 33], &wide[2 * 33..3 * 33]].concat()
-        );
     }
 
     #[test]

@@ -208,47 +208,6 @@ fn every_search_finds_what_brute_force_finds_among_rows_of_half_precision() {
     }
 }
 
-/// Calibration leaves out the rows of one photograph, and asks with its patches.
-#[cfg(feature = "train")]
-#[test]
-fn without_some_rows_every_search_finds_what_brute_force_finds_among_the_others() {
-    let (rows, dim) = (500, 70);
-    let pool = Pool::new(1).unwrap();
-    let mut scratch = Scratch::default();
-    for isa in Isa::available() {
-        for kind in [Kind::Features, Kind::Duplicates, Kind::Ties, Kind::Outlier, Kind::NearlyEqual] {
-            let bank = data(kind, rows, dim, &mut Random::new(3, 0));
-            let queries = Patches { dim, grid_width: 8, data: &bank[..64 * dim] };
-            for search in [SearchKind::Flat, SearchKind::Pruned] {
-                let index = Index::build(single(&bank, dim), search, isa, &pool).unwrap();
-                let all = Patches { dim, grid_width: 1, data: &bank };
-                for absent in [(0, 64), (40, 333), (1, rows), (0, 0)] {
-                    let is_absent = |row| (absent.0..absent.1).contains(&row);
-                    let without = index.without(is_absent).unwrap();
-                    let left: Vec<usize> = (0..rows).filter(|&row| !is_absent(row)).collect();
-                    let others: Vec<f32> = left.iter().flat_map(|&r| all.row(r)).copied().collect();
-                    let others = Patches { dim, grid_width: 1, data: &others };
-                    let mut found = vec![Neighbor::default(); queries.rows()];
-                    without.nearest(queries, &mut scratch, &pool, &mut found);
-                    let mut nearest = Vec::new();
-                    for (q, found) in found.iter().enumerate() {
-                        let about = format!("{kind:?}, {search:?}, {isa:?}, {absent:?}, query {q}");
-                        let expected = brute_force(others, queries.row(q), isa);
-                        assert_eq!(found.distance, expected[0].distance, "{about}");
-                        without.k_nearest(queries.row(q), 9, &mut scratch, &pool, &mut nearest);
-                        let distances = |all: &[Neighbor]| all.iter().map(|n| n.distance).collect::<Vec<_>>();
-                        let wanted = &expected[..left.len().min(9)];
-                        assert_eq!(distances(&nearest), distances(wanted), "{about}");
-                        let again = nearest.iter().map(|n| without.distance(queries.row(q), n.index));
-                        assert_eq!(again.collect::<Vec<_>>(), distances(wanted), "{about}");
-                    }
-                }
-                assert!(index.without(|_| true).is_none());
-            }
-        }
-    }
-}
-
 #[test]
 fn queries_that_are_no_numbers_find_the_first_row_infinitely_far() {
     let bank = data(Kind::Features, 300, 20, &mut Random::new(1, 0));

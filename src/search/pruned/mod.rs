@@ -181,20 +181,6 @@ impl Pruned {
         })
     }
 
-    /// The search without the rows that are `absent`.
-    #[cfg(feature = "train")]
-    pub(super) fn without(&self, absent: impl Fn(usize) -> bool) -> Self {
-        let mut left = self.clone();
-        let (mut coarse, mut fine) = (self.coarse.bias.to_vec(), self.fine.bias.to_vec());
-        for (position, &row) in self.order.iter().enumerate() {
-            if absent(row as usize) {
-                (coarse[position], fine[position]) = (ABSENT, ABSENT);
-            }
-        }
-        (left.coarse.bias, left.fine.bias) = (coarse.into(), fine.into());
-        left
-    }
-
     fn rows(&self) -> usize {
         self.order.len()
     }

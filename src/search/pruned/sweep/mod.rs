@@ -4,7 +4,7 @@ mod tiles;
 
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
-use super::{ABSENT, Pruned, RAISED};
+use super::{Pruned, RAISED};
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
 use crate::kernels::int16;
 use crate::tensor::Neighbor;
@@ -163,11 +163,8 @@ impl Task {
         int16::products(search.isa, &fine.codes, &fine.bias, &self.rows, query, &mut self.products);
     }
 
-    /// Compares query `q` with the row at `position`, if there is one.
+    /// Compares query `q` with the row at `position`.
     fn compare(&mut self, search: &Pruned, q: usize, query: &[f32], position: u32) {
-        if search.fine.bias[position as usize] == ABSENT {
-            return;
-        }
         self.work.distances += 1;
         let row = search.row(position);
         let squared = search.bank.squared(search.isa, query, row as usize);
