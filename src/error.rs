@@ -62,7 +62,7 @@ impl Error {
     /// The caller asked to stop during `stage`.
     #[cfg(any(feature = "train", test))]
     pub(crate) fn cancelled(stage: impl Display) -> Self {
-        Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish; nothing was written".into())
+        Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish".into())
     }
 
     /// Adds what the user can do about it.
@@ -74,6 +74,19 @@ impl Error {
     /// Puts `outer` (usually the file) before the subject, for a callee that does not know it.
     pub(crate) fn within(mut self, outer: impl Display) -> Self {
         self.0.subject = format!("{outer}: {}", self.0.subject);
+        self
+    }
+
+    /// Which file or argument it is about.
+    #[cfg(feature = "cli")]
+    pub(crate) fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The same about `subject`, for a caller that calls it by another name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn about(mut self, subject: impl Display) -> Self {
+        self.0.subject = subject.to_string();
         self
     }
 
