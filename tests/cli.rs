@@ -185,6 +185,19 @@ fn pictures_of_photographs_from_anywhere_stay_below_the_folder_and_apart() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_written_costs_no_result() {
+    let out = tempfile::tempdir().unwrap();
+    std::fs::create_dir(out.path().join("000-heat.png")).unwrap();
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let run = patchcore(["predict", "--model", text(&model), text(&photographs), "--out", text(out.path())]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("000-heat.png"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 5);
+    assert_eq!(files(out.path()).len(), 3 * 4);
+}
+
+#[test]
 fn predict_does_not_score_its_own_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("pictures");
