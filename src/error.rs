@@ -1,6 +1,7 @@
 //! The one error type: which file or argument, what was found, what was expected.
 
 use std::fmt::{self, Display};
+use std::io;
 use std::path::Path;
 
 /// What went wrong, as a class that a program can act on.
@@ -31,12 +32,18 @@ struct Inner {
     subject: String,
     problem: String,
     hint: Option<String>,
+    io: Option<io::ErrorKind>,
 }
 
 impl Error {
     /// The class of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// Of [`ErrorKind::Io`], how the operating system refused.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.0.io
     }
 
     /// `subject` (a file or a part of it) holds `found` where `expected` belongs.
@@ -55,14 +62,16 @@ impl Error {
     }
 
     /// The operating system failed to `action` ("read", "write", ...) `path`.
-    pub(crate) fn io(path: &Path, action: &str, source: &std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, path.display(), format!("cannot {action}: {source}"))
+    pub(crate) fn io(path: &Path, action: &str, source: &io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, path.display(), format!("cannot {action}: {source}"));
+        error.0.io = Some(source.kind());
+        error
     }
 
     /// The caller asked to stop during `stage`.
     #[cfg(any(feature = "train", test))]
     pub(crate) fn cancelled(stage: impl Display) -> Self {
-        Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish; nothing was written".into())
+        Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish".into())
     }
 
     /// Adds what the user can do about it.
@@ -86,13 +95,26 @@ impl Error {
         self.within(path)
     }
 
+    /// Which file or argument it is about.
+    #[cfg(feature = "cli")]
+    pub(crate) fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// The same about `subject`, for a caller that calls it by another name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn about(mut self, subject: impl Display) -> Self {
+        self.0.subject = subject.to_string();
+        self
+    }
+
     fn mismatch(kind: ErrorKind, subject: impl Display, found: impl Display, expected: impl Display) -> Self {
         let found = shortened(found.to_string());
         Self::new(kind, subject, format!("found {found}, expected {expected}"))
     }
 
     fn new(kind: ErrorKind, subject: impl Display, problem: String) -> Self {
-        Self(Box::new(Inner { kind, subject: subject.to_string(), problem, hint: None }))
+        Self(Box::new(Inner { kind, subject: subject.to_string(), problem, hint: None, io: None }))
     }
 }
 
@@ -138,6 +160,13 @@ mod tests {
             "weights.pth: conv1.weight: found [64, 3, 3, 3], expected [64, 3, 7, 7] (is this another network?)"
         );
         assert_eq!(error.kind(), ErrorKind::Format);
+    }
+
+    #[test]
+    fn how_the_operating_system_refused_is_kept() {
+        let missing = Error::io(Path::new("a"), "read", &io::ErrorKind::NotFound.into());
+        assert_eq!((missing.kind(), missing.io_kind()), (ErrorKind::Io, Some(io::ErrorKind::NotFound)));
+        assert_eq!(Error::format("a", "b", "c").io_kind(), None);
     }
 
     #[test]

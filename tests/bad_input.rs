@@ -5,7 +5,7 @@
 mod common;
 
 use common::torch::{PyTensor, save, save_pickle, state_dict};
-use common::{patchcore, patchcore_fails, patchcore_ok};
+use common::{patchcore, patchcore_fails, patchcore_ok, patchcore_refuses};
 use image::{GrayImage, RgbImage};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -172,7 +172,7 @@ fn a_truncated_weight_file_and_one_that_is_missing() {
     }
     let no_weights =
         ["train", "--backbone", "resnet18", "--data", data.to_str().unwrap(), "--out", "unused.pcore"];
-    patchcore_fails(no_weights, &["--weights", "resnet18"]);
+    patchcore_refuses(no_weights, &["--weights", "resnet18"]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_model_that_cannot_be_written_is_refused_before_the_work() {
     let out = folder.path().join("missing/model.pcore");
     patchcore_fails(
         ["train", "--data", folder.path().to_str().unwrap(), "--out", out.to_str().unwrap()],
-        &["model.pcore", "cannot create"],
+        &["model.pcore", "cannot create", "there is no folder"],
     );
 }
 
@@ -232,19 +232,156 @@ fn wrong_usage_is_status_two() {
 }
 
 #[test]
-fn arguments_out_of_range_are_named() {
+fn arguments_out_of_range_are_wrong_usage_and_the_flag_is_named() {
     let data = set().path("");
     for (flag, value, part) in [
-        ("--coreset-ratio", "0", "coreset ratio"),
-        ("--coreset-ratio", "1.5", "coreset ratio"),
-        ("--neighbors", "0", "neighbors"),
-        ("--image-size", "8", "32"),
-        ("--center-crop", "300", "crop"),
-        ("--max-memory", "1K", "max memory: found 1024 bytes"),
+        ("--coreset-ratio", "0", "above 0, at most 1"),
+        ("--coreset-ratio", "1.5", "above 0, at most 1"),
+        ("--coreset-ratio", "NaN", "above 0, at most 1"),
+        ("--coreset-ratio", "0.0000001", "keeps none"),
+        ("--neighbors", "0", "1 to 4096"),
+        ("--neighbors", "5000", "1 to 4096"),
+        ("--threads", "1025", "at most 1024"),
+        ("--image-size", "8", "32 to 8192"),
+        ("--image-size", "4096", "4194304 pixels"),
+        ("--center-crop", "8", "32 to 8192"),
+        ("--center-crop", "300", "1x1 to 256x256"),
+        ("--layers", "layer2,layer2", "different layers"),
+        ("--max-memory", "0", "500M"),
+        ("--max-memory", "1K", "found 1024 bytes"),
+        ("--backbone", "resnet101", "default, small, resnet18, resnet34, resnet50, wide_resnet50_2]"),
+        ("--backbone", "resnet18", "--weights: found nothing"),
+        ("--weights", "x.pth", "--backbone default brings its own"),
     ] {
-        patchcore_fails(
-            ["train", flag, value, "--data", data.to_str().unwrap(), "--out", "unused.pcore"],
-            &[part],
-        );
+        let arguments = ["train", flag, value, "--data", data.to_str().unwrap(), "--out", "unused.pcore"];
+        patchcore_refuses(arguments, &[flag, part]);
     }
+    patchcore_refuses(["profile", "--bank", "0"], &["--bank"]);
+    let model = set().path("model.pcore");
+    let predict = ["predict", "--threads", "2000", "--model", model.to_str().unwrap(), "unused.png"];
+    patchcore_refuses(predict, &["--threads"]);
+    assert!(!Path::new("unused.pcore").exists());
+}
+
+#[test]
+fn a_bad_folder_does_not_keep_the_others_from_being_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, good) = (folder.path().join("empty"), folder.path().join("good"));
+    std::fs::create_dir(&empty).unwrap();
+    photograph(&good.join("b.png"), 64, 100);
+    let model = set().path("model.pcore");
+    let paths = [&empty, &good].map(|path| path.to_str().unwrap());
+    let output = patchcore([&["predict", "--model", model.to_str().unwrap()], &paths[..]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("b.png: "));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("empty: found no photograph"));
+}
+
+#[test]
+fn a_demo_with_wrong_options_draws_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("demo");
+    let demo = ["demo", "--out", out.to_str().unwrap()];
+    patchcore_refuses([&demo[..], &["--neighbors", "0"]].concat(), &["--neighbors"]);
+    patchcore_refuses([&demo[..], &["--backbone", "resnet18"]].concat(), &["--weights"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_photograph_to_profile_on_is_checked_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("part.png");
+    std::fs::write(&path, "text").unwrap();
+    let bad = ["profile", "--photograph", path.to_str().unwrap()];
+    // Otherwise making the model would take minutes.
+    patchcore_fails([&bad[..], &["--bank", "10000000"]].concat(), &["part.png", "expected"]);
+    let model = set().path("model.pcore");
+    patchcore_fails([&bad[..], &["--model", model.to_str().unwrap()]].concat(), &["part.png", "expected"]);
+    let keep = folder.path().join("missing/kept.pcore");
+    let kept = ["profile", "--bank", "10000000", "--keep", keep.to_str().unwrap()];
+    patchcore_fails(kept, &["kept.pcore", "there is no folder"]);
+}
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.ckpt", "a.npy", "a.png"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "old").unwrap();
+        let path = path.to_str().unwrap();
+        for arguments in [
+            &["import", path, "--out", path][..],
+            &["coreset", path, "--out", path],
+            &["embed", path, "--out", path],
+            &["train", "--data", ".", "--backbone", "resnet18", "--weights", path, "--out", path],
+            &["profile", "--backbone", "resnet18", "--weights", path, "--keep", path],
+        ] {
+            patchcore_refuses(arguments, &[name, "another file than the one that is read"]);
+        }
+        assert_eq!(std::fs::read(path).unwrap(), b"old");
+    }
+}
+
+#[test]
+fn an_import_that_could_not_be_written_is_refused_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("missing/model.pcore");
+    let arguments = ["import", "nowhere.ckpt", "--out", out.to_str().unwrap()];
+    patchcore_fails(arguments, &["model.pcore: cannot create: there is no folder", "missing"]);
+}
+
+/// A root with the categories `a`, whose photographs are good, and `b`, of whose one is no photograph.
+fn categories() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for category in ["a", "b"] {
+        for name in ["train/good/0.png", "train/good/1.png", "test/good/0.png", "test/stain/0.png"] {
+            photograph(
+                &root.path().join(category).join(name),
+                64,
+                90 + 50 * u8::from(name.contains("stain")),
+            );
+        }
+    }
+    std::fs::write(root.path().join("b/train/good/1.png"), "text").unwrap();
+    root
+}
+
+#[test]
+fn a_benchmark_keeps_what_it_has_when_a_category_fails() {
+    let root = categories();
+    let out = root.path().join("tables");
+    let flags = ["--backbone", "small", "--image-size", "64"];
+    let on = ["benchmark", "--data", root.path().to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let output = patchcore([&on[..], &flags].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("1.png"), "{errors}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("| | Avg | A |"), "{printed}");
+    assert!(printed.ends_with("MVTec AD.\n"), "{printed}");
+    assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap(), printed);
+    // Where nothing was finished nothing is written over.
+    let alone = patchcore([&on[..], &flags, &["--category", "b"]].concat());
+    assert_eq!((alone.status.code(), alone.stdout.len()), (Some(1), 0));
+    assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap(), printed);
+}
+
+#[test]
+fn a_benchmark_is_checked_before_its_first_training() {
+    let root = categories();
+    let data = root.path().to_str().unwrap();
+    let on = |more: &[&'static str]| [&["benchmark", "--data", data, "--image-size", "64"], more].concat();
+    patchcore_fails(on(&["--category", "a", "missing"]), &["missing: found no such folder"]);
+    patchcore_fails(on(&["--backbone", "small", "resnet18", "--weights", "no.pth"]), &["no.pth"]);
+    patchcore_refuses(on(&["--backbone", "small", "resnet18"]), &["--weights: found nothing"]);
+    patchcore_refuses(on(&["--weights", "no.pth"]), &["--weights: found no.pth for no network"]);
+    patchcore_refuses(on(&["--category", "a", "a"]), &["--category: found a twice"]);
+    patchcore_refuses(on(&["--backbone", "small", "small"]), &["--backbone: found small twice"]);
+    patchcore_refuses(on(&["--neighbors", "0"]), &["--neighbors"]);
+    let file = root.path().join("a/test/good/0.png");
+    let out = ["benchmark", "--data", data, "--category", "a", "--out", file.to_str().unwrap()];
+    patchcore_fails(out, &["0.png: cannot create"]);
+    let category = root.path().join("a");
+    let one = ["benchmark", "--data", category.to_str().unwrap()];
+    patchcore_fails(one, &["a: found no category", "CATEGORY/train/good"]);
 }

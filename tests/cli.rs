@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{patchcore, patchcore_fails, patchcore_ok, shared};
+use common::{patchcore, patchcore_fails, patchcore_ok, patchcore_refuses, shared};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// Small options: the network's input is 64x64.
@@ -160,10 +161,159 @@ fn predict_writes_pictures_and_one_line_a_photograph() {
 }
 
 #[test]
+fn pictures_of_photographs_from_anywhere_stay_below_the_folder_and_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, out) = (folder.path().join("here"), folder.path().join("pictures"));
+    std::fs::create_dir(&here).unwrap();
+    let chip = demo().path("parts/test/chip/000.png");
+    for to in ["x.png", "x.jpg", "../up.png"] {
+        std::fs::copy(&chip, here.join(to)).unwrap();
+    }
+    let model = demo().path("parts.pcore");
+    let flags = ["predict", "--model", text(&model), "--out", text(&out)];
+    let paths = ["x.png", "x.jpg", "../up.png", text(&chip), text(&here)];
+    let before = files(demo().folder.path()).len();
+    let run = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args([&flags[..], &paths].concat())
+        .current_dir(&here)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(files(&out).len(), 3 * 6);
+    assert_eq!(files(folder.path()).len(), 3 * 6 + 3);
+    assert_eq!(files(demo().folder.path()).len(), before);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_costs_no_result() {
+    let out = tempfile::tempdir().unwrap();
+    std::fs::create_dir(out.path().join("000-heat.png")).unwrap();
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let run = patchcore(["predict", "--model", text(&model), text(&photographs), "--out", text(out.path())]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("000-heat.png"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 5);
+    assert_eq!(files(out.path()).len(), 3 * 4);
+}
+
+#[test]
+fn predict_does_not_score_its_own_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pictures");
+    std::fs::copy(demo().path("parts/test/chip/000.png"), folder.path().join("000.png")).unwrap();
+    let model = demo().path("parts.pcore");
+    let photographs = ["predict", "--model", text(&model), text(folder.path()), "--out"];
+    for _ in 0..2 {
+        let printed = patchcore_ok([&photographs[..], &[text(&out)]].concat());
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+    }
+    assert_eq!(files(&out).len(), 3);
+    patchcore_refuses([&photographs[..], &[text(folder.path())]].concat(), &["--out"]);
+}
+
+#[test]
+fn a_model_without_thresholds_labels_nothing_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("set/good")).unwrap();
+    std::fs::copy(demo().path("parts/train/good/000.png"), at("set/good/000.png")).unwrap();
+    let (model, data, out) = (at("model.pcore"), at("set"), at("out"));
+    let train = ["train", "--data", text(&data), "--out", text(&model)];
+    let said = patchcore_ok([&train[..], &SMALL].concat());
+    assert!(said.contains(": 1 good photograph, "), "{said}");
+
+    let photographs = demo().path("parts/test/chip");
+    let predict = ["predict", "--model", text(&model), text(&photographs)];
+    let run = patchcore([&predict[..], &["--out", text(&out)]].concat());
+    let (printed, said) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{said}");
+    assert_eq!(printed.lines().count(), 5);
+    for line in printed.lines() {
+        assert!(line.contains(".png: - score ") && line.ends_with(" normalized -"), "{line}");
+    }
+    assert_eq!(said.matches("has no threshold").count(), 1, "{said}");
+    assert_eq!(said.matches("each heat map is scaled by its own").count(), 1, "{said}");
+    let heat = image::open(out.join("000-heat.png")).unwrap().to_rgb8();
+    assert!(heat.pixels().any(|p| p.0 == [0, 0, 4]) && heat.pixels().any(|p| p.0 == [252, 255, 164]));
+
+    let run = patchcore([&predict[..], &["--json"]].concat());
+    assert!(!String::from_utf8_lossy(&run.stderr).contains("heat map"));
+    for line in String::from_utf8_lossy(&run.stdout).lines() {
+        let found: Value = serde_json::from_str(line).unwrap();
+        assert!(found["score"].is_number());
+        for field in ["is_anomalous", "normalized_score"] {
+            assert_eq!(found.get(field), Some(&Value::Null), "{field}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_standard_output_ends_neither_the_pictures_nor_the_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("photographs")).unwrap();
+    for name in ["a.png", "c.png"] {
+        std::fs::copy(demo().path("parts/test/chip/000.png"), at("photographs").join(name)).unwrap();
+    }
+    let (model, photographs, out) = (demo().path("parts.pcore"), at("photographs"), at("out"));
+    let predict = ["predict", "--model", text(&model), text(&photographs)];
+    let status = |arguments: &[&str]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(status(&predict), Some(0));
+    std::fs::write(photographs.join("b.png"), "text").unwrap();
+    assert_eq!(status(&[&predict[..], &["--out", text(&out)]].concat()), Some(1));
+    assert_eq!(files(&out).len(), 6);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_takes_nothing_ends_the_program_once() {
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let run = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args(["predict", "--model", text(&model), text(&photographs)])
+        .stdout(std::fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("standard output: cannot write"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(demo().path("parts/test/chip/000.png"), folder.path().join("a\u{1b}[2J\n.png")).unwrap();
+    std::fs::write(folder.path().join("b\u{1b}[2J\n.png"), "text").unwrap();
+    let model = demo().path("parts.pcore");
+    let predict = ["predict", "--model", text(&model), text(folder.path())];
+    let run = patchcore(predict);
+    for (said, name) in [(run.stdout, "a"), (run.stderr, "b")] {
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(&format!("{name}\\u001b[2J\\n.png: ")), "{said}");
+        assert!(said.lines().count() == 1 && !said.contains('\u{1b}'), "{said}");
+    }
+    let run = patchcore([&predict[..], &["--json"]].concat());
+    let found: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert!(found["path"].as_str().unwrap().ends_with("a\u{1b}[2J\n.png"));
+}
+
+#[test]
 fn evaluate_json_is_json_and_nothing_else_with_the_documented_fields() {
     let (model, data) = (demo().path("parts.pcore"), demo().path("parts"));
     let arguments = ["evaluate", "--model", text(&model), "--data", text(&data), "--json"];
     let found: Value = serde_json::from_str(&patchcore_ok(arguments)).unwrap();
+    let table = patchcore_ok(&arguments[..5]);
+    assert!(table.ends_with('\n') && !table.ends_with("\n\n"), "{table:?}");
     let fields = [
         "image_auroc",
         "image_f1",
@@ -209,10 +359,14 @@ fn info_and_profile_json_are_json_and_nothing_else() {
             assert!(profile[field].as_f64().unwrap() > 0.0, "{field}");
         }
         assert_eq!(profile["runs"], 3);
+        assert_eq!((&profile["net"], &profile["weights"]), (&"resnet18_narrow".into(), &"small".into()));
         for stage in ["decode", "preprocess", "backbone", "patches", "search", "score", "total"] {
             assert_eq!(keys(&profile[stage]), ["median_s", "min_s", "p99_s"].into(), "{stage}");
         }
     }
+    let said = patchcore_ok(["profile", "--model", text(&model), "--runs", "1", "--threads", "1"]);
+    assert!(said.starts_with("resnet18_narrow (small) 64x64, bank "), "{said}");
+    assert!(said.contains(", 1 thread, "), "{said}");
     let info: Value = serde_json::from_str(&patchcore_ok(["info", text(&kept), "--json"])).unwrap();
     assert_eq!(info["bank_rows"], 100);
     for field in ["memory_bytes", "session_bytes"] {
@@ -232,6 +386,7 @@ fn benchmark_prints_the_tables_and_writes_them_in_three_forms() {
     }
     assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap().trim_end(), printed.trim_end());
     let json: Value = serde_json::from_slice(&std::fs::read(out.join("benchmark.json")).unwrap()).unwrap();
+    assert!(!printed.ends_with("\n\n"));
     assert!(json["image_auroc"]["small"]["measured"]["categories"]["parts"].is_number());
     assert!(std::fs::read_to_string(out.join("benchmark.csv")).unwrap().starts_with("metric,net,source,"));
 }
@@ -294,7 +449,7 @@ fn gravel_is_told_from_defects() {
 #[cfg(target_os = "linux")]
 mod interrupted {
     use super::*;
-    use std::process::{Child, Command, Stdio};
+    use std::process::Child;
     use std::time::{Duration, Instant};
 
     fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
@@ -312,12 +467,13 @@ mod interrupted {
         u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
     }
 
-    /// Starts work on `photographs` that takes minutes, interrupts it when `ready`, and returns what it left in the
-    /// folder of `out`.
-    fn interrupt(arguments: &[&str], out: &Path, ready: impl Fn(&Child) -> bool) -> Vec<PathBuf> {
+    /// Starts work that takes minutes, interrupts it when `ready`, and returns what it left in `folder`, which is its
+    /// temporary folder as well.
+    fn interrupt(arguments: &[&str], folder: &Path, ready: impl Fn(&Child) -> bool) -> Vec<PathBuf> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
             .args(arguments)
-            .args(["--image-size", "1024", "--out", text(out)])
+            .env("TMPDIR", folder)
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -328,8 +484,68 @@ mod interrupted {
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{errors}");
-        assert!(errors.contains("stopped at the caller's wish"), "{errors}");
-        files(out.parent().unwrap())
+        assert!(errors.ends_with(": stopped at the caller's wish\n"), "{errors}");
+        files(folder)
+    }
+
+    /// Whether a process works with something in `folder`.
+    fn is_used(folder: &Path) -> bool {
+        let processes =
+            std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
+        processes.filter_map(|path| std::fs::read(path).ok()).any(|line| {
+            // Its model's path is an argument; the parent's environment alone names the folder.
+            String::from_utf8_lossy(&line).contains(text(folder))
+        })
+    }
+
+    #[test]
+    fn profile_leaves_neither_its_model_nor_its_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = ["profile", "--backbone", "small", "--image-size", "64", "--runs", "100000000"];
+        let measuring = |_: &Child| is_used(folder.path());
+        assert!(interrupt(&[&profile[..], &["--bank", "64"]].concat(), folder.path(), measuring).is_empty());
+        wait_for("the measuring process to end", || !is_used(folder.path()));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let training = [&profile[..], &["--bank", "1000000000"]].concat();
+        assert!(interrupt(&training, folder.path(), catches_interrupts).is_empty());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_benchmark_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        // The first category is small, the second takes minutes.
+        for (category, copies) in [("a", 2), ("b", 3000)] {
+            for part in ["train/good", "test/good", "test/chip"] {
+                let to = root.join(category).join(part);
+                std::fs::create_dir_all(&to).unwrap();
+                for i in 0..if part == "train/good" { copies } else { 1 } {
+                    let from = demo().path("parts").join(part).join("000.png");
+                    std::os::unix::fs::symlink(from, to.join(format!("{i}.png"))).unwrap();
+                }
+            }
+        }
+        let out = folder.path().join("out");
+        let benchmark = ["benchmark", "--data", text(&root), "--out", text(&out)];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+            .args([&benchmark[..], &SMALL].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut errors = std::io::BufReader::new(child.stderr.take().unwrap());
+        while !said.contains("small: b") {
+            assert!(std::io::BufRead::read_line(&mut errors, &mut said).unwrap() > 0, "{said}");
+        }
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(kill.success());
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains("| | Avg | A |"), "{printed}");
+        assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap(), printed);
     }
 
     #[test]
@@ -344,12 +560,13 @@ mod interrupted {
         let out = folder.path().join("out");
         std::fs::create_dir(&out).unwrap();
         let data = folder.path().join("photographs");
-        let train = ["train", "--data", text(&data)];
-        assert!(interrupt(&train, &out.join("model.pcore"), catches_interrupts).is_empty());
+        let (model, features) = (out.join("model.pcore"), out.join("features.npy"));
+        let train = ["train", "--image-size", "1024", "--data", text(&data), "--out", text(&model)];
+        assert!(interrupt(&train, &out, catches_interrupts).is_empty());
 
         // `embed` writes while it works: wait until it has begun to.
-        let embed = ["embed", text(&photographs)];
+        let embed = ["embed", "--image-size", "1024", text(&photographs), "--out", text(&features)];
         let writing = |_: &Child| !files(&out).is_empty();
-        assert!(interrupt(&embed, &out.join("features.npy"), writing).is_empty());
+        assert!(interrupt(&embed, &out, writing).is_empty());
     }
 }

@@ -5,7 +5,7 @@
 mod common;
 mod golden;
 
-use common::{patchcore_fails, patchcore_ok};
+use common::{patchcore_fails, patchcore_ok, patchcore_refuses};
 use golden::{Golden, formula};
 use patchcore::PatchCore;
 use patchcore::coreset::select;
@@ -164,8 +164,14 @@ fn arrays_that_are_no_features_are_refused() {
     npy::write(&features, &[40], &[1.0f32; 40]).unwrap();
     refused(&[], &["[40]", "[rows, values]"]);
     npy::write(&features, &[20, 2], &[1.0f32; 40]).unwrap();
-    refused(&["--start", "20"], &["--start", "20"]);
-    refused(&["--ratio", "0.04"], &["keeps none of 20"]);
+    for (flag, value, part) in [
+        ("--start", "20", "a row below 20"),
+        ("--ratio", "0.04", "keeps none of 20"),
+        ("--ratio", "0", "above 0"),
+    ] {
+        let arguments = ["coreset", text(&features), "--out", text(&out), flag, value];
+        patchcore_refuses(arguments, &[flag, part]);
+    }
     let mut values = [1.0f32; 40];
     values[30] = f32::NAN;
     npy::write(&features, &[20, 2], &values).unwrap();

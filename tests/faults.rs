@@ -128,6 +128,31 @@ fn an_import_that_is_killed_leaves_the_old_model_or_the_new_one() {
     kill_at_random(&["import", text(&file), "--out", text(&out)], &out, 100);
 }
 
+/// It is interrupted while it waits for the checkpoint, so surely before it writes.
+#[test]
+fn an_import_that_is_interrupted_leaves_the_old_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, out) = (folder.path().join("pipe.ckpt"), folder.path().join("model.pcore"));
+    std::fs::write(&out, "the old model").unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args(["import", text(&pipe), "--out", text(&out)])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Opened once the program reads from it, by when it catches interrupts.
+    let mut end = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(kill.success());
+    std::io::Write::write_all(&mut end, &checkpoint::Parts::default().save()).unwrap();
+    drop(end);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("import: stopped at the caller's wish"), "{errors}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"the old model");
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_named_before_the_work() {
     let folder = tempfile::tempdir().unwrap();

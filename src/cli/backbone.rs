@@ -4,13 +4,21 @@ use crate::error::{Error, Result};
 use crate::network::{Architecture, Backbone};
 use crate::weights::{self, WeightLimits};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use std::path::{Path, PathBuf};
+
+/// What `--backbone` takes. The architecture of `small` is for those who train it anew.
+pub fn networks() -> PossibleValuesParser {
+    let named =
+        ["default", "small", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"].map(PossibleValue::new);
+    named.into_iter().chain([PossibleValue::new("resnet18_narrow").hide(true)]).into()
+}
 
 /// The network that embeds.
 #[derive(Args, Clone)]
 pub struct BackboneArguments {
-    /// default, small (both embedded), resnet18, resnet34, resnet50 or wide_resnet50_2 (these with --weights)
-    #[arg(long, value_name = "NET", default_value = "default")]
+    /// default and small are embedded; the others are used with --weights
+    #[arg(long, value_name = "NET", default_value = "default", value_parser = networks())]
     pub backbone: String,
     /// Weights: torchvision's .pth, .safetensors, or an anomalib .ckpt
     #[arg(long, value_name = "FILE")]
@@ -34,11 +42,8 @@ pub fn load(net: &str, weights: Option<&Path>) -> Result<Backbone> {
             format!("nothing: --backbone {net} brings its own"),
         )
         .hint("name the network, such as --backbone resnet18")),
-        (_, None) => {
-            Architecture::named(net)?;
-            Err(Error::argument("--weights", "nothing", format!("a weight file for {net}"))
-                .hint("torchvision's .pth or a .safetensors; or use --backbone default"))
-        }
+        (_, None) => Err(Error::argument("--weights", "nothing", format!("a weight file for {net}"))
+            .hint("torchvision's .pth or a .safetensors; or use --backbone default")),
         (_, Some(file)) => {
             let architecture = Architecture::named(net)?;
             let tensors = weights::load(file, &WeightLimits::default())?;

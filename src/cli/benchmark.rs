@@ -2,9 +2,15 @@
 
 use super::backbone;
 use super::fit::{self, FitArguments};
-use crate::error::{Error, Result};
+use super::pictures::create_folder;
+use crate::error::{Error, ErrorKind, Result};
 use crate::evaluate::{Benchmark, Dataset};
+use crate::network::Backbone;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const TABLES: [&str; 3] = ["benchmark.md", "benchmark.csv", "benchmark.json"];
 
 /// Train and evaluate on every category, and print the reference's tables with the published values beside ours
 #[derive(clap::Args)]
@@ -16,7 +22,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", num_args = 1..)]
     category: Vec<String>,
     /// Networks to compare
-    #[arg(long, value_name = "NET", num_args = 1.., default_value = "default")]
+    #[arg(long, value_name = "NET", num_args = 1.., default_value = "default", value_parser = backbone::networks())]
     backbone: Vec<String>,
     /// Weight files, one for each network that is not embedded, in the same order
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -28,34 +34,86 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-pub fn run(arguments: Arguments) -> Result<()> {
-    let categories = match &arguments.category[..] {
-        [] => Dataset::categories(&arguments.data)?,
-        some => some.to_vec(),
-    };
+/// Runs the command. A category that fails, or Ctrl-C, does not cost the results that there are, but the exit status tells.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let networks = networks(&arguments)?;
+    let datasets = datasets(&arguments)?;
+    if let Some(folder) = &arguments.out {
+        check_output(folder)?;
+    }
     let mut benchmark = Benchmark::default();
-    for (net, weights) in pair(&arguments.backbone, &arguments.weights)? {
-        let network = backbone::load(net, weights)?;
-        for category in &categories {
-            let dataset = Dataset::open(&arguments.data, Some(category))?;
-            if !dataset.has_both_classes() {
-                return Err(Error::argument(
-                    format!("{}/{category}/test", arguments.data.display()),
-                    "not both kinds",
-                    "good and defective photographs",
-                ));
+    let mut status = ExitCode::SUCCESS;
+    let mut finished = 0;
+    let runs = networks.iter().flat_map(|network| datasets.iter().map(move |dataset| (network, dataset)));
+    for ((net, network), (category, dataset)) in runs {
+        super::tell(format!("{net}: {category}"));
+        match fit::train(dataset, network, &arguments.fit) {
+            Ok(trained) => {
+                if let Some(scored) = trained.scored {
+                    benchmark.add(net, category, &scored.evaluate(trained.model.calibration()));
+                    finished += 1;
+                }
             }
-            eprintln!("{net}: {category}");
-            let trained = fit::train(&dataset, &network, &arguments.fit)?;
-            if let Some(scored) = trained.scored {
-                benchmark.add(net, category, &scored.evaluate(trained.model.calibration()));
+            Err(error) => {
+                let stop = error.kind() == ErrorKind::Cancelled;
+                status = super::report(error);
+                if stop {
+                    break;
+                }
             }
         }
     }
-    if let Some(folder) = &arguments.out {
-        save(&benchmark, folder)?;
+    if finished > 0 {
+        // Where the one cannot be written the other may be.
+        let printed = super::print(benchmark.to_markdown());
+        if let Some(folder) = &arguments.out {
+            save(&benchmark, folder)?;
+        }
+        printed?;
     }
-    super::print(benchmark.to_markdown())
+    Ok(status)
+}
+
+/// The networks with their names: all are loaded, and fit the options, before the first is trained with.
+fn networks(arguments: &Arguments) -> Result<Vec<(&str, Backbone)>> {
+    each_once("--backbone", &arguments.backbone)?;
+    let load = |(net, weights)| {
+        let network = backbone::load(net, weights)?;
+        fit::check(&network, &arguments.fit)?;
+        Ok((net, network))
+    };
+    pair(&arguments.backbone, &arguments.weights)?.into_iter().map(load).collect()
+}
+
+/// The categories with their photographs.
+fn datasets(arguments: &Arguments) -> Result<Vec<(String, Dataset)>> {
+    each_once("--category", &arguments.category)?;
+    let root = &arguments.data;
+    let categories = match &arguments.category[..] {
+        [] => Dataset::categories(root)?,
+        some => some.to_vec(),
+    };
+    if categories.is_empty() {
+        return Err(Error::format(root.display(), "no category", "folders with train/good in them")
+            .hint("the layout is CATEGORY/train/good, CATEGORY/test/good and CATEGORY/test/DEFECT"));
+    }
+    let open = |category: String| {
+        let dataset = Dataset::open(root, Some(&category))?;
+        if !dataset.has_both_classes() {
+            let tests = root.join(&category).join("test");
+            return Err(Error::format(tests.display(), "not both kinds", "good and defective photographs"));
+        }
+        Ok((category, dataset))
+    };
+    categories.into_iter().map(open).collect()
+}
+
+fn each_once(flag: &str, names: &[String]) -> Result<()> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(Error::argument(flag, format!("{twice} twice"), "each name once")),
+        None => Ok(()),
+    }
 }
 
 /// Each network with its weight file: the embedded ones take none.
@@ -76,17 +134,18 @@ fn pair<'a>(networks: &'a [String], weights: &'a [PathBuf]) -> Result<Vec<(&'a s
     }
 }
 
+/// Makes the folder, and fails where a table could not be written to it.
+fn check_output(folder: &Path) -> Result<()> {
+    create_folder(folder)?;
+    TABLES.iter().try_for_each(|name| crate::atomic::check(&folder.join(name)))
+}
+
 fn save(benchmark: &Benchmark, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e))?;
-    let files = [
-        ("benchmark.md", benchmark.to_markdown()),
-        ("benchmark.csv", benchmark.to_csv()),
-        ("benchmark.json", benchmark.to_json()),
-    ];
-    for (name, content) in files {
-        crate::atomic::write(&folder.join(name), |out| out.write_all(content.as_bytes()))?;
-    }
-    Ok(())
+    let contents = [benchmark.to_markdown(), benchmark.to_csv(), benchmark.to_json()];
+    let mut tables = TABLES.iter().zip(contents);
+    tables.try_for_each(|(name, content)| {
+        crate::atomic::write(&folder.join(name), |out| out.write_all(content.as_bytes()))
+    })
 }
 
 #[cfg(test)]

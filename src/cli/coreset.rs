@@ -1,5 +1,6 @@
 //! `patchcore coreset`
 
+use super::output;
 use super::progress::TrainingProgress;
 use crate::coreset::{self, Projection};
 use crate::detector::Stage;
@@ -16,7 +17,7 @@ pub struct Arguments {
     #[arg(value_name = "FEATURES.npy")]
     features: PathBuf,
     /// Share of the rows to keep
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share)]
     ratio: f64,
     /// The row to begin with; a random one by default
     #[arg(long, value_name = "ROW")]
@@ -24,11 +25,11 @@ pub struct Arguments {
     /// Compare the rows themselves, not random projections of them: slower
     #[arg(long)]
     no_projection: bool,
-    /// Of the start and the projection
+    /// Seed of the random start and projection: the same gives the same rows
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     seed: u64,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
     threads: usize,
     /// The file to write
     #[arg(long, value_name = "INDICES.npy")]
@@ -36,21 +37,26 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    crate::atomic::check(&arguments.out)?;
+    output::check("--out", &arguments.out, [&arguments.features])?;
     let array = npy::read(&arguments.features)?;
-    let chosen = select(&array, &arguments).map_err(|e| e.within(arguments.features.display()))?;
+    let chosen = select(&array, &arguments)?;
     let indices: Vec<i64> = chosen.into_iter().map(i64::from).collect();
     npy::write(&arguments.out, &[indices.len()], &indices)?;
-    super::print(format!("{}: {} rows", arguments.out.display(), indices.len()))
+    super::print(format!("{}: {}", arguments.out.display(), super::counted(indices.len() as u64, "row")))
 }
 
 fn select(array: &npy::Array, arguments: &Arguments) -> Result<Vec<u32>> {
-    let features = rows_of(array)?;
+    let within = |e: Error| e.within(arguments.features.display());
+    let features = rows_of(array).map_err(within)?;
     let rows = features.rows();
-    let count = coreset::size(rows, arguments.ratio)?;
+    let count = coreset::size(rows, arguments.ratio).map_err(|e| e.about("--ratio"))?;
     let start = arguments.start.unwrap_or_else(|| coreset::start(rows, arguments.seed));
     if start >= rows {
-        return Err(Error::argument("--start", start, format!("a row below {rows}")));
+        return Err(Error::argument(
+            "--start",
+            start,
+            format!("a row below {rows}, as {} has them", arguments.features.display()),
+        ));
     }
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.threads)?);
     let projected;
@@ -58,13 +64,14 @@ fn select(array: &npy::Array, arguments: &Arguments) -> Result<Vec<u32>> {
         features
     } else {
         let projection = Projection::new(features.dim, coreset::projection_dim(rows), arguments.seed);
-        projected = projection.apply(features, isa, &pool)?;
+        projected = projection.apply(features, isa, &pool).map_err(within)?;
         Patches { dim: projection.output_dim(), data: &projected, ..features }
     };
     let mut progress = TrainingProgress::default();
     coreset::select(compared, count, start, isa, &pool, &mut |done, total| {
         progress.observe(Stage::Coreset, done, total)
     })
+    .map_err(within)
 }
 
 /// The rows of an array: its last dimension.

@@ -2,6 +2,7 @@
 
 use super::backbone::BackboneArguments;
 use super::embedding::EmbeddingArguments;
+use super::output;
 use super::predict::photographs;
 use super::progress::Bar;
 use crate::detector::{PatchExtractor, Timings};
@@ -28,7 +29,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let paths = photographs(&arguments.paths)?;
+    let mut paths = Vec::new();
+    for path in &arguments.paths {
+        paths.extend(photographs(path, None)?);
+    }
+    output::check("--out", &arguments.out, &paths)?;
     let preprocess = arguments.embedding.preprocess();
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;

@@ -2,7 +2,7 @@
 
 use super::fit;
 use crate::detector::OpenOptions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::Dataset;
 use std::path::PathBuf;
 
@@ -12,7 +12,8 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, of whose good
+    /// photographs every fifth is tested: the others are those that `train` learns from
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -22,22 +23,15 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
     threads: usize,
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
-    if dataset.test.is_empty() {
-        return Err(Error::argument(
-            arguments.data.display(),
-            "no test photographs",
-            "test/good and test/<defect>, or bad/",
-        ));
-    }
+    let samples = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
     let model =
         OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
-    let evaluation = fit::score_test_part(&model, &dataset, arguments.threads)?.evaluate(model.calibration());
+    let evaluation = fit::score(&model, &samples, arguments.threads)?.evaluate(model.calibration());
     match arguments.json {
         true => super::print(evaluation.to_json()),
         false => super::print(evaluation),

@@ -4,7 +4,7 @@ use super::embedding::EmbeddingArguments;
 use super::progress::{Bar, TrainingProgress};
 use crate::detector::{FitOptions, PatchCore, Session, Trainer};
 use crate::error::{Error, Result};
-use crate::evaluate::{Dataset, Evaluator, Ranked, fit_mask};
+use crate::evaluate::{Dataset, Evaluator, Ranked, Sample, fit_mask};
 use crate::image::{Limits, Picture, Preprocess, decode_mask};
 use crate::network::Backbone;
 use crate::search::Precision;
@@ -17,19 +17,19 @@ pub struct FitArguments {
     #[command(flatten)]
     pub embedding: EmbeddingArguments,
     /// Share of the patches kept in the memory bank
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share)]
     coreset_ratio: f64,
-    /// Memory bank rows that re-weight the image score; 1 turns re-weighting off
+    /// Memory bank rows that re-weight the image score, at most 4096; 1 turns re-weighting off
     #[arg(long, value_name = "COUNT", default_value_t = 9)]
     neighbors: u32,
-    /// Of the coreset's start and projection
+    /// Seed of the coreset's random start and projection: the same gives the same model
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     seed: u64,
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
-    /// Memory for the training's patches, such as 500M or 2G: past it they go to a temporary file, and are sampled if
-    /// need be
+    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go to a temporary
+    /// file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     /// The model brings its backbone, even an embedded one
@@ -69,7 +69,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         },
     };
     let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1024u64.pow(exponent)));
-    bytes.ok_or_else(|| format!("{text:?} is not a size such as 500M or 2G"))
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| format!("{text:?} is not a size such as 500M or 2G"))
 }
 
 impl FitArguments {
@@ -99,6 +99,11 @@ pub struct Trained {
     pub scored: Option<Ranked>,
 }
 
+/// Fails where a training would because of its options, before any work.
+pub fn check(backbone: &Backbone, arguments: &FitArguments) -> Result<()> {
+    Trainer::new(backbone, &arguments.options(false)).map(drop)
+}
+
 /// Trains on `dataset`. Defective and good test photographs calibrate the model, as in the reference; where there are
 /// none, the good photographs of the training part do.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -> Result<Trained> {
@@ -117,7 +122,7 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
     if !dataset.has_both_classes() {
         return Ok(Trained { model, scored: None });
     }
-    let scored = score_test_part(&model, dataset, arguments.embedding.threads)?;
+    let scored = score(&model, &dataset.test, arguments.embedding.threads)?;
     let model = match scored.calibration() {
         Some(calibration) => model.with_calibration(calibration),
         None => model,
@@ -125,13 +130,13 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
     Ok(Trained { model, scored: Some(scored) })
 }
 
-/// Scores every photograph of the test part.
-pub fn score_test_part(model: &PatchCore, dataset: &Dataset, threads: usize) -> Result<Ranked> {
+/// Scores every photograph of a test part.
+pub fn score(model: &PatchCore, samples: &[Sample], threads: usize) -> Result<Ranked> {
     let preprocess = *model.information().preprocess();
     let mut session = Session::new(model, threads)?;
     let mut evaluator = Evaluator::new(preprocess.output_size());
-    let bar = Bar::new("scoring", dataset.test.len());
-    for sample in &dataset.test {
+    let bar = Bar::new("scoring", samples.len());
+    for sample in samples {
         let picture = Picture::decode(&sample.path, &Limits::default())?;
         let mask = sample.mask.as_deref().map(|path| mask(path, &picture, &preprocess)).transpose()?;
         let found = session.predict(&picture.frame()).map_err(|e| e.within(sample.path.display()))?;
@@ -163,11 +168,11 @@ mod tests {
     #[test]
     fn sizes_take_units() {
         let expected =
-            [("0", 0), ("123", 123), ("4K", 4096), ("500M", 500 << 20), ("2G", 2 << 30), ("1T", 1 << 40)];
+            [("1", 1), ("123", 123), ("4K", 4096), ("500M", 500 << 20), ("2G", 2 << 30), ("1T", 1 << 40)];
         for (text, bytes) in expected {
             assert_eq!(parse_bytes(text), Ok(bytes));
         }
-        for text in ["", "M", "2GB", "-1", "1.5G", "99999999T", "2 G"] {
+        for text in ["", "0", "0G", "M", "2GB", "-1", "1.5G", "99999999T", "2 G"] {
             assert!(parse_bytes(text).unwrap_err().contains(text), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! `patchcore import`
 
+use super::{output, progress};
 use crate::detector::Import;
 use crate::error::Result;
 use std::path::PathBuf;
@@ -16,10 +17,12 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
+    output::check("--out", &arguments.out, [&arguments.checkpoint])?;
     let Import { model, notes } = Import::open(&arguments.checkpoint)?;
     for note in notes {
-        eprintln!("note: {note}");
+        super::tell(format!("note: {note}"));
     }
+    progress::check("import")?;
     model.save(&arguments.out)?;
     let information = model.information();
     super::print(format!(

@@ -51,7 +51,12 @@ pub(super) fn bank(information: Information<'_>) -> String {
 fn photographs(training: &Training) -> String {
     match training.images {
         0 => "photographs unknown".into(),
-        images => format!("{images} photographs, {} patches{}", training.patches, sampled(training)),
+        images => format!(
+            "{}, {}{}",
+            super::counted(images, "photograph"),
+            super::counted(training.patches, "patch"),
+            sampled(training)
+        ),
     }
 }
 

@@ -4,58 +4,55 @@ use crate::detector::{PatchCore, Prediction};
 use crate::error::{Error, Result};
 use crate::image::{HeatMap, Picture};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-/// Where pictures go: the layout of the photographs below their common folder is kept.
-pub struct PictureFolder {
-    folder: PathBuf,
-    common: PathBuf,
-    written: HashSet<PathBuf>,
+/// Where the pictures of each photograph go: paths below `folder` that lack the pictures' endings. The layout of the
+/// photographs below their common folder is kept, and no two are the same.
+pub fn stems(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
+    let plain: Vec<PathBuf> = photographs.iter().map(|path| plain(path)).collect();
+    let parents = plain.iter().map(|path| path.parent().unwrap_or(Path::new("")));
+    let common = parents.map(Path::to_path_buf).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
+    let mut taken = HashSet::new();
+    let stem = |path: &PathBuf| distinct(path.strip_prefix(&common).unwrap_or(path), &mut taken);
+    plain.iter().map(stem).map(|stem| folder.join(stem)).collect()
 }
 
-impl PictureFolder {
-    /// The folder is made; `photographs` are all that will be drawn.
-    pub fn new(folder: &Path, photographs: &[PathBuf]) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e))?;
-        let parents = photographs.iter().map(|p| p.parent().unwrap_or(Path::new("")));
-        let common = parents.map(Path::to_path_buf).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
-        Ok(Self { folder: folder.into(), common, written: HashSet::new() })
+/// Writes the pictures of one photograph; `stem` is one of [`stems`].
+pub fn write(stem: &Path, picture: &Picture, model: &PatchCore, prediction: &Prediction<'_>) -> Result<()> {
+    if let Some(folder) = stem.parent() {
+        create_folder(folder)?;
     }
+    let (height, width) = (prediction.map_height, prediction.map_width);
+    let calibration = model.calibration();
+    let mut map = prediction.map.to_vec();
+    match calibration.pixel.is_raw() {
+        true => spread(&mut map),
+        false => calibration.normalize_map(&mut map),
+    }
+    let mask: Vec<bool> = prediction.map.iter().map(|&value| calibration.is_anomalous_pixel(value)).collect();
+    let heat = HeatMap::new(&map, &mask, height, width)?;
+    heat.colors()?.save_png(&with_suffix(stem, "-heat.png"))?;
+    heat.overlay(&picture.frame(), model.information().preprocess())?
+        .save_png(&with_suffix(stem, "-overlay.png"))?;
+    heat.mask()?.save_png(&with_suffix(stem, "-mask.png"))
+}
 
-    /// Writes the pictures of one photograph.
-    pub fn write(
-        &mut self,
-        path: &Path,
-        picture: &Picture,
-        model: &PatchCore,
-        prediction: &Prediction<'_>,
-    ) -> Result<()> {
-        let stem = self.stem(path)?;
-        let (height, width) = (prediction.map_height, prediction.map_width);
-        let calibration = model.calibration();
-        let mut map = prediction.map.to_vec();
-        calibration.normalize_map(&mut map);
-        let mask: Vec<bool> =
-            prediction.map.iter().map(|&value| calibration.is_anomalous_pixel(value)).collect();
-        let heat = HeatMap::new(&map, &mask, height, width)?;
-        heat.colors()?.save_png(&with_suffix(&stem, "-heat.png"))?;
-        heat.overlay(&picture.frame(), model.information().preprocess())?
-            .save_png(&with_suffix(&stem, "-overlay.png"))?;
-        heat.mask()?.save_png(&with_suffix(&stem, "-mask.png"))
-    }
+/// Makes `folder` and those above it.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e))
+}
 
-    fn stem(&mut self, path: &Path) -> Result<PathBuf> {
-        let relative = path.strip_prefix(&self.common).unwrap_or(path);
-        let mut stem = self.folder.join(relative.with_extension(""));
-        if !self.written.insert(stem.clone()) {
-            // 000.png and 000.jpg in one folder
-            stem = self.folder.join(relative);
+/// The names that lead from the root to `path`, none of them upwards.
+fn plain(path: &Path) -> PathBuf {
+    let mut names = PathBuf::new();
+    for component in std::path::absolute(path).unwrap_or_else(|_| path.into()).components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            _ => {}
         }
-        if let Some(parent) = stem.parent() {
-            std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, "create", &e))?;
-        }
-        Ok(stem)
     }
+    names
 }
 
 /// The longest path that both begin with.
@@ -63,24 +60,68 @@ fn shared(a: &Path, b: &Path) -> PathBuf {
     a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
 }
 
-fn with_suffix(stem: &Path, suffix: &str) -> PathBuf {
-    let mut name = stem.as_os_str().to_owned();
+/// `path` without its extension, or with it, or with a number as well: the first that is not yet `taken`.
+fn distinct(path: &Path, taken: &mut HashSet<String>) -> PathBuf {
+    let numbered = (2u64..).map(|number| with_suffix(path, &format!("-{number}")));
+    let mut names = [path.with_extension(""), path.into()].into_iter().chain(numbered);
+    // Some file systems take A and a for the same.
+    names.find(|name| taken.insert(name.to_string_lossy().to_lowercase())).unwrap_or_default()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Brings the lowest value to 0 and the highest to 1.
+fn spread(map: &mut [f32]) {
+    let low = map.iter().copied().fold(f32::INFINITY, f32::min);
+    let range = map.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
+    map.iter_mut().for_each(|value| *value = if range > 0.0 { (*value - low) / range } else { 0.0 });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn below_out(photographs: &[&str]) -> Vec<String> {
+        let paths: Vec<PathBuf> = photographs.iter().map(PathBuf::from).collect();
+        let stems = stems(Path::new("out"), &paths);
+        let name = |stem: &PathBuf| stem.strip_prefix("out").unwrap().to_str().unwrap().replace('\\', "/");
+        stems.iter().map(name).collect()
+    }
+
     #[test]
     fn pictures_keep_the_layout_below_the_common_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = ["set/test/good/000.png", "set/test/scratch/000.png", "set/test/scratch/000.jpg"]
-            .map(PathBuf::from);
-        let mut output = PictureFolder::new(folder.path(), &paths).unwrap();
-        let stems: Vec<_> = paths.iter().map(|p| output.stem(p).unwrap()).collect();
-        let expected = ["good/000", "scratch/000", "scratch/000.jpg"].map(|s| folder.path().join(s));
-        assert_eq!(stems, expected);
+        let found =
+            below_out(&["set/test/good/000.png", "set/test/scratch/000.png", "set/test/scratch/001.png"]);
+        assert_eq!(found, ["good/000", "scratch/000", "scratch/001"]);
+    }
+
+    #[test]
+    fn photographs_from_anywhere_stay_below_the_folder() {
+        let here = std::env::current_dir().unwrap();
+        let here = plain(&here).to_str().unwrap().replace('\\', "/");
+        let found = below_out(&["/elsewhere/a.png", "b.png", "x/../../up/c.png", "/../d.png"]);
+        let up = Path::new(&here).parent().unwrap().to_str().unwrap().to_string();
+        let up = format!("{up}/up/c").trim_start_matches('/').to_string();
+        assert_eq!(found, ["elsewhere/a".to_string(), format!("{here}/b"), up, "d".into()]);
+    }
+
+    #[test]
+    fn no_two_photographs_share_a_name() {
+        let found = below_out(&["x.jpg", "x.png", "X.png", "x.png.tif", "x.png", "a/../x.png"]);
+        assert_eq!(found, ["x", "x.png", "X.png-2", "x.png.tif", "x.png-3", "x.png-4"]);
+    }
+
+    #[test]
+    fn a_map_without_a_range_is_spread_over_its_own() {
+        let mut map = [2.0, 4.0, 3.0];
+        spread(&mut map);
+        assert_eq!(map, [0.0, 1.0, 0.5]);
+        let mut flat = [7.0; 2];
+        spread(&mut flat);
+        assert_eq!(flat, [0.0; 2]);
     }
 }

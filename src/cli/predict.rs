@@ -1,13 +1,14 @@
 //! `patchcore predict`
 
-use super::pictures::PictureFolder;
+use super::pictures;
 use super::progress;
-use crate::detector::{OpenOptions, Prediction, Session, Timings};
+use crate::detector::{OpenOptions, PatchCore, Prediction, Session, Timings};
 use crate::error::{Error, Result};
 use crate::evaluate::find_images;
 use crate::image::{Limits, Picture};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Score photographs, and draw where the defects are
@@ -26,7 +27,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
     threads: usize,
 }
 
@@ -37,83 +38,158 @@ impl Arguments {
     }
 }
 
-pub fn run(arguments: Arguments) -> Result<()> {
-    let paths = photographs(&arguments.paths)?;
+/// What was found on one photograph.
+struct Scored<'a> {
+    picture: Picture,
+    decode: Duration,
+    prediction: Prediction<'a>,
+}
+
+/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status tells.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let out = arguments.out.as_deref();
+    let mut status = ExitCode::SUCCESS;
+    let mut paths = Vec::new();
+    for path in &arguments.paths {
+        match photographs(path, out) {
+            Ok(found) => paths.extend(found),
+            Err(error) => status = super::report(error),
+        }
+    }
+    if paths.is_empty() {
+        return Ok(status);
+    }
     let model =
         OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
     let mut session = Session::new(&model, arguments.threads)?;
-    let mut output = arguments.out.as_deref().map(|folder| PictureFolder::new(folder, &paths)).transpose()?;
-    let mut failure: Option<Error> = None;
-    for path in &paths {
+    let stems = match out {
+        Some(folder) => {
+            pictures::create_folder(folder)?;
+            pictures::stems(folder, &paths).into_iter().map(Some).collect()
+        }
+        None => vec![None; paths.len()],
+    };
+    for note in notes(&model, out.is_some()) {
+        super::tell(format!("note: {}: {note}", arguments.model.display()));
+    }
+    let mut is_read = true;
+    for (path, stem) in paths.iter().zip(&stems) {
         progress::check("predict")?;
-        // One bad photograph does not keep the others from being scored, but the exit status tells.
-        if let Err(error) = predict(&mut session, path, arguments.json, output.as_mut())
-            && let Some(earlier) = failure.replace(error)
-        {
-            eprintln!("patchcore: {earlier}");
+        let scored = match score(&mut session, path) {
+            Ok(scored) => scored,
+            Err(error) => {
+                status = super::report(error);
+                continue;
+            }
+        };
+        is_read = is_read && super::print_if_read(line(path, &scored, &model, arguments.json))?;
+        if let Some(stem) = stem {
+            if let Err(error) = pictures::write(stem, &scored.picture, &model, &scored.prediction) {
+                status = super::report(error);
+            }
+        } else if !is_read {
+            break;
         }
     }
-    failure.map_or(Ok(()), Err)
+    Ok(status)
 }
 
-fn predict(session: &mut Session, path: &Path, json: bool, output: Option<&mut PictureFolder>) -> Result<()> {
+/// What the model's user should know.
+fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
+    let calibration = model.calibration();
+    let mut notes = Vec::new();
+    if calibration.image_threshold().is_none() {
+        notes.push("the model has no threshold: photographs are scored, and not labelled");
+    }
+    if draws && calibration.pixel.is_raw() {
+        notes.push("the model knows no range of map values: each heat map is scaled by its own");
+    }
+    notes
+}
+
+fn score<'a>(session: &'a mut Session, path: &Path) -> Result<Scored<'a>> {
     let start = Instant::now();
     let picture = Picture::decode(path, &Limits::default())?;
     let decode = start.elapsed();
-    let model = session.model().clone();
     let prediction = session.predict(&picture.frame()).map_err(|e| e.within(path.display()))?;
-    if let Some(output) = output {
-        output.write(path, &picture, &model, &prediction)?;
-    }
-    match json {
-        true => super::print(to_json(path, &prediction, decode)),
-        false => super::print(format!(
-            "{}: {} score {:.4} normalized {:.4}",
-            path.display(),
-            if prediction.is_anomalous { "ANOMALOUS" } else { "good" },
-            prediction.score,
-            prediction.normalized_score
-        )),
-    }
+    Ok(Scored { picture, decode, prediction })
 }
 
-fn to_json(path: &Path, prediction: &Prediction<'_>, decode: Duration) -> serde_json::Value {
-    let Timings { preprocess, backbone, patches, search, score } = prediction.timings;
+/// What is printed about one photograph. There is no label without a threshold, and no normalised score without a range.
+fn line(path: &Path, scored: &Scored<'_>, model: &PatchCore, json: bool) -> String {
+    let (calibration, prediction) = (model.calibration(), &scored.prediction);
+    let anomalous = calibration.image_threshold().map(|_| prediction.is_anomalous);
+    let normalized = (!calibration.image.is_raw()).then_some(prediction.normalized_score);
+    if json {
+        return to_json(path, scored, anomalous, normalized).to_string();
+    }
+    let label = match anomalous {
+        Some(true) => "ANOMALOUS",
+        Some(false) => "good",
+        None => "-",
+    };
+    let normalized = normalized.map_or("-".into(), |score| format!("{score:.4}"));
+    let path = super::in_one_line(path.display());
+    format!("{path}: {label} score {:.4} normalized {normalized}", prediction.score)
+}
+
+fn to_json(
+    path: &Path,
+    scored: &Scored<'_>,
+    anomalous: Option<bool>,
+    normalized: Option<f32>,
+) -> serde_json::Value {
+    let Timings { preprocess, backbone, patches, search, score } = scored.prediction.timings;
     json!({
         "path": path.display().to_string(),
         "label": null,
-        "score": prediction.score,
-        "normalized_score": prediction.normalized_score,
-        "is_anomalous": prediction.is_anomalous,
+        "score": scored.prediction.score,
+        "normalized_score": normalized,
+        "is_anomalous": anomalous,
         "seconds": {
-            "decode": decode.as_secs_f64(),
+            "decode": scored.decode.as_secs_f64(),
             "preprocess": preprocess.as_secs_f64(),
             "backbone": backbone.as_secs_f64(),
             "patches": patches.as_secs_f64(),
             "search": search.as_secs_f64(),
             "score": score.as_secs_f64(),
-            "total": (decode + prediction.timings.total()).as_secs_f64(),
+            "total": (scored.decode + scored.prediction.timings.total()).as_secs_f64(),
         },
     })
 }
 
-/// The files among `paths`, and the photographs in the folders among them, each folder's in name order.
-pub fn photographs(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut all = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let inside = find_images(path)?;
-            if inside.is_empty() {
-                return Err(Error::argument(
-                    path.display(),
-                    "no photograph",
-                    "a folder with .png, .jpg, .bmp or .tif files",
-                ));
-            }
-            all.extend(inside);
-        } else {
-            all.push(path.clone());
-        }
+/// The file `path`, or the photographs in the folder `path` in name order, but for those in `out`, which are pictures of an
+/// earlier run.
+///
+/// # Errors
+/// The folder cannot be read, has no photograph, or is `out` itself.
+pub fn photographs(path: &Path, out: Option<&Path>) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
     }
-    Ok(all)
+    let mut found = find_images(path)?;
+    if let Some(inside) = out.and_then(|out| place_inside(path, out)) {
+        if inside.as_os_str().is_empty() {
+            return Err(Error::argument(
+                "--out",
+                path.display(),
+                "another folder than that of the photographs",
+            ));
+        }
+        found.retain(|photograph| !photograph.starts_with(path.join(&inside)));
+    }
+    if found.is_empty() {
+        return Err(Error::argument(
+            path.display(),
+            "no photograph",
+            "a folder with .png, .jpg, .bmp or .tif files",
+        ));
+    }
+    Ok(found)
+}
+
+/// The way from `folder` to `inner`, if it lies in there.
+fn place_inside(folder: &Path, inner: &Path) -> Option<PathBuf> {
+    let (folder, inner) = (folder.canonicalize().ok()?, inner.canonicalize().ok()?);
+    inner.strip_prefix(folder).ok().map(Path::to_path_buf)
 }

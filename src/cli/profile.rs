@@ -3,11 +3,14 @@
 use super::backbone::BackboneArguments;
 use super::demo::parts;
 use super::fit::BankPrecision;
+use super::{output, progress};
 use crate::detector::{FitOptions, OpenOptions, PatchCore, Session, Timings, Trainer};
 use crate::error::{Error, Result};
 use crate::image::{Limits, Picture, Preprocess};
 use serde_json::{Value, json};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// Time each stage of a prediction on this machine
@@ -19,22 +22,22 @@ pub struct Arguments {
     #[command(flatten)]
     backbone: BackboneArguments,
     /// Rows of the memory bank
-    #[arg(long, value_name = "ROWS", default_value_t = 4096)]
-    bank: usize,
+    #[arg(long, value_name = "ROWS", default_value = "4096")]
+    bank: NonZeroUsize,
     /// How precisely the memory bank is kept
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
     /// Keep the model that is made for --backbone as this file
     #[arg(long, value_name = "MODEL.pcore", conflicts_with = "model")]
     keep: Option<PathBuf>,
-    /// Side length of the network's input, or HEIGHTxWIDTH
+    /// Side length of the network's input, or HEIGHTxWIDTH: sides of 32 to 8192, 4194304 pixels at most
     #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = super::embedding::parse_size)]
     image_size: (usize, usize),
     /// The photograph to predict on; a drawn part of the network's input size by default
     #[arg(long, value_name = "FILE")]
     photograph: Option<PathBuf>,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
     threads: usize,
     /// Predictions to time
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -45,24 +48,37 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Whether the model is kept.
+    /// Whether a model is made.
     pub fn writes(&self) -> bool {
-        self.keep.is_some()
+        self.model.is_none()
     }
 }
 
-pub fn run(arguments: Arguments) -> Result<()> {
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let photograph = arguments.photograph.as_deref().map(encoded).transpose()?;
     match &arguments.model {
         Some(model) => {
-            let profile = measure(model, &arguments)?;
-            super::print(if arguments.json { profile.to_string() } else { to_text(&profile) })
+            let profile = measure(model, photograph, &arguments)?;
+            super::print(if arguments.json { profile.to_string() } else { to_text(&profile) })?;
+            Ok(ExitCode::SUCCESS)
         }
         None => in_new_process(&arguments),
     }
 }
 
+/// The bytes of the photograph `path`, which can be decoded.
+fn encoded(path: &Path) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "read", &e))?;
+    Picture::decode_bytes(&path.display().to_string(), &bytes, &Limits::default())?;
+    Ok(bytes)
+}
+
 /// Makes a model and measures it in a process of its own, so that training's memory is not counted.
-fn in_new_process(arguments: &Arguments) -> Result<()> {
+fn in_new_process(arguments: &Arguments) -> Result<ExitCode> {
+    if let Some(keep) = &arguments.keep {
+        output::check("--keep", keep, arguments.backbone.weights.iter().chain(&arguments.photograph))?;
+    }
     let folder =
         tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "create a folder in", &e))?;
     let file = arguments.keep.clone().unwrap_or_else(|| folder.path().join("profile.pcore"));
@@ -75,8 +91,35 @@ fn in_new_process(arguments: &Arguments) -> Result<()> {
     if let Some(photograph) = &arguments.photograph {
         command.arg("--photograph").arg(photograph);
     }
-    let status = command.status().map_err(|e| Error::io(&program, "run", &e))?;
-    if status.success() { Ok(()) } else { Err(Error::argument("profile", status, "a measurement")) }
+    let mut child = command.spawn().map_err(|e| Error::io(&program, "run", &e))?;
+    let status = wait(&mut child);
+    if status.is_err() {
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let status = status?;
+    match status.code().map(u8::try_from) {
+        // What went wrong it has said.
+        Some(code) => Ok(code.unwrap_or(1).into()),
+        None => Err(Error::format("measuring process", status, "its end")),
+    }
+}
+
+/// Waits for `child` to end.
+///
+/// # Errors
+/// Ctrl-C was pressed, or the operating system does not tell.
+fn wait(child: &mut Child) -> Result<ExitStatus> {
+    loop {
+        let ended =
+            child.try_wait().map_err(|e| Error::io(Path::new("measuring process"), "wait for", &e))?;
+        progress::check("profile")?;
+        match ended {
+            Some(status) => return Ok(status),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 /// A model whose memory bank holds `--bank` patches of drawn parts.
@@ -91,22 +134,23 @@ fn drawn_model(arguments: &Arguments) -> Result<PatchCore> {
     };
     let mut trainer = Trainer::new(&arguments.backbone.load()?, &options)?;
     let mut index = 0;
-    while trainer.rows() < arguments.bank {
+    while trainer.rows() < arguments.bank.get() {
+        progress::check("profile")?;
         trainer.add(&parts::draw(None, index, side(arguments.image_size)).0.frame())?;
         index += 1;
     }
-    trainer.keep_first(arguments.bank)
+    trainer.keep_first(arguments.bank.get())
 }
 
 fn side(size: (usize, usize)) -> usize {
     size.0.max(size.1)
 }
 
-fn measure(path: &Path, arguments: &Arguments) -> Result<Value> {
+fn measure(path: &Path, photograph: Option<Vec<u8>>, arguments: &Arguments) -> Result<Value> {
     let start = Instant::now();
     let model = OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(path)?;
     let open = start.elapsed();
-    let encoded = photograph(&model, arguments.photograph.as_deref())?;
+    let encoded = photograph.map_or_else(|| drawn_photograph(&model), Ok)?;
     let decode = || Picture::decode_bytes("the photograph", &encoded, &Limits::default());
     let mut session = Session::new(&model, arguments.threads)?;
     let picture = decode()?;
@@ -124,6 +168,7 @@ fn measure(path: &Path, arguments: &Arguments) -> Result<Value> {
     let stage = |of: &dyn Fn(&(Duration, Timings)) -> Duration| summary(samples.iter().map(of).collect());
     Ok(json!({
         "net": information.architecture(),
+        "weights": information.weights(),
         "image_size": information.preprocess().output_size(),
         "threads": session.threads(),
         "isa": model.isa().name(),
@@ -145,14 +190,10 @@ fn measure(path: &Path, arguments: &Arguments) -> Result<Value> {
     }))
 }
 
-/// The encoded photograph to predict on.
-fn photograph(model: &PatchCore, path: Option<&Path>) -> Result<Vec<u8>> {
-    match path {
-        Some(path) => std::fs::read(path).map_err(|e| Error::io(path, "read", &e)),
-        None => parts::draw(None, u64::from(u32::MAX), side(model.information().preprocess().output_size()))
-            .0
-            .to_png(),
-    }
+/// A part as large as the network's input, as a PNG file.
+fn drawn_photograph(model: &PatchCore) -> Result<Vec<u8>> {
+    let side = side(model.information().preprocess().output_size());
+    parts::draw(None, u64::from(u32::MAX), side).0.to_png()
 }
 
 fn summary(mut times: Vec<Duration>) -> Value {
@@ -175,13 +216,14 @@ fn to_text(profile: &Value) -> String {
     let size = &profile["image_size"];
     let mut lines = vec![
         format!(
-            "{} {}x{}, bank {} x {}, {} threads, {}",
+            "{} ({}) {}x{}, bank {} x {}, {}, {}",
             text("net"),
+            text("weights"),
             size[0],
             size[1],
             profile["bank"],
             profile["dim"],
-            profile["threads"],
+            super::counted(profile["threads"].as_u64().unwrap_or(0), "thread"),
             text("isa")
         ),
         format!("{:<12} {:>9} {:>9} {:>9}", "ms", "median", "min", "p99"),

@@ -2,6 +2,7 @@
 
 use super::backbone::BackboneArguments;
 use super::fit::{self, FitArguments};
+use super::output;
 use crate::error::Result;
 use crate::evaluate::Dataset;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::time::Instant;
 /// Learn what good parts look like
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/. Defective
+    /// photographs in test/DEFECT or bad/ set the threshold together with those in test/good or every fifth in good/
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -30,7 +32,7 @@ pub struct Arguments {
 
 pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
-    crate::atomic::check(&arguments.out)?;
+    output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
@@ -41,10 +43,10 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     model.save(&arguments.out)?;
     let information = model.information();
     super::print(format!(
-        "{}: {} good photographs, {} patches{}; memory bank {}\ncalibration: {}\ndone in {:.1} s",
+        "{}: {}, {}{}; memory bank {}\ncalibration: {}\ndone in {:.1} s",
         arguments.out.display(),
-        information.training().images,
-        information.training().patches,
+        super::counted(information.training().images, "good photograph"),
+        super::counted(information.training().patches, "patch"),
         super::info::sampled(information.training()),
         super::info::bank(information),
         model.calibration().source,

@@ -8,12 +8,13 @@ use crate::coreset;
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
 use crate::score::{Calibration, GOOD_QUANTILE};
-use crate::search::Index;
+use crate::search::{Index, SearchKind};
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 
 /// Scoring more photographs than this sharpens the quantile no further.
 const MAX_SCORED: usize = 50;
+const MAX_FOLDS: usize = 5;
 /// Patches that the choices of all folds begin with, about: they shall not take much longer than that of the model.
 const PATCHES: usize = 300_000;
 
@@ -28,10 +29,9 @@ pub(super) struct LeaveOut<'a> {
 }
 
 impl LeaveOut<'_> {
-    /// Parts the photographs into folds, chooses a memory bank from all but one fold, scores that one, and so on. Where
-    /// there are few patches every photograph is a fold of its own; where there are many there are two folds, whose
-    /// scores are a little high, as each bank knows half of what the model's does. From one photograph alone, or from
-    /// folds too small for a memory bank, there is no calibration.
+    /// Parts the photographs into folds, chooses a memory bank from all but one fold, scores that one, and so on. There are
+    /// five folds, or two where there are many patches; scores are a little high, as each bank knows less than the
+    /// model's. From one photograph alone, or where the others leave no memory bank, there is no calibration.
     ///
     /// # Errors
     /// Memory runs out, patches cannot be read, or `observer` stopped it.
@@ -40,7 +40,7 @@ impl LeaveOut<'_> {
         if images < 2 || coreset::size(rows / 2, self.options.coreset_ratio).is_err() {
             return Ok(Calibration::NONE);
         }
-        let folds = (PATCHES / rows).clamp(2, images);
+        let folds = (PATCHES / rows).clamp(2, MAX_FOLDS).min(images);
         let scored: Vec<usize> = spread(images, MAX_SCORED).collect();
         let mut tell = |done| match observer(Stage::Calibration, done, scored.len()) {
             ControlFlow::Break(()) => Err(Error::cancelled("calibration")),
@@ -78,7 +78,8 @@ impl LeaveOut<'_> {
             Err(_) => ControlFlow::Break(()),
         };
         let selection = selection::select(store, &others, options, isa, pool, &mut observer)?;
-        super::train::index(store.gather(&selection.rows)?, store.dim(), options, isa, pool)
+        let bank = store.gather(&selection.rows)?;
+        super::train::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
     }
 
     fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<f32> {

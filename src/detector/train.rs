@@ -12,7 +12,7 @@ use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Backbone, Mode, Network};
 use crate::score::Calibration;
-use crate::search::{Index, Precision, Rows};
+use crate::search::{Index, Precision, Rows, SearchKind};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -100,7 +100,8 @@ impl Trainer {
             true => LeaveOut { store, grid: network.grid(), options, isa: *isa, pool }.calibrate(observer)?,
             false => Calibration::NONE,
         };
-        let index = index(store.gather(&selection.rows)?, store.dim(), options, *isa, pool)?;
+        let bank = store.gather(&selection.rows)?;
+        let index = index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, calibration, selection.sampled))
     }
 
@@ -109,7 +110,8 @@ impl Trainer {
     pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
-        let index = index(bank, self.store.dim(), &self.options, self.isa, &self.pool)?;
+        let Self { options, isa, pool, .. } = &self;
+        let index = index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, Calibration::NONE, None))
     }
 
@@ -144,15 +146,16 @@ impl Trainer {
 pub(super) fn index(
     bank: Vec<f32>,
     dim: usize,
-    options: &FitOptions,
+    precision: Precision,
+    kind: SearchKind,
     isa: Isa,
     pool: &Pool,
 ) -> Result<Index> {
-    let rows = match options.bank_precision {
+    let rows = match precision {
         Precision::Single => Rows::single(bank.into(), dim)?,
         Precision::Half => Rows::half(&bank, dim)?,
     };
-    Index::build(rows, options.search, isa, pool)
+    Index::build(rows, kind, isa, pool)
 }
 
 impl PatchCore {

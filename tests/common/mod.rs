@@ -33,6 +33,17 @@ pub fn patchcore_ok<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(argume
     String::from_utf8(output.stdout).expect("standard output is UTF-8")
 }
 
+/// Runs the program, which must call it wrong usage (exit status 2) and name all `parts` on standard error.
+#[track_caller]
+pub fn patchcore_refuses<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I, parts: &[&str]) {
+    let output = patchcore(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    for part in parts {
+        assert!(errors.contains(part), "{part:?} is not in {errors:?}");
+    }
+}
+
 /// Runs the program, which must fail with exit status 1 and one line on standard error that contains all `parts`.
 #[track_caller]
 pub fn patchcore_fails<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I, parts: &[&str]) {

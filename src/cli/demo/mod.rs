@@ -4,10 +4,11 @@ pub mod parts;
 
 use super::backbone::BackboneArguments;
 use super::fit::{self, FitArguments};
-use super::pictures::PictureFolder;
+use super::output;
+use super::pictures::{self, create_folder};
 use super::progress::Bar;
 use crate::detector::{PatchCore, Session};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::Dataset;
 use crate::image::{Limits, Picture};
 use parts::{Defect, draw};
@@ -34,12 +35,14 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let folder = &arguments.out;
-    let parts = folder.join("parts");
+    let (parts, model) = (folder.join("parts"), folder.join("parts.pcore"));
+    let backbone = arguments.backbone.load()?;
+    fit::check(&backbone, &arguments.fit)?;
+    create_folder(folder)?;
+    output::check("--out", &model, &arguments.backbone.weights)?;
     draw_parts(&parts)?;
     let dataset = Dataset::open(&parts, None)?;
-    let backbone = arguments.backbone.load()?;
     let trained = fit::train(&dataset, &backbone, &arguments.fit)?;
-    let model = folder.join("parts.pcore");
     trained.model.save(&model)?;
     if let Some(scored) = trained.scored {
         super::print(scored.evaluate(trained.model.calibration()))?;
@@ -84,12 +87,11 @@ fn draw_parts(folder: &Path) -> Result<()> {
 
 fn draw_heat_maps(model: &PatchCore, dataset: &Dataset, folder: &Path, threads: usize) -> Result<()> {
     let paths: Vec<_> = dataset.test.iter().map(|sample| sample.path.clone()).collect();
-    let mut folder = PictureFolder::new(folder, &paths)?;
     let mut session = Session::new(model, threads)?;
     let bar = Bar::new("heat maps", paths.len());
-    for path in &paths {
+    for (path, stem) in paths.iter().zip(pictures::stems(folder, &paths)) {
         let picture = Picture::decode(path, &Limits::default())?;
-        folder.write(path, &picture, model, &session.predict(&picture.frame())?)?;
+        pictures::write(&stem, &picture, model, &session.predict(&picture.frame())?)?;
         bar.step()?;
     }
     Ok(())
@@ -101,7 +103,7 @@ fn numbered(folder: &Path, index: u64) -> PathBuf {
 
 fn save(picture: &Picture, path: &Path) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e))?;
+        create_folder(folder)?;
     }
     picture.save_png(path)
 }
