@@ -2,7 +2,13 @@
  *
  * Every function that returns a PatchcoreStatus leaves a message for patchcore_last_error where that is not
  * PATCHCORE_STATUS_OK. "Is an error" means that such a status is returned; what a buffer then
- * holds is of no meaning.
+ * holds is of no meaning. Where memory runs out there is no status: the process aborts, except
+ * that room for a model file that is read is asked for first; patchcore_model_memory says before
+ * what will be taken.
+ *
+ * Within 0.1 structs and the values of enumerations stay as they are; functions are added, none is
+ * changed or taken away. Take a status that you do not know for a failure. Libraries of another
+ * 0.x may differ in everything: their soname does.
  *
  * Written by cbindgen from src/capi; do not edit. */
 
@@ -38,7 +44,7 @@ typedef enum {
    */
   PATCHCORE_STATUS_LIMIT = 4,
   /**
-   * The caller asked to stop.
+   * The caller asked to stop; no function returns it yet.
    */
   PATCHCORE_STATUS_CANCELLED = 5,
   /**
@@ -90,6 +96,14 @@ typedef enum {
    * Blue, green, red, ignored.
    */
   PATCHCORE_PIXEL_FORMAT_BGRA8 = 4,
+  /**
+   * Two bytes, in the byte order of the machine; full scale is 65,535.
+   */
+  PATCHCORE_PIXEL_FORMAT_GRAY16 = 5,
+  /**
+   * Red, green, blue, each two bytes, in the byte order of the machine; full scale is 65,535.
+   */
+  PATCHCORE_PIXEL_FORMAT_RGB16 = 6,
 } PatchcorePixelFormat;
 
 /**
@@ -99,7 +113,8 @@ typedef enum {
 typedef struct PatchcoreModel PatchcoreModel;
 
 /**
- * Scores frames with one model, in working memory of its own. One thread at a time may use it; make one for each.
+ * Scores frames with one model, in working memory of its own. While one thread predicts with it or frees it, no other may
+ * use it; make one for each thread. Maps and masks only read: several threads may ask for them at once.
  */
 typedef struct PatchcoreSession PatchcoreSession;
 
@@ -124,11 +139,13 @@ typedef struct {
    */
   size_t dim;
   /**
-   * The score from which a photograph is anomalous.
+   * The score from which a photograph is anomalous (above which, where the model was imported from a checkpoint), the
+   * model's sensitivity included. NaN where the model labels no photograph: `is_anomalous` is then always false, which
+   * does not mean good.
    */
   float image_threshold;
   /**
-   * The map's value from which a pixel is.
+   * The map's value from which a pixel is, likewise. NaN where the model marks no pixel: masks are then 0.
    */
   float pixel_threshold;
   /**
@@ -156,7 +173,7 @@ typedef struct {
  */
 typedef struct {
   /**
-   * The first byte of the first row.
+   * The first byte of the first row, at any address: 16-bit samples need not be aligned.
    */
   const uint8_t *data;
   /**
@@ -195,7 +212,7 @@ typedef struct {
    */
   float normalized_score;
   /**
-   * Whether the score reaches the threshold.
+   * Whether the score reaches the model's `image_threshold`; always false where that is NaN.
    */
   bool is_anomalous;
 } PatchcoreResult;
@@ -244,7 +261,8 @@ PatchcoreStatus patchcore_model_open_in_place(const uint8_t *data,
 
 /**
  * Opens the model file that the file descriptor `fd` gives from where it stands to its end: of a file, a pipe, a
- * socket. The descriptor stays open. Else as `patchcore_model_open`.
+ * socket. Where its first bytes are not those of a model file, or it gives more than they say, no more is read. The
+ * descriptor stays open. Else as `patchcore_model_open`.
  *
  * # Safety
  * `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is NULL,
@@ -309,8 +327,9 @@ PatchcoreStatus patchcore_session_new(const PatchcoreModel *model,
 void patchcore_session_free(PatchcoreSession *session);
 
 /**
- * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails. The first
- * frame of a size allocates, later ones do not.
+ * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
+ * Where it fails there is also no map or mask any more. The first frame of a size allocates, later ones do not, unless the
+ * model was trained for the search by k-d tree, which always does.
  *
  * # Safety
  * `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
@@ -324,10 +343,11 @@ PatchcoreStatus patchcore_session_predict(PatchcoreSession *session,
 
 /**
  * Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as
- * `patchcore_model_info` gives them, which `len` must be the product of; in the score's units.
+ * `patchcore_model_info` gives them, which `len` must be the product of; in the score's units. An error where nothing
+ * was predicted yet, or the last prediction failed.
  *
  * # Safety
- * `session` is NULL, which is an error, or a session that nobody predicts with during the call. `out` is NULL, which
+ * `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL, which
  * is an error, or valid for writes of `len` values that nobody else uses during the call.
  */
 PatchcoreStatus patchcore_session_map(const PatchcoreSession *session,
@@ -337,7 +357,7 @@ PatchcoreStatus patchcore_session_map(const PatchcoreSession *session,
 /**
  * Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
  * photograph, which `len` must be the product of; in the score's units. Outside a centre crop, where nothing was looked
- * at, it is 0.
+ * at, it is 0. Errors as `patchcore_session_map`.
  *
  * # Safety
  * As `patchcore_session_map`.
@@ -350,7 +370,7 @@ PatchcoreStatus patchcore_session_map_over_image(const PatchcoreSession *session
 
 /**
  * Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 where the map
- * reaches the pixel threshold, else 0.
+ * reaches the model's `pixel_threshold`, else 0; all 0 where that is NaN.
  *
  * # Safety
  * As `patchcore_session_map`.
@@ -363,7 +383,8 @@ PatchcoreStatus patchcore_session_mask_over_image(const PatchcoreSession *sessio
 
 /**
  * What went wrong in the last call of this thread that did not return `PATCHCORE_STATUS_OK`, as one line of UTF-8;
- * empty where there was none. It stays as it is until the next such call of this thread. Never null.
+ * empty where there was none. Never null. The string is this thread's: it is valid, and stays as it is, until the next such
+ * call of this thread or the thread's end.
  */
 const char *patchcore_last_error(void);
 

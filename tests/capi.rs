@@ -17,12 +17,12 @@ fn pixels(seed: usize) -> Vec<u8> {
     (0..(WIDTH * 3 + 5) * HEIGHT).map(|i| (i * 7 + i / 31 * seed) as u8).collect()
 }
 
-fn train() -> PatchCore {
+fn train(photographs: usize) -> PatchCore {
     let mut options = FitOptions { threads: 1, coreset_ratio: 0.3, ..FitOptions::default() };
     options.preprocess.resize = (64, 80);
     options.preprocess.crop = Some((48, 64));
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
-    for seed in 0..4 {
+    for seed in 0..photographs {
         let data = pixels(seed);
         let frame = Frame::new(WIDTH, HEIGHT, WIDTH * 3 + 5, PixelFormat::Bgr8, &data).unwrap();
         trainer.add(&frame).unwrap();
@@ -41,7 +41,7 @@ fn ok(status: PatchcoreStatus) {
 fn scores_maps_and_masks_are_those_of_the_library() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
-    train().save(&path).unwrap();
+    train(4).save(&path).unwrap();
     let data = pixels(5);
     let (width, height) = (70, 30);
 
@@ -97,4 +97,88 @@ fn scores_maps_and_masks_are_those_of_the_library() {
     assert_eq!((result.score, result.normalized_score, result.is_anomalous), expected);
     assert_eq!(map, expected_map);
     assert_eq!((c_over, c_mask), (over, mask));
+}
+
+#[test]
+fn a_model_that_labels_nothing_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    train(1).save(&path).unwrap();
+    let name = CString::new(path.to_str().unwrap()).unwrap();
+    let data = pixels(5);
+    let frame = PatchcoreFrame {
+        data: data.as_ptr(),
+        len: data.len(),
+        width: WIDTH,
+        height: HEIGHT,
+        stride: WIDTH * 3 + 5,
+        format: PatchcorePixelFormat::Bgr8 as u32,
+    };
+    let (mut model, mut session, mut result) = (null_mut(), null_mut(), PatchcoreResult::default());
+    let mut mask = vec![7; WIDTH * HEIGHT];
+    // SAFETY: every pointer is valid for its length, and handles are freed once, after their last use.
+    let info = unsafe {
+        ok(patchcore_model_open(name.as_ptr(), 0, &mut model));
+        let mut info = std::mem::MaybeUninit::uninit();
+        ok(patchcore_model_info(model, info.as_mut_ptr()));
+        ok(patchcore_session_new(model, 1, &mut session));
+        ok(patchcore_session_predict(session, &frame, &mut result));
+        ok(patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask.as_mut_ptr(), mask.len()));
+        patchcore_session_free(session);
+        patchcore_model_free(model);
+        info.assume_init()
+    };
+    assert!(info.image_threshold.is_nan() && info.pixel_threshold.is_nan());
+    assert!(result.score > 0.0 && result.normalized_score == result.score && !result.is_anomalous);
+    assert!(mask.iter().all(|&value| value == 0));
+}
+
+#[test]
+fn sixteen_bits_are_those_of_the_machine_at_any_address() {
+    let opened = train(4);
+    let mut session = Session::new(&opened, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    opened.save(&path).unwrap();
+    let name = CString::new(path.to_str().unwrap()).unwrap();
+    let (mut model, mut c_session) = (null_mut(), null_mut());
+    // SAFETY: every pointer is valid for its length.
+    unsafe {
+        ok(patchcore_model_open(name.as_ptr(), 0, &mut model));
+        ok(patchcore_session_new(model, 1, &mut c_session));
+    }
+    for (format, c_format, samples) in [
+        (PixelFormat::Gray16, PatchcorePixelFormat::Gray16, 1),
+        (PixelFormat::Rgb16, PatchcorePixelFormat::Rgb16, 3),
+    ] {
+        // Rows are an odd number of bytes apart, so that most samples are misaligned, and the first one too.
+        let stride = WIDTH * samples * 2 + 3;
+        let mut data = vec![0; 1 + stride * HEIGHT];
+        for (y, row) in data[1..].chunks_exact_mut(stride).enumerate() {
+            for (x, sample) in row.as_chunks_mut().0.iter_mut().take(WIDTH * samples).enumerate() {
+                *sample = ((x * 977 + y * 3001) as u16).to_ne_bytes();
+            }
+        }
+        let data = &data[1..];
+        let frame = Frame::new(WIDTH, HEIGHT, stride, format, data).unwrap();
+        let expected = session.predict(&frame).unwrap().score;
+        let frame = PatchcoreFrame {
+            data: data.as_ptr(),
+            len: data.len(),
+            width: WIDTH,
+            height: HEIGHT,
+            stride,
+            format: c_format as u32,
+        };
+        let mut result = PatchcoreResult::default();
+        // SAFETY: every pointer is valid for its length.
+        unsafe { ok(patchcore_session_predict(c_session, &frame, &mut result)) };
+        assert_eq!(result.score, expected, "{format:?}");
+        assert!(result.score > 0.0, "{format:?}");
+    }
+    // SAFETY: both are freed once, after their last use.
+    unsafe {
+        patchcore_session_free(c_session);
+        patchcore_model_free(model);
+    }
 }

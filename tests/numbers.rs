@@ -99,6 +99,30 @@ fn a_network_whose_values_overflow_gives_an_error() {
     assert!(error.to_string().contains("finite"), "{error}");
 }
 
+#[test]
+fn a_prediction_that_failed_leaves_no_map() {
+    let mut options = small::options(SearchKind::Flat);
+    (options.preprocess.mean, options.preprocess.std) = ([0.0; 3], [1e-38; 3]);
+    let black = vec![0; SIDE * SIDE];
+    let model = small::train(&options, &[black.clone(), black.clone()]).unwrap();
+    let mut session = Session::new(&model, 1).unwrap();
+    session.predict(&small::frame(&black)).unwrap();
+    assert!(session.map().is_ok());
+    assert!(session.predict(&small::frame(&photograph(1))).is_err());
+    let (mut map, mut mask) = (vec![0.0; 64], vec![0; 64]);
+    for error in [
+        session.map().err(),
+        session.map_over_image(8, 8, &mut map).err(),
+        session.mask_over_image(8, 8, &mut mask).err(),
+    ] {
+        assert!(error.unwrap().to_string().contains("no prediction"));
+    }
+    session.predict(&small::frame(&black)).unwrap();
+    assert!(session.mask_over_image(8, 8, &mut mask).is_ok());
+    let error = session.mask_over_image(8, 9, &mut mask).err().unwrap().to_string();
+    assert!(error.contains("mask buffer: found 64 values, expected 8 x 9"), "{error}");
+}
+
 /// Trains on ordinary photographs and scores `frame`.
 fn score(frame: &Frame<'_>) -> f32 {
     let mut session = Session::new(&small::model(SearchKind::Flat), 1).unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::sections::length_said;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read};
@@ -41,6 +42,20 @@ fn as_bytes_mut(lines: &mut [Line]) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
 }
 
+/// Reads until `out` is full or `reader` ends; says how many bytes came.
+fn fill(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < out.len() {
+        match reader.read(out.get_mut(len..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(len)
+}
+
 /// A whole model file: mapped, read into aligned memory, or lent by the program for its whole life.
 pub struct Bytes(Source);
 
@@ -77,26 +92,30 @@ impl Bytes {
             .map_err(|e| Error::io(path, "read", &e))
     }
 
-    /// Reads what `reader` gives until it ends, into aligned memory; about `expected` bytes, for which room is made at
-    /// once.
-    pub fn from_reader(mut reader: impl Read, expected: u64) -> io::Result<Self> {
-        let mut lines = Vec::new();
-        let mut len = 0;
-        loop {
-            if len == lines.len() * ALIGNMENT {
-                // One more line than expected: the end is seen without growing.
-                let expected = usize::try_from(expected).unwrap_or(usize::MAX) / ALIGNMENT + 1;
-                let more = if lines.is_empty() { expected } else { lines.len() };
-                lines.try_reserve_exact(more)?;
-                lines.resize(lines.len() + more, Line([0; ALIGNMENT]));
-            }
-            match reader.read(as_bytes_mut(&mut lines).get_mut(len..).unwrap_or_default()) {
-                Ok(0) => return Ok(Self(Source::Owned { lines, len })),
-                Ok(read) => len += read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+    /// Reads what `reader` gives, into aligned memory: to its end, or as far as it takes to see that it is no model file or
+    /// longer than its header says. `expected` is its length, 0 where nobody knows. Room for the whole is made once, and
+    /// taken from the system as bytes come, so that a header can ask for no more memory than what follows it.
+    pub fn from_reader(mut reader: io::Take<impl Read>, expected: u64) -> io::Result<Self> {
+        const STEP: usize = 1 << 20;
+        let mut lines = vec![Line([0; ALIGNMENT])];
+        let mut len = fill(&mut reader, as_bytes_mut(&mut lines))?;
+        let said = length_said(as_bytes_mut(&mut lines).get(..len).unwrap_or_default());
+        // One byte more shows that there is more.
+        let end = said.saturating_add(1).min(reader.limit().saturating_add(len as u64));
+        let room = if expected == 0 { end } else { end.min(expected.saturating_add(1)) };
+        let [end, room] = [end, room].map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        lines.try_reserve_exact(room.div_ceil(ALIGNMENT).saturating_sub(lines.len()))?;
+        while len < end {
+            let next = end.min(len.saturating_add(STEP));
+            lines.resize(next.div_ceil(ALIGNMENT), Line([0; ALIGNMENT]));
+            let read = fill(&mut reader, as_bytes_mut(&mut lines).get_mut(len..next).unwrap_or_default())?;
+            len += read;
+            if len < next {
+                break;
             }
         }
+        lines.truncate(len.div_ceil(ALIGNMENT));
+        Ok(Self(Source::Owned { lines, len }))
     }
 
     /// Copies `content` into aligned memory.
@@ -217,6 +236,7 @@ impl<T: Plain> std::fmt::Debug for Slice<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sections::SectionWriter;
     use super::*;
 
     #[test]
@@ -243,17 +263,54 @@ mod tests {
         }
     }
 
+    /// A file of `len` bytes whose header says that it has `said`.
+    fn file(len: usize, said: u64) -> Vec<u8> {
+        let mut file = Vec::new();
+        SectionWriter::default().write_to(&mut file).unwrap();
+        file[16..24].copy_from_slice(&said.to_le_bytes());
+        file.extend((file.len()..len).map(|i| i as u8));
+        file.truncate(len);
+        file
+    }
+
+    fn read(content: &[u8], step: usize, expected: u64) -> io::Result<Bytes> {
+        Bytes::from_reader(Slow { content, step }.take(1 << 40), expected)
+    }
+
     #[test]
-    fn what_is_read_is_aligned_and_equal_whatever_was_expected() {
-        for len in [0, 1, 63, 64, 65, 1000] {
-            let content: Vec<u8> = (0..len).map(|i| i as u8).collect();
-            for (expected, step) in [(0, 1), (0, 1000), (len, 7), (len, 1000), (10 * len, 64)] {
-                let bytes = Bytes::from_reader(Slow { content: &content, step }, expected as u64).unwrap();
+    fn what_is_read_is_aligned_equal_and_held_once() {
+        for len in [0, 1, 31, 32, 63, 64, 65, 1000, (1 << 20) + 63, (1 << 20) + 64, 3 << 20] {
+            let content = file(len, len as u64);
+            for (expected, step) in [(0, 100), (0, 1 << 30), (len, 777), (len, 1 << 30), (len / 2, 4096)] {
+                let bytes = read(&content, step, expected as u64).unwrap();
                 assert_eq!(&*bytes, &content[..], "{len} bytes, {expected} expected, {step} at once");
                 assert_eq!(bytes.as_ptr().addr() % ALIGNMENT, 0);
+                let Source::Owned { lines, .. } = &bytes.0 else { panic!("it was read") };
+                let most = len.max(1).next_multiple_of(ALIGNMENT) + ALIGNMENT;
+                assert!(expected == len / 2 || lines.capacity() * ALIGNMENT <= most, "{len} bytes");
             }
         }
-        assert!(Bytes::from_reader(io::empty(), u64::MAX).is_err());
+    }
+
+    #[test]
+    fn what_does_not_end_is_read_no_further_than_its_header_says() {
+        let endless = |start: Vec<u8>| {
+            Bytes::from_reader(io::Cursor::new(start).chain(io::repeat(7)).take(1 << 40), 0).unwrap().len()
+        };
+        assert_eq!(endless(Vec::new()), ALIGNMENT);
+        assert_eq!(endless(file(32, 40)), ALIGNMENT);
+        assert_eq!(endless(file(32, 5000)), 5001);
+        let mut newer = file(32, 5000);
+        newer[8] += 1;
+        assert_eq!(endless(newer), ALIGNMENT);
+        assert_eq!(Bytes::from_reader(io::Cursor::new(file(99, 5000)).take(70), 0).unwrap().len(), 70);
+    }
+
+    #[test]
+    fn a_header_that_says_too_much_is_an_error_or_what_there_is() {
+        let content = file(100, u64::MAX);
+        assert!(Bytes::from_reader(content.as_slice().take(u64::MAX), 0).is_err());
+        assert_eq!(&*read(&content, 100, 100).unwrap(), &content[..]);
     }
 
     #[test]

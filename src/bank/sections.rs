@@ -90,6 +90,13 @@ impl Sections {
     }
 }
 
+/// The length of the model file that begins with `start`, as its header says; 0 where that is of no model file, or of one of another
+/// version.
+pub(super) fn length_said(start: &[u8]) -> u64 {
+    let known = start.len() >= HEADER && array_at(start, 0) == *MAGIC && u32_at(start, 8) == VERSION;
+    if known { u64_at(start, 16) } else { 0 }
+}
+
 fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
     let bad = |found: String, expected: String| Error::format("header", found, expected);
     let Some(header) = bytes.get(..HEADER) else {

@@ -1,7 +1,7 @@
 //! The C interface: what `include/patchcore.h` declares.
 //!
-//! Every function returns a [`Status`](PatchcoreStatus) and leaves a message for [`patchcore_last_error`]. A panic does not
-//! leave a function: it becomes [`PatchcoreStatus::Panic`]. A null or misaligned pointer is an error where the
+//! Functions that can fail return a [`Status`](PatchcoreStatus), and leave a message for [`patchcore_last_error`] where
+//! they do. A panic does not leave a function: it becomes [`PatchcoreStatus::Panic`], or nothing where a handle is freed. A null or misaligned pointer is an error where the
 //! text does not allow it; what a pointer points to is for the caller to grant, in the words of
 //! [`std::slice::from_raw_parts`].
 

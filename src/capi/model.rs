@@ -40,9 +40,11 @@ pub struct PatchcoreInfo {
     pub bank_rows: usize,
     /// Values of an embedding.
     pub dim: usize,
-    /// The score from which a photograph is anomalous.
+    /// The score from which a photograph is anomalous (above which, where the model was imported from a checkpoint), the
+    /// model's sensitivity included. NaN where the model labels no photograph: `is_anomalous` is then always false, which
+    /// does not mean good.
     pub image_threshold: f32,
-    /// The map's value from which a pixel is.
+    /// The map's value from which a pixel is, likewise. NaN where the model marks no pixel: masks are then 0.
     pub pixel_threshold: f32,
     /// The instruction set that predictions use, such as "avx2" or "neon". Valid until the model is freed.
     pub isa: *const c_char,
@@ -109,7 +111,8 @@ pub unsafe extern "C" fn patchcore_model_open_in_place(
 }
 
 /// Opens the model file that the file descriptor `fd` gives from where it stands to its end: of a file, a pipe, a
-/// socket. The descriptor stays open. Else as `patchcore_model_open`.
+/// socket. Where its first bytes are not those of a model file, or it gives more than they say, no more is read. The
+/// descriptor stays open. Else as `patchcore_model_open`.
 ///
 /// # Safety
 /// `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is NULL,

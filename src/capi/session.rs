@@ -7,7 +7,8 @@ use crate::detector::Session;
 use crate::error::{Error, Result};
 use crate::image::{Frame, PixelFormat};
 
-/// Scores frames with one model, in working memory of its own. One thread at a time may use it; make one for each.
+/// Scores frames with one model, in working memory of its own. While one thread predicts with it or frees it, no other may
+/// use it; make one for each thread. Maps and masks only read: several threads may ask for them at once.
 pub struct PatchcoreSession {
     session: Session,
 }
@@ -33,13 +34,17 @@ pub enum PatchcorePixelFormat {
     Rgba8 = 3,
     /// Blue, green, red, ignored.
     Bgra8 = 4,
+    /// Two bytes, in the byte order of the machine; full scale is 65,535.
+    Gray16 = 5,
+    /// Red, green, blue, each two bytes, in the byte order of the machine; full scale is 65,535.
+    Rgb16 = 6,
 }
 
 /// A photograph in the caller's memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PatchcoreFrame {
-    /// The first byte of the first row.
+    /// The first byte of the first row, at any address: 16-bit samples need not be aligned.
     pub data: *const u8,
     /// Bytes at `data`: at least `(height - 1) * stride` and one row.
     pub len: usize,
@@ -62,7 +67,7 @@ pub struct PatchcoreResult {
     /// The score relative to the threshold, from 0 to 1, with the threshold at 0.5; equal to `score` where the model
     /// has no calibration.
     pub normalized_score: f32,
-    /// Whether the score reaches the threshold.
+    /// Whether the score reaches the model's `image_threshold`; always false where that is NaN.
     pub is_anomalous: bool,
 }
 
@@ -133,8 +138,9 @@ pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) 
     }
 }
 
-/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails. The first
-/// frame of a size allocates, later ones do not.
+/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
+/// Where it fails there is also no map or mask any more. The first frame of a size allocates, later ones do not, unless the
+/// model was trained for the search by k-d tree, which always does.
 ///
 /// # Safety
 /// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
@@ -149,10 +155,11 @@ pub unsafe extern "C" fn patchcore_session_predict(
 ) -> PatchcoreStatus {
     // SAFETY: the caller's contract is that of `exclusive`, `shared`, `view` and `put`.
     guard(|| unsafe {
-        if !result.is_null() {
-            put(result, "result", PatchcoreResult::default())?;
-        }
+        let cleared =
+            if result.is_null() { Ok(()) } else { put(result, "result", PatchcoreResult::default()) };
         let session = &mut exclusive(session, "session")?.session;
+        session.forget();
+        cleared?;
         let found = session.predict(&view(shared(frame, "frame")?)?)?;
         let found = PatchcoreResult {
             score: found.score,
@@ -164,10 +171,11 @@ pub unsafe extern "C" fn patchcore_session_predict(
 }
 
 /// Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as
-/// `patchcore_model_info` gives them, which `len` must be the product of; in the score's units.
+/// `patchcore_model_info` gives them, which `len` must be the product of; in the score's units. An error where nothing
+/// was predicted yet, or the last prediction failed.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody predicts with during the call. `out` is NULL, which
+/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL, which
 /// is an error, or valid for writes of `len` values that nobody else uses during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_map(
@@ -188,7 +196,7 @@ pub unsafe extern "C" fn patchcore_session_map(
 
 /// Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
 /// photograph, which `len` must be the product of; in the score's units. Outside a centre crop, where nothing was looked
-/// at, it is 0.
+/// at, it is 0. Errors as `patchcore_session_map`.
 ///
 /// # Safety
 /// As `patchcore_session_map`.
@@ -208,7 +216,7 @@ pub unsafe extern "C" fn patchcore_session_map_over_image(
 }
 
 /// Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 where the map
-/// reaches the pixel threshold, else 0.
+/// reaches the model's `pixel_threshold`, else 0; all 0 where that is NaN.
 ///
 /// # Safety
 /// As `patchcore_session_map`.
@@ -241,12 +249,14 @@ unsafe fn view<'a>(frame: &PatchcoreFrame) -> Result<Frame<'a>> {
 }
 
 fn pixel_format(number: u32) -> Result<PixelFormat> {
-    const FORMATS: [(PatchcorePixelFormat, PixelFormat); 5] = [
+    const FORMATS: [(PatchcorePixelFormat, PixelFormat); 7] = [
         (PatchcorePixelFormat::Gray8, PixelFormat::Gray8),
         (PatchcorePixelFormat::Rgb8, PixelFormat::Rgb8),
         (PatchcorePixelFormat::Bgr8, PixelFormat::Bgr8),
         (PatchcorePixelFormat::Rgba8, PixelFormat::Rgba8),
         (PatchcorePixelFormat::Bgra8, PixelFormat::Bgra8),
+        (PatchcorePixelFormat::Gray16, PixelFormat::Gray16),
+        (PatchcorePixelFormat::Rgb16, PixelFormat::Rgb16),
     ];
     let found = FORMATS.iter().find(|(name, _)| *name as u32 == number);
     found

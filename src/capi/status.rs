@@ -20,7 +20,7 @@ pub enum PatchcoreStatus {
     Argument = 3,
     /// The work would pass a stated limit.
     Limit = 4,
-    /// The caller asked to stop.
+    /// The caller asked to stop; no function returns it yet.
     Cancelled = 5,
     /// A defect of this library. Free the handles of the call, do nothing else with them, and report it.
     Panic = 6,
@@ -43,7 +43,8 @@ thread_local! {
 }
 
 /// What went wrong in the last call of this thread that did not return `PATCHCORE_STATUS_OK`, as one line of UTF-8;
-/// empty where there was none. It stays as it is until the next such call of this thread. Never null.
+/// empty where there was none. Never null. The string is this thread's: it is valid, and stays as it is, until the next such
+/// call of this thread or the thread's end.
 #[unsafe(no_mangle)]
 pub extern "C" fn patchcore_last_error() -> *const c_char {
     // A thread that is ending may have no message any more.

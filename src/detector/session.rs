@@ -93,10 +93,12 @@ impl Session {
     }
 
     /// Scores `frame`. The first call sizes the working memory; later ones with frames of that size allocate nothing.
+    /// Where it fails there is no map or mask, the one before is gone.
     ///
     /// # Errors
     /// The model is damaged so that the score is no finite number.
     pub fn predict(&mut self, frame: &Frame<'_>) -> Result<Prediction<'_>> {
+        self.forget();
         let Self { model, pool, extractor, scorer, has_predicted } = self;
         let inner = &*model.0;
         pool.run(|| {
@@ -118,6 +120,11 @@ impl Session {
         })
     }
 
+    /// From here on there is no map or mask, until the next prediction.
+    pub(crate) fn forget(&mut self) {
+        self.has_predicted = false;
+    }
+
     /// The image score of `frame` alone: the same as [`predict`](Self::predict) gives, sooner, because patches that cannot be the
     /// strongest are left. The map and mask stay those of the last prediction.
     ///
@@ -135,11 +142,15 @@ impl Session {
     /// The anomaly map of the last prediction, as [`Prediction::map`].
     ///
     /// # Errors
-    /// Nothing was predicted yet.
+    /// Nothing was predicted yet, or the last prediction failed.
     pub fn map(&self) -> Result<&[f32]> {
         match self.has_predicted {
             true => Ok(&self.scorer.map),
-            false => Err(Error::argument("session", "no prediction", "one before its map is asked for")),
+            false => Err(Error::argument(
+                "session",
+                "no prediction",
+                "one that succeeded before its map is asked for",
+            )),
         }
     }
 
@@ -147,9 +158,9 @@ impl Session {
     /// photograph, in the score's units. Outside a centre crop nothing was looked at and the map is 0.
     ///
     /// # Errors
-    /// Nothing was predicted yet, or `out` does not hold `height * width` values.
+    /// Nothing was predicted yet, the last prediction failed, or `out` does not hold `height * width` values.
     pub fn map_over_image(&self, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
-        self.over_image(height, width, out, |value| value)
+        self.over_image("map buffer", height, width, out, |value| value)
     }
 
     /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 where the
@@ -159,19 +170,23 @@ impl Session {
     /// As `map_over_image`.
     pub fn mask_over_image(&self, height: usize, width: usize, out: &mut [u8]) -> Result<()> {
         let calibration = self.model.calibration();
-        self.over_image(
-            height,
-            width,
-            out,
-            |value| if calibration.is_anomalous_pixel(value) { 255 } else { 0 },
-        )
+        let mark = |value| if calibration.is_anomalous_pixel(value) { 255 } else { 0 };
+        self.over_image("mask buffer", height, width, out, mark)
     }
 
-    fn over_image<T>(&self, height: usize, width: usize, out: &mut [T], of: impl Fn(f32) -> T) -> Result<()> {
+    /// Writes what `of` makes of the map's values to `out`, which errors call `name`.
+    fn over_image<T>(
+        &self,
+        name: &str,
+        height: usize,
+        width: usize,
+        out: &mut [T],
+        of: impl Fn(f32) -> T,
+    ) -> Result<()> {
         let map = self.map()?;
         if height.checked_mul(width) != Some(out.len()) || out.is_empty() {
             return Err(Error::argument(
-                "map buffer",
+                name,
                 format!("{} values", out.len()),
                 format!("{height} x {width}"),
             ));

@@ -25,7 +25,8 @@ static void check(bool holds, int line, const char *what)
 #define FAILS(name, words, call) \
     CHECK((call) == PATCHCORE_STATUS_##name && strstr(patchcore_last_error(), (words)) != NULL)
 
-static uint8_t pixels[4 * PIXELS + 1];
+/* As many as the largest format takes, and one. */
+static uint8_t pixels[6 * PIXELS + 1];
 
 static PatchcoreFrame frame(PatchcorePixelFormat format, size_t bytes)
 {
@@ -47,6 +48,27 @@ static uint8_t *content(const char *path, size_t *len)
     if (file)
         fclose(file);
     return bytes;
+}
+
+struct writing {
+    int fd;
+    const uint8_t *bytes;
+    size_t len;
+};
+
+/* Writes all of a `struct writing`, and closes its descriptor. */
+static void *put(void *argument)
+{
+    const struct writing *to_write = argument;
+    for (size_t done = 0; done < to_write->len;) {
+        ssize_t written = write(to_write->fd, to_write->bytes + done, to_write->len - done);
+        CHECK(written > 0);
+        if (written <= 0)
+            break;
+        done += (size_t)written;
+    }
+    CHECK(close(to_write->fd) == 0);
+    return NULL;
 }
 
 static float score_of(const PatchcoreModel *model, size_t threads)
@@ -83,6 +105,10 @@ static void opening(const char *path)
     FAILS(ARGUMENT, "data", patchcore_model_open_in_place(NULL, len, 0, &model));
     FAILS(ARGUMENT, "file descriptor", patchcore_model_open_fd(-1, 0, &model));
     FAILS(IO, "file descriptor", patchcore_model_open_fd(1000, 0, &model));
+    /* What never ends is left as soon as it shows that it is no model. */
+    fd = open("/dev/zero", O_RDONLY);
+    FAILS(FORMAT, "magic", patchcore_model_open_fd(fd, 0, &model));
+    CHECK(close(fd) == 0);
     CHECK(model == NULL);
     bytes[len - 1] ^= 1;
     FAILS(FORMAT, "checksum", patchcore_model_open_copy(bytes, len, 0, &model));
@@ -90,7 +116,7 @@ static void opening(const char *path)
     patchcore_model_free(model);
     bytes[len - 1] ^= 1;
 
-    float scores[5];
+    float scores[6];
     OK(patchcore_model_open(path, 0, &model));
     scores[0] = score_of(model, 1);
     patchcore_model_free(model);
@@ -108,7 +134,17 @@ static void opening(const char *path)
     CHECK(close(fd) == 0);
     scores[4] = score_of(model, 1);
     patchcore_model_free(model);
-    for (int i = 1; i < 5; i++)
+    int ends[2];
+    pthread_t writer;
+    CHECK(pipe(ends) == 0);
+    struct writing piped = {ends[1], bytes, len};
+    CHECK(pthread_create(&writer, NULL, put, &piped) == 0);
+    OK(patchcore_model_open_fd(ends[0], 0, &model));
+    CHECK(pthread_join(writer, NULL) == 0);
+    CHECK(close(ends[0]) == 0);
+    scores[5] = score_of(model, 1);
+    patchcore_model_free(model);
+    for (int i = 1; i < 6; i++)
         CHECK(scores[i] == scores[0]);
 
     OK(patchcore_model_open(path, PATCHCORE_OPEN_REFERENCE, &model));
@@ -151,20 +187,32 @@ static void frames(PatchcoreSession *session)
     bad = good, bad.format = 99;
     FAILS(ARGUMENT, "pixel format", patchcore_session_predict(session, &bad, &result));
 
-    /* A gray photograph is the same in every format, and with gaps between its rows. */
-    static const size_t bytes[] = {1, 3, 3, 4, 4};
-    float scores[6];
+    bad = frame(PATCHCORE_PIXEL_FORMAT_RGB16, 6), bad.stride = 6 * WIDTH - 1;
+    FAILS(ARGUMENT, "stride", patchcore_session_predict(session, &bad, &result));
+    bad = frame(PATCHCORE_PIXEL_FORMAT_GRAY16, 2), bad.len -= 1;
+    FAILS(ARGUMENT, "pixel buffer", patchcore_session_predict(session, &bad, &result));
+
+    /* A gray photograph is the same in every format, and with gaps between its rows. Equal bytes are as much of 65,535 as
+     * each is of 255, up to rounding. */
+    static const size_t bytes[] = {1, 3, 3, 4, 4, 2, 6};
+    float scores[7];
     memset(pixels, 99, sizeof pixels);
-    for (unsigned format = 0; format < 5; format++) {
+    for (unsigned format = 0; format < 7; format++) {
         PatchcoreFrame view = frame(format, bytes[format]);
         OK(patchcore_session_predict(session, &view, &result));
         scores[format] = result.score;
     }
+    for (int i = 1; i < 5; i++)
+        CHECK(scores[i] == scores[0]);
+    CHECK(scores[6] == scores[5]);
+    CHECK(scores[5] > 0.999f * scores[0] && scores[5] < 1.001f * scores[0]);
     PatchcoreFrame gaps = {pixels, sizeof pixels, WIDTH, HEIGHT, WIDTH + 7, PATCHCORE_PIXEL_FORMAT_GRAY8};
     OK(patchcore_session_predict(session, &gaps, &result));
-    scores[5] = result.score;
-    for (int i = 1; i < 6; i++)
-        CHECK(scores[i] == scores[0]);
+    CHECK(result.score == scores[0]);
+    /* 16 bits at an odd address, in rows an odd number of bytes apart. */
+    PatchcoreFrame odd = {pixels + 1, sizeof pixels - 1, WIDTH, HEIGHT, 2 * WIDTH + 1, PATCHCORE_PIXEL_FORMAT_GRAY16};
+    OK(patchcore_session_predict(session, &odd, &result));
+    CHECK(result.score == scores[5]);
 }
 
 static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
@@ -188,6 +236,7 @@ static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
     FAILS(ARGUMENT, "map buffer", patchcore_session_map_over_image(session, 0, 0, scaled, 0));
     FAILS(ARGUMENT, "mask buffer", patchcore_session_mask_over_image(session, WIDTH, HEIGHT, NULL, PIXELS));
     FAILS(ARGUMENT, "mask buffer", patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask, SIZE_MAX));
+    FAILS(ARGUMENT, "mask buffer", patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask, PIXELS - 1));
     OK(patchcore_session_map(session, map, len));
     OK(patchcore_session_map_over_image(session, WIDTH, HEIGHT, scaled, PIXELS));
     OK(patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask, PIXELS));
@@ -198,6 +247,20 @@ static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
         CHECK(scaled[i] >= 0 && scaled[i] <= highest);
         CHECK(mask[i] == (scaled[i] >= info->pixel_threshold ? 255 : 0));
     }
+
+    /* A prediction that failed, for whatever reason, leaves no map or mask of the one before. */
+    PatchcoreFrame shorter = gray;
+    shorter.len -= 1;
+    const PatchcoreFrame *wrong[] = {NULL, &shorter};
+    for (int i = 0; i < 2; i++) {
+        OK(patchcore_session_predict(session, &gray, NULL));
+        FAILS(ARGUMENT, "", patchcore_session_predict(session, wrong[i], NULL));
+        FAILS(ARGUMENT, "no prediction", patchcore_session_map(session, map, len));
+        FAILS(ARGUMENT, "no prediction", patchcore_session_map_over_image(session, WIDTH, HEIGHT, scaled, PIXELS));
+        FAILS(ARGUMENT, "no prediction", patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask, PIXELS));
+    }
+    OK(patchcore_session_predict(session, &gray, NULL));
+    OK(patchcore_session_map(session, map, len));
     free(mask);
     free(scaled);
     free(map);
