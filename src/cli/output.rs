@@ -1,16 +1,10 @@
 //! Files to write, checked before the work.
 
 use crate::error::{Error, Result};
-use std::io;
 use std::path::Path;
 
 /// Fails where `path`, the value of `flag`, could not be written, or is one of `inputs`.
 pub fn check(flag: &str, path: &Path, inputs: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        let missing = io::Error::other(format!("there is no folder {}", folder.display()));
-        return Err(Error::io(path, "create", &missing));
-    }
     if let Ok(place) = path.canonicalize()
         && inputs.into_iter().any(|input| input.as_ref().canonicalize().is_ok_and(|input| input == place))
     {

@@ -57,7 +57,8 @@ fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> Result<u
     let Some(bound) = options.max_memory else { return Ok(rows) };
     let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
     if needed(store.image_rows()) > bound {
-        let expected = format!("{} bytes for the patches of one photograph", needed(store.image_rows()));
+        let expected =
+            format!("at least {} bytes for the patches of one photograph", needed(store.image_rows()));
         return Err(Error::argument("max memory", format!("{bound} bytes"), expected));
     }
     let (mut enough, mut many) = (store.image_rows(), rows + 1);

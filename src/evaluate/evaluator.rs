@@ -102,8 +102,8 @@ impl Ranked {
             path: path.clone(),
             label: *defective,
             score: *score,
-            normalized_score: calibration.normalize_score(*score),
-            is_anomalous: calibration.is_anomalous(*score),
+            normalized_score: (!image.is_raw()).then(|| calibration.normalize_score(*score)),
+            is_anomalous: calibration.image_threshold().map(|_| calibration.is_anomalous(*score)),
         };
         Evaluation {
             image_auroc: metrics::auroc(images),
@@ -159,17 +159,17 @@ mod tests {
         assert_eq!(ours.image_threshold, Some(2.0));
         assert_eq!(
             ours.images.iter().map(|i| i.is_anomalous).collect::<Vec<_>>(),
-            [false, false, true, true]
+            [false, false, true, true].map(Some)
         );
         assert_eq!(ours.images.iter().map(|i| i.label).collect::<Vec<_>>(), [false, false, true, true]);
-        assert_eq!(ours.images[2].normalized_score, 0.5);
+        assert_eq!(ours.images[2].normalized_score, Some(0.5));
         assert_eq!(ours.compat.image_f1, Some(2.0 / 3.0), "the one at the threshold is lost");
         assert_eq!(ours.pixel_f1, Some(2.0 * 2.0 / (2.0 * 2.0 + 1.0 + 1.0)));
 
         let imported = evaluator().rank().evaluate(&calibration(LabelRule::StrictlyAbove));
         assert_eq!(imported.image_f1, ours.compat.image_f1);
         assert_eq!(imported.compat, ours.compat);
-        assert!(!imported.images[2].is_anomalous);
+        assert_eq!(imported.images[2].is_anomalous, Some(false));
     }
 
     #[test]
@@ -195,7 +195,10 @@ mod tests {
         let uncalibrated = self::evaluator().rank().evaluate(&Calibration::NONE);
         assert_eq!((uncalibrated.image_auroc, uncalibrated.image_f1_max), (Some(1.0), Some(1.0)));
         assert_eq!((uncalibrated.image_f1, uncalibrated.pixel_f1), (None, None));
-        assert_eq!(uncalibrated.images[3].normalized_score, 3.0);
+        assert_eq!(
+            (uncalibrated.images[3].normalized_score, uncalibrated.images[3].is_anomalous),
+            (None, None)
+        );
     }
 
     #[test]

@@ -60,10 +60,10 @@ pub struct ImageResult {
     pub label: bool,
     /// Raw score.
     pub score: f32,
-    /// Score in `[0, 1]`, the threshold at 0.5; the raw score where the model is not calibrated.
-    pub normalized_score: f32,
-    /// The model's verdict.
-    pub is_anomalous: bool,
+    /// Score in `[0, 1]`, the threshold at 0.5; `None` where the model knows no range.
+    pub normalized_score: Option<f32>,
+    /// The model's verdict; `None` where it labels nothing.
+    pub is_anomalous: Option<bool>,
 }
 
 impl Evaluation {
@@ -93,6 +93,10 @@ impl Evaluation {
 }
 
 impl ImageResult {
+    fn is_wrong(&self) -> bool {
+        self.is_anomalous == Some(!self.label)
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "path": self.path.to_string_lossy(),
@@ -124,10 +128,10 @@ impl fmt::Display for Evaluation {
         if self.image_threshold.is_none() {
             return Ok(());
         }
-        let missed = count(|image| image.label && !image.is_anomalous);
-        let alarms = count(|image| !image.label && image.is_anomalous);
+        let missed = count(|image| image.label && image.is_wrong());
+        let alarms = count(|image| !image.label && image.is_wrong());
         writeln!(f, "{missed} missed, {alarms} false alarms")?;
-        for image in self.images.iter().filter(|image| image.label != image.is_anomalous) {
+        for image in self.images.iter().filter(|image| image.is_wrong()) {
             let verdict = if image.label { "missed" } else { "false alarm" };
             writeln!(f, "  {verdict:<11}  {:.4}  {}", image.score, image.path.display())?;
         }
@@ -149,8 +153,8 @@ mod tests {
             path: path.into(),
             label,
             score,
-            normalized_score: score / 4.0,
-            is_anomalous,
+            normalized_score: Some(score / 4.0),
+            is_anomalous: Some(is_anomalous),
         };
         Evaluation {
             image_auroc: Some(0.75),
