@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scipy import ndimage
 
+from assemblies import Assembly, misassembled
 from crops import Crops, camera, compressed, normalised
 
 GOOD, FLAWED = 4, 2
@@ -22,11 +23,9 @@ class Groups(Crops):
         return np.stack([crops for crops, _ in made]), np.stack([changed for _, changed in made])
 
     def group(self, rng, side):
-        views = self.object(rng, side) if rng.random() < 0.6 else self.texture(rng, side)
-        changes = []
-        for i in range(GOOD, GOOD + FLAWED):
-            views[i], change = flawed(rng, views[i])
-            changes.append(change)
+        kind = rng.random()
+        make = assembly if kind < 0.3 else self.object if kind < 0.7 else self.texture
+        views, changes = make(rng, side)
         blur = rng.uniform(0.3, 1.5) * (rng.random() < 0.25)
         quality = int(rng.integers(40, 95)) if rng.random() < 0.1 else None
         turn = Image.Transpose(int(rng.integers(7)))
@@ -44,7 +43,7 @@ class Groups(Crops):
         source, edge = self.source(rng, side, self.share)
         view = window(rng, source, edge, side + 2 * MARGIN)
         loose = rng.uniform(0, 2)
-        return [moved(view, side, rng.normal(0, loose, 2), rng.normal(0, loose / 2), 1) for _ in range(GOOD + FLAWED)]
+        return spoilt(rng, [lying(rng, view, side, loose) for _ in range(GOOD + FLAWED)])
 
     def texture(self, rng, side):
         """Several places near each other at one scale."""
@@ -55,7 +54,7 @@ class Groups(Crops):
         left, top = rng.uniform(0, source.width - reach), rng.uniform(0, source.height - reach)
         near = source.crop([int(v) for v in (left, top, left + reach, top + reach)])
         edge = min(edge, *near.size)
-        return [window(rng, near, edge, side) for _ in range(GOOD + FLAWED)]
+        return spoilt(rng, [window(rng, near, edge, side) for _ in range(GOOD + FLAWED)])
 
     def source(self, rng, side, photograph_share):
         if rng.random() < photograph_share:
@@ -65,6 +64,55 @@ class Groups(Crops):
         most = min(source.size)
         least = min(side * 0.6, most)
         return source, least * (most / least) ** rng.random()
+
+
+def assembly(rng, side):
+    """Parts put together of many small ones; most flaws are that one of those is wrong."""
+    whole = Assembly(rng, side + 2 * MARGIN)
+    inner, loose = whole.inner(), rng.uniform(0, 2)
+    views, changes = [], []
+    for i in range(GOOD + FLAWED):
+        pieces = whole.good(rng)
+        seeds = rng.integers(2**32, size=2)  # the same grain and place for the part with and without its flaw
+
+        def show(pieces):
+            grain, put = (np.random.default_rng(seed) for seed in seeds)
+            return lying(put, whole.picture(grain, pieces), side, loose)
+
+        view = show(pieces)
+        if i >= GOOD:
+            view, change = misassembly(rng, show, pieces, inner, view)
+            changes.append(change)
+        views.append(view)
+    return views, changes
+
+
+def misassembly(rng, show, pieces, inner, good):
+    """The view with a piece that is wrong, or with another flaw, and how much each pixel changed."""
+    for _ in range(4):
+        if not inner or rng.random() < 0.25:
+            bad, change = flawed(rng, good)
+        else:
+            bad = show(misassembled(rng, pieces, inner[rng.integers(len(inner))]))
+            change = difference(good, bad)
+        if change.max() > LEAST_CHANGE:
+            break
+    return bad, change
+
+
+def lying(rng, view, side, loose):
+    """The middle of a view, put down a little aside and turned."""
+    return moved(view, side, rng.normal(0, loose, 2), rng.normal(0, loose / 2), 1)
+
+
+def spoilt(rng, views):
+    """The views, the last of them with a flaw, and how much each pixel of those changed."""
+    made = [flawed(rng, view) for view in views[GOOD:]]
+    return views[:GOOD] + [view for view, _ in made], [change for _, change in made]
+
+
+def difference(clean, flawed):
+    return np.asarray(ImageChops.difference(clean, flawed), np.float32).max(2) / 255
 
 
 def window(rng, source, edge, side):
@@ -95,11 +143,11 @@ def flawed(rng, view):
     """The view with a flaw, and how much each pixel changed."""
     for _ in range(4):
         flaw = FLAWS[rng.integers(len(FLAWS))]
-        spoilt = flaw(rng, view)
-        difference = np.asarray(ImageChops.difference(view, spoilt), np.float32).max(2) / 255
-        if difference.max() > LEAST_CHANGE:
+        bad = flaw(rng, view)
+        change = difference(view, bad)
+        if change.max() > LEAST_CHANGE:
             break
-    return spoilt, difference
+    return bad, change
 
 
 def spot(rng, side, smallest=2.0, largest=16.0):
@@ -133,12 +181,19 @@ def tone(rng, view, mask):
     return tuple(int(v) for v in np.clip(mean + 255 * (away + tint), 0, 255))
 
 
+def grain(view):
+    """The direction along which the view changes least."""
+    down, across = np.gradient(ndimage.gaussian_filter(np.asarray(view.convert("L"), np.float32), 1))
+    return 0.5 * np.arctan2(2 * (across * down).mean(), (across**2 - down**2).mean()) + np.pi / 2
+
+
 def line(rng, view):
     """A scratch, a hair, a crack."""
     side = view.width
     mask = Image.new("L", (4 * side, 4 * side))
     steps = int(rng.integers(3, 12))
-    turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.choice([0.05, 0.3, 0.6]), steps))
+    along = grain(view) if rng.random() < 0.3 else rng.uniform(0, 2 * np.pi)
+    turns = along + np.cumsum(rng.normal(0, rng.choice([0.05, 0.3, 0.6]), steps))
     length = np.exp(rng.uniform(np.log(6), np.log(60))) * 4 / steps
     path = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * length, 0)
     path = path - path.mean(0) + rng.uniform(0.15, 0.85, 2) * 4 * side

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from crops import drawn_pool
 from groups import FLAWED, GOOD, Groups
@@ -88,7 +89,7 @@ def arguments():
     parser.add_argument("--out", type=Path, default=Path("run"))
     parser.add_argument("--students", nargs="+", default=list(STUDENTS), choices=list(STUDENTS))
     parser.add_argument("--steps", type=int, default=10000)
-    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--rank", type=float, default=RANK_WEIGHT)
     parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=2)
@@ -103,6 +104,16 @@ def batch_of(crops, step, share):
     if plain:
         batch = torch.cat([torch.from_numpy(crops.batch(step, plain, side)), batch])
     return batch.to(memory_format=torch.channels_last), torch.from_numpy(changed)
+
+
+class Batches(Dataset):
+    """The batch of each step, for a process beside the training."""
+
+    def __init__(self, crops, steps):
+        self.crops, self.steps = crops, steps
+
+    def __getitem__(self, step):
+        return batch_of(self.crops, step, step / self.steps)
 
 
 def grouped(patches, changed):
@@ -135,8 +146,8 @@ def main():
 
 def run(args, crops, targets, students, optimizers, checkpoint, first):
     log = Log(args.work / "tuned.txt")
-    for step in range(first, args.steps):
-        batch, changed = batch_of(crops, step, step / args.steps)
+    batches = DataLoader(Batches(crops, args.steps), None, sampler=range(first, args.steps), num_workers=1)
+    for step, (batch, changed) in enumerate(batches, first):
         answer = targets(batch)
         places = answer[1].shape[0] * answer[1].shape[2] * answer[1].shape[3]
         chosen = torch.randperm(places, generator=torch.Generator().manual_seed(step))[:DISTANCE_SAMPLES]

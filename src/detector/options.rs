@@ -32,8 +32,8 @@ pub struct FitOptions {
     /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and moves each
     /// distance by at most what [`Information::bank_precision`](super::Information::bank_precision) says. Default: single.
     pub bank_precision: Precision,
-    /// Sets the threshold from the good photographs alone, by scoring each against the memory bank without its own
-    /// rows. Turn it off where defective photographs will calibrate the model. Default: on.
+    /// Sets the threshold from the good photographs alone, by scoring each against a memory bank chosen from others. Turn
+    /// it off where defective photographs will calibrate the model. Default: on.
     pub leave_one_out: bool,
     /// Puts an embedded backbone's weights into the model file, which otherwise refers to those of the library: the file
     /// then opens in builds without them and in later versions that bring others. Default: off.
