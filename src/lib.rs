@@ -82,6 +82,7 @@
 #[cfg(feature = "train")]
 mod atomic;
 pub mod bank;
+mod bytes;
 #[cfg(feature = "capi")]
 pub mod capi;
 #[cfg(feature = "cli")]

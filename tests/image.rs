@@ -10,7 +10,7 @@ use patchcore::tensor::ImageTensor;
 fn preprocess(plan: &Preprocess, pixels: &[u8], (height, width): (usize, usize), isa: Isa) -> Vec<f32> {
     let frame = Frame::new(width, height, width * 3, PixelFormat::Rgb8, pixels).unwrap();
     let mut out = ImageTensor::default();
-    Preprocessor::new(plan, isa).unwrap().run(&frame, &Pool::new(2).unwrap(), &mut out).unwrap();
+    Preprocessor::new(plan, isa).unwrap().run(&frame, &Pool::new(2).unwrap(), &mut out);
     assert_eq!((out.height, out.width), plan.output_size());
     out.data
 }
@@ -91,7 +91,7 @@ fn every_format_of_the_same_photograph_gives_the_same_input() {
         let frame = Frame::new(37, 23, row + 7, format, &padded).unwrap();
         let mut out = ImageTensor::default();
         let mut preprocessor = Preprocessor::new(&plan, Isa::best()).unwrap();
-        preprocessor.run(&frame, &Pool::new(1).unwrap(), &mut out).unwrap();
+        preprocessor.run(&frame, &Pool::new(1).unwrap(), &mut out);
         let expected: Vec<f64> = expected.iter().map(|&v| v.into()).collect();
         assert_close(&format!("{format:?}"), &out.data, &expected, 1e-6, 0.0);
     }

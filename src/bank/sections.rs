@@ -13,6 +13,7 @@
 //! All numbers are little-endian.
 
 use super::map::{ALIGNMENT, Bytes, Plain, Slice, as_bytes};
+use crate::bytes::{array_at, u32_at, u64_at};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -194,19 +195,6 @@ fn header_checksum(header: &[u8], table: &[u8]) -> u32 {
     hasher.update(&[0; 4]);
     hasher.update(table);
     hasher.finalize()
-}
-
-/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length before.
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(array_at(bytes, at))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array_at(bytes, at))
 }
 
 /// Collects sections and writes them in the order they were added.

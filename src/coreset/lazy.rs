@@ -6,6 +6,7 @@
 //! until the best is no farther than the bounds of the others.
 
 use super::leading::Leading;
+use crate::bytes::ones;
 use crate::error::{Error, Result};
 use crate::kernels::screen::{self, Panels};
 use crate::kernels::{Isa, Pool, distance};
@@ -179,7 +180,7 @@ impl<'a> Lazy<'a> {
             let first = panel * screen::panel_width(self.isa);
             for (i, candidate) in rows.iter_mut().enumerate().filter(|(i, _)| hits[*i] != 0) {
                 for column in ones(hits[i]) {
-                    let between = self.distance(candidate.row, self.chosen[first + column]);
+                    let between = self.distance(candidate.row, self.chosen[first + column as usize]);
                     candidate.nearest = candidate.nearest.min(between);
                 }
                 limits[i] = limit(candidate);
@@ -249,15 +250,6 @@ fn farthest(candidates: &[(usize, Candidate)]) -> Option<u32> {
     let (first, rest) = candidates.split_first()?;
     let best = rest.iter().fold(first, |best, c| if c.1.nearest > best.1.nearest { c } else { best });
     Some(best.1.row)
-}
-
-/// The places of the bits that are set.
-fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let place = bits.trailing_zeros();
-        bits &= bits.wrapping_sub(1);
-        (place < u32::BITS).then_some(place as usize)
-    })
 }
 
 /// Moves the rows above `level` to the front and gives their number.

@@ -58,7 +58,7 @@ impl PatchExtractor {
     /// The embeddings of `frame`'s patches: one row a position of the finest layer's grid.
     ///
     /// # Errors
-    /// The frame is too small or too large.
+    /// `network` takes photographs of another size than the one that this was made for.
     pub fn extract(
         &mut self,
         network: &Network,
@@ -67,7 +67,7 @@ impl PatchExtractor {
         timings: &mut Timings,
     ) -> Result<Patches<'_>> {
         let start = Instant::now();
-        self.preprocessor.run(frame, pool, &mut self.image)?;
+        self.preprocessor.run(frame, pool, &mut self.image);
         let preprocessed = Instant::now();
         network.run(&self.image, &mut self.arena, pool)?;
         let mapped = Instant::now();

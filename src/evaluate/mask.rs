@@ -1,6 +1,7 @@
 //! Ground-truth masks at the size of the map.
 
 use crate::error::{Error, Result};
+use crate::image::half_to_even;
 
 /// Brings a mask of `size` (height, width) to the network's input as the image was: nearest-neighbour resizing to
 /// `resize`, then a centred crop of `crop`. Pixel `i` of `out` comes from `floor(i * in / out)` in f32, as in torch.
@@ -38,11 +39,6 @@ fn sources(mask: usize, resized: usize, crop: usize) -> impl Iterator<Item = usi
     let scale = mask as f32 / resized as f32;
     let start = half_to_even(resized - crop);
     (start..start + crop).map(move |at| ((at as f32 * scale) as usize).min(mask - 1))
-}
-
-/// `n / 2`, halves to the even neighbour, as the reference's crop rounds.
-fn half_to_even(n: usize) -> usize {
-    n / 2 + usize::from(n % 4 == 3)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl<'a> HeatMap<'a> {
 fn seen(photograph: &Frame<'_>, preprocess: &Preprocess) -> Result<ImageTensor> {
     let plain = Preprocess { mean: [0.0; 3], std: [1.0; 3], ..*preprocess };
     let mut tensor = ImageTensor::default();
-    Preprocessor::new(&plain, Isa::best())?.run(photograph, &Pool::new(1)?, &mut tensor)?;
+    Preprocessor::new(&plain, Isa::best())?.run(photograph, &Pool::new(1)?, &mut tensor);
     Ok(tensor)
 }
 

@@ -12,4 +12,6 @@ pub use decode::{Limits, Mask, decode_mask};
 pub use frame::{Frame, PixelFormat};
 pub use heatmap::HeatMap;
 pub use picture::Picture;
+#[cfg(feature = "train")]
+pub(crate) use preprocess::half_to_even;
 pub use preprocess::{Preprocess, Preprocessor};

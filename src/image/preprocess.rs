@@ -40,6 +40,11 @@ impl Default for Preprocess {
     }
 }
 
+/// `n / 2`, halves to the even neighbour, as torchvision's crop rounds.
+pub(crate) fn half_to_even(n: usize) -> usize {
+    n / 2 + usize::from(n % 4 == 3)
+}
+
 impl Preprocess {
     /// Height and width of the network's input.
     pub fn output_size(&self) -> (usize, usize) {
@@ -50,7 +55,6 @@ impl Preprocess {
     /// torchvision does.
     pub fn crop_offset(&self) -> (usize, usize) {
         let (height, width) = self.output_size();
-        let half_to_even = |n: usize| n / 2 + usize::from(n % 4 == 3);
         (
             half_to_even(self.resize.0.saturating_sub(height)),
             half_to_even(self.resize.1.saturating_sub(width)),
@@ -139,10 +143,7 @@ impl Preprocessor {
     }
 
     /// Writes the network's input for `frame` to `out`.
-    ///
-    /// # Errors
-    /// None yet.
-    pub fn run(&mut self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) -> Result<()> {
+    pub fn run(&mut self, frame: &Frame<'_>, pool: &Pool, out: &mut ImageTensor) {
         let source = (frame.height(), frame.width());
         if self.source != source {
             let (offset, size) = (self.plan.crop_offset(), self.plan.output_size());
@@ -155,7 +156,6 @@ impl Preprocessor {
         out.data.resize(3 * height * width, 0.0);
         self.shrink_rows(frame, pool);
         self.shrink_columns(frame, pool, out);
-        Ok(())
     }
 
     /// `vertical` = the weighted means of source rows, `[height, source width, samples a pixel]`, in [0, 1].

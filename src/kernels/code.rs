@@ -5,7 +5,8 @@ use super::simd::{Simd, dispatch};
 
 /// Values that are worked on side by side, whatever the instruction set, so that sums come out alike.
 const SIDE_BY_SIDE: usize = 16;
-/// Adding it to a number below 2^22 rounds to a whole one, which is then in the lowest bits: beyond 2^23 f32 has no others.
+/// 1.5 * 2^23. Adding it to a number of either sign below 2^22 rounds that to a whole one, which is then in the lowest bits,
+/// as between 2^23 and 2^24 f32 has no others.
 const WHOLE: f32 = 12_582_912.0;
 
 /// What rounding made of a vector, beside its codes.

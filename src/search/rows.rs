@@ -43,7 +43,7 @@ impl Rows {
     /// Rows of `dim` values.
     ///
     /// # Errors
-    /// There is no row, not whole rows, or more than 2^32 of them.
+    /// There is no row, not whole rows, or 2^32 of them and more.
     pub fn single(values: Slice<f32>, dim: usize) -> Result<Self> {
         check_shape(values.len(), dim)?;
         Ok(Self { values: Values::Single(values), dim })
@@ -188,7 +188,7 @@ fn check_shape(values: usize, dim: usize) -> Result<()> {
     if whole && u32::try_from(values / dim).is_ok() {
         return Ok(());
     }
-    Err(Error::format("memory bank", format!("{values} values"), format!("1 to 2^32 rows of {dim}")))
+    Err(Error::format("memory bank", format!("{values} values"), format!("1 to 2^32 - 1 rows of {dim}")))
 }
 
 #[cfg(all(test, feature = "train"))]

@@ -1,5 +1,6 @@
 //! Zip archives whose entries are stored as they are, which is how torch writes them.
 
+use crate::bytes::{array_at, u16_at, u32_at, u64_at};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -203,23 +204,6 @@ impl<'a> Header<'a> {
 fn part(bytes: &[u8], start: u64, len: u64) -> Option<&[u8]> {
     let end = start.checked_add(len)?;
     bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
-}
-
-/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length before.
-fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(array_at(bytes, at))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(array_at(bytes, at))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array_at(bytes, at))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod tiles;
 use super::super::axes::Projected;
 use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
 use super::{Pruned, RAISED};
+use crate::bytes::ones;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
 use crate::kernels::int16;
 use crate::tensor::Neighbor;
@@ -347,13 +348,4 @@ fn coarse_threshold(query: Code, distance: f64) -> i32 {
         i32::MIN => i32::MIN,
         threshold => i32::try_from(i64::from(threshold) + raised).unwrap_or(i32::MIN),
     }
-}
-
-/// The places of the set bits of `mask`, lowest first.
-fn ones(mut mask: u32) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || {
-        let bit = (mask != 0).then(|| mask.trailing_zeros())?;
-        mask &= mask - 1;
-        Some(bit)
-    })
 }
