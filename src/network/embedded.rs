@@ -22,13 +22,13 @@ const SHIPPED: [Shipped; 2] = [
         name: "default",
         architecture: "resnet18",
         feature: "embedded-backbone",
-        checksum: 0x8f44_55ca,
+        checksum: 0x3117_b9e6,
     },
     Shipped {
         name: "small",
         architecture: "resnet18_narrow",
         feature: "embedded-small",
-        checksum: 0x30b2_554d,
+        checksum: 0x468e_3dca,
     },
 ];
 
