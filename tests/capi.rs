@@ -37,6 +37,18 @@ fn ok(status: PatchcoreStatus) {
     assert_eq!(status, PatchcoreStatus::Ok, "{message:?}");
 }
 
+/// Pixels that [`pixels`] made.
+fn c_frame(data: &[u8]) -> PatchcoreFrame {
+    PatchcoreFrame {
+        data: data.as_ptr(),
+        len: data.len(),
+        width: WIDTH,
+        height: HEIGHT,
+        stride: WIDTH * 3 + 5,
+        format: PatchcorePixelFormat::Bgr8 as u32,
+    }
+}
+
 #[test]
 fn scores_maps_and_masks_are_those_of_the_library() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,14 +69,7 @@ fn scores_maps_and_masks_are_those_of_the_library() {
     session.mask_over_image(height, width, &mut mask).unwrap();
 
     let name = CString::new(path.to_str().unwrap()).unwrap();
-    let frame = PatchcoreFrame {
-        data: data.as_ptr(),
-        len: data.len(),
-        width: WIDTH,
-        height: HEIGHT,
-        stride: WIDTH * 3 + 5,
-        format: PatchcorePixelFormat::Bgr8 as u32,
-    };
+    let frame = c_frame(&data);
     let (mut model, mut session, mut result) = (null_mut(), null_mut(), PatchcoreResult::default());
     let mut map = vec![f32::NAN; expected_map.len()];
     let (mut c_over, mut c_mask) = (vec![f32::NAN; width * height], vec![7; width * height]);
@@ -106,14 +111,7 @@ fn a_model_that_labels_nothing_says_so() {
     train(1).save(&path).unwrap();
     let name = CString::new(path.to_str().unwrap()).unwrap();
     let data = pixels(5);
-    let frame = PatchcoreFrame {
-        data: data.as_ptr(),
-        len: data.len(),
-        width: WIDTH,
-        height: HEIGHT,
-        stride: WIDTH * 3 + 5,
-        format: PatchcorePixelFormat::Bgr8 as u32,
-    };
+    let frame = c_frame(&data);
     let (mut model, mut session, mut result) = (null_mut(), null_mut(), PatchcoreResult::default());
     let mut mask = vec![7; WIDTH * HEIGHT];
     // SAFETY: every pointer is valid for its length, and handles are freed once, after their last use.

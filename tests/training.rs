@@ -6,7 +6,7 @@
 mod common;
 
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::{Backbone, ErrorKind, FitOptions, PatchCore, Result, Trainer};
+use patchcore::{Backbone, ErrorKind, FitOptions, PatchCore, Result, Session, Trainer};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -82,4 +82,29 @@ fn a_bound_below_one_photograph_is_refused() {
     let error = train(Some(1000), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.to_string().contains("max memory: found 1000 bytes"), "{error}");
+}
+
+/// A camera's burst: one part again and again, nothing but the sensor's noise between the photographs.
+#[test]
+fn photographs_that_are_nearly_equal_give_a_threshold_near_their_scores() {
+    let noisy = |seed: usize| -> Vec<u8> {
+        let noise = |i: usize| ((i * 2_654_435_761 + seed * 40_503) >> 7) as u8 % 3;
+        photograph(0).iter().enumerate().map(|(i, &value)| value.saturating_add(noise(i))).collect()
+    };
+    let mut options = FitOptions { threads: 2, ..FitOptions::default() };
+    options.preprocess.resize = (64, 64);
+    let mut trainer = Trainer::new(&Backbone::embedded("default").unwrap(), &options).unwrap();
+    for seed in 0..8 {
+        trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &noisy(seed)).unwrap()).unwrap();
+    }
+    let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
+    let threshold = model.calibration().image_threshold().unwrap();
+    let mut session = Session::new(&model, 1).unwrap();
+    let scores = [8, 9, 10, 11, 12, 13].map(|seed| {
+        let data = noisy(seed);
+        let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &data).unwrap();
+        session.predict(&frame).unwrap().score
+    });
+    let highest = scores.iter().copied().fold(0.0, f32::max);
+    assert!(highest < threshold && threshold < 2.0 * highest, "{threshold}, {scores:?}");
 }

@@ -317,6 +317,7 @@ impl Task {
             if i == range.start + self.k {
                 limit = self.fine_threshold(search, q);
             }
+            // The first ones are on their way since `find_doubtful`.
             if let Some(&(product, position)) = self.doubtful[..range.end].get(i + FETCHED)
                 && product >= limit
             {
