@@ -23,7 +23,7 @@ compile_error!("model files are used in place and are little-endian");
 
 const MAGIC: &[u8; 8] = b"PCORE\r\n\x1a";
 /// Raised whenever a file that an older release wrote can no longer be read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
 const NAME: usize = 16;
@@ -279,12 +279,13 @@ mod tests {
 
     #[test]
     fn files_of_other_versions_are_refused_by_name() {
-        for (version, hint) in [(1u32, "an older release of patchcore: train again"), (3, "a newer release")]
-        {
+        let (older, newer) = ("an older release of patchcore: train again", "a newer release");
+        for (version, hint) in [(1, older), (VERSION - 1, older), (VERSION + 1, newer)] {
             let mut file = sample();
             file[8..12].copy_from_slice(&version.to_le_bytes());
             let message = open(&file, true).err().unwrap().to_string();
-            let expected = format!("model.pcore: header: found version {version}, expected version 2");
+            let expected =
+                format!("model.pcore: header: found version {version}, expected version {VERSION}");
             assert!(message.starts_with(&expected) && message.contains(hint), "{message}");
         }
     }

@@ -10,6 +10,7 @@
 mod aarch64;
 mod aligned;
 pub(crate) mod blur;
+pub(crate) mod bounds;
 pub(crate) mod code;
 pub(crate) mod conv;
 mod direct;
@@ -17,7 +18,6 @@ pub(crate) mod distance;
 mod filter;
 pub(crate) mod gemm;
 mod hand_over;
-pub(crate) mod int16;
 pub(crate) mod int8;
 mod isa;
 pub(crate) mod map;

@@ -106,14 +106,16 @@ impl Axes {
         out.along.resize(count * self.count(), 0.0);
         out.squared.clear();
         for (vector, centred) in vectors.zip(out.centred.chunks_exact_mut(dim)) {
-            centred
-                .iter_mut()
-                .zip(vector)
-                .zip(&*self.mean)
-                .for_each(|((out, value), mean)| *out = value - mean);
-            out.squared.push(distance::squared(self.isa, vector, &self.mean));
+            out.squared.push(self.centre(vector, centred));
         }
         self.packed.multiply(&out.centred, &mut out.along);
+    }
+
+    /// Writes `vector` less the mean to `out`; returns the squared length of that, as computed.
+    pub(super) fn centre(&self, vector: &[f32], out: &mut [f32]) -> f32 {
+        let both = vector.iter().zip(&*self.mean);
+        out.iter_mut().zip(both).for_each(|(out, (value, mean))| *out = value - mean);
+        distance::squared(self.isa, vector, &self.mean)
     }
 
     /// All rows of `bank` along the axes.
@@ -144,17 +146,16 @@ impl Axes {
 }
 
 impl Projected {
+    /// Vector `i` less the mean, and its squared length as computed. Only of what was projected last.
+    pub(super) fn centred(&self, i: usize) -> (&[f32], f32) {
+        let dim = self.centred.len() / self.squared.len();
+        (&self.centred[i * dim..][..dim], self.squared[i])
+    }
+
     /// Empties it and makes room for `count` vectors.
     pub(super) fn reserve(&mut self, count: usize) {
         self.squared.clear();
         self.squared.reserve(count);
-    }
-
-    /// The share of the vectors' squared lengths that lies along the axes.
-    pub(super) fn share(&self) -> f64 {
-        let all: f64 = self.squared.iter().map(|&squared| f64::from(squared)).sum();
-        let along: f64 = self.along.iter().map(|&value| f64::from(value).powi(2)).sum();
-        if all > 0.0 { along / all } else { 1.0 }
     }
 
     /// The coordinates of all vectors, as many a vector as there are axes.

@@ -28,6 +28,10 @@ fn in_order(dim: usize) -> f64 {
 fn out_of_order(dim: usize) -> f64 {
     30.0 + 0.25 * dim as f64
 }
+/// Such a distance to a row's rounded values: a quarter of the bytes.
+fn rounded(dim: usize) -> f64 {
+    10.0 + 0.06 * dim as f64
+}
 /// What a query costs before it meets a row: its coordinates along 127 axes, or along 7.
 fn along_axes(dim: usize, axes: usize) -> f64 {
     1000.0 + 0.02 * (dim * axes) as f64
@@ -47,6 +51,7 @@ impl Estimate {
         let cost = |work: super::pruned::Work| {
             work.blocks as f64 * BLOCK
                 + work.sketches as f64 * SKETCH
+                + work.rounded as f64 * rounded(dim)
                 + work.distances as f64 * out_of_order(dim)
         };
         along_axes(dim, 127) + counts.map(cost).sum::<f64>() / queries.len() as f64

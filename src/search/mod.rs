@@ -7,6 +7,7 @@ mod index;
 #[cfg(feature = "kdtree")]
 mod kdtree;
 mod pruned;
+mod rounded;
 mod rows;
 mod sketch;
 

@@ -16,14 +16,14 @@
 use crate::kernels::{Isa, code, distance};
 
 /// Unit roundoff of f32.
-const UNIT: f64 = 1.0 / (1 << 24) as f64;
+pub(super) const UNIT: f64 = 1.0 / (1 << 24) as f64;
 /// More than the squares and products of f32 that underflow can sum to, and a length that covers its root.
 const UNDERFLOW: f64 = 1e-36;
-const TINY: f64 = 1e-18;
+pub(super) const TINY: f64 = 1e-18;
 const ZEROS: [f32; MAX_DIMS] = [0.0; MAX_DIMS];
 
 /// The most coordinates a sketch may have.
-pub(super) const MAX_DIMS: usize = 256;
+pub(super) const MAX_DIMS: usize = 128;
 
 /// What all vectors of a sketch share.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +124,11 @@ impl Sketch {
     pub(super) fn scale_for(&self, largest: f32) -> f32 {
         (largest / f32::from(self.most)).clamp(1e-15, 1e15)
     }
+}
+
+/// How far a vector that was centred in f32 may be from the true one, by its computed squared length over `dim` values.
+pub(super) fn centring(squared: f32, dim: usize) -> f64 {
+    UNIT * (f64::from(squared) * (1.0 + 2.0 * UNIT * (dim + 16) as f64) + UNDERFLOW).sqrt() + TINY
 }
 
 /// A distance that no row whose computed squared distance is at most `squared` exceeds, when computed over `dim` values

@@ -176,8 +176,6 @@ fn every_search_finds_what_brute_force_finds_in_many_dimensions() {
                 check(kind, [70, 200, 333][(i + j) % 3], dim, isa);
             }
         }
-        // Variance in so many directions that the fine sketch takes 256.
-        check(Kind::Ties, 900, 700, isa);
         for kind in [Kind::Features, Kind::Offset, Kind::Ties] {
             check(kind, 150, 2048, isa);
         }

@@ -1,17 +1,16 @@
 //! Axes, order and codes of a memory bank.
 
 use super::super::axes::{Axes, Projected};
+use super::super::rounded::{Rounded, Rounding};
 use super::super::sketch::{self, MAX_DIMS, Sketch};
-use super::{ABSENT, COARSE_MOST, FINE_MOST, Level, Parts, RAISED, blocks};
+use super::{ABSENT, COARSE_MOST, Parts, RAISED, blocks};
 use crate::kernels::int8::{BLOCK, STEP, interleaved};
 use crate::kernels::{Isa, Pool};
 use crate::tensor::Patches;
 
-/// Coordinates of the two sketches; the fine one has twice as many where the axes hold less of the variance than is
-/// enough. (Measured: with enough, twice as many cost more than they save.)
+/// Coordinates of the two sketches.
 const COARSE_DIMS: usize = 64;
-const FINE_DIMS: usize = 128;
-const ENOUGH: f64 = 0.85;
+const FINE_DIMS: usize = MAX_DIMS;
 /// A bias that no sum brings below a threshold.
 const ALWAYS: i32 = 1 << 29;
 
@@ -27,38 +26,30 @@ pub(super) fn parts(bank: Patches<'_>, isa: Isa, pool: &Pool) -> Parts {
     let dim = bank.dim;
     // As many coordinates as the axes and what they leave over need.
     let dims = |most: usize| (dim + 1).next_power_of_two().clamp(STEP, most);
-    let (coarse_dims, mut fine_dims) = (dims(COARSE_DIMS), dims(FINE_DIMS));
-    let fit = |dims| {
-        let axes = Axes::fit(bank, Sketch::axes(dims, dim), isa, pool);
-        let projected = axes.project_all(bank, pool);
-        (axes, projected)
-    };
-    let (mut axes, mut projected) = fit(fine_dims);
-    if projected.share() < ENOUGH {
-        fine_dims = dims(2 * FINE_DIMS);
-        (axes, projected) = fit(fine_dims);
-    }
+    let (coarse_dims, fine_dims) = (dims(COARSE_DIMS), dims(FINE_DIMS));
+    let axes = Axes::fit(bank, Sketch::axes(fine_dims, dim), isa, pool);
+    let projected = axes.project_all(bank, pool);
     let order = blocks::order(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK);
-    let lift =
-        |dims, most| lift(&axes, &projected, Sketch { dims, most, offset: 0.0, scale: 1.0 }, &order, isa);
-    let coarse = lift(coarse_dims, COARSE_MOST);
-    let (coarse_codes, coarse_error) = interleave(&coarse, isa);
+    let lift = |dims| lift(&axes, &projected, dims, &order, isa);
+    let coarse = lift(coarse_dims);
+    let (coarse_codes, error) = interleave(&coarse, isa);
     let centers = centers(&coarse, isa);
-    let fine = lift(fine_dims, FINE_MOST);
-    let (fine_codes, fine_error) = line_up(&fine, isa);
-    let mut numbers = Vec::from(Level::<u8>::numbers(coarse.sketch, coarse_error));
-    numbers.extend(Level::<i16>::numbers(fine.sketch, fine_error));
+    let fine = lift(fine_dims);
+    let numbers: Vec<f64> =
+        [error].into_iter().chain(coarse.sketch.numbers()).chain(fine.sketch.numbers()).collect();
     Parts {
+        fine: line_up(&fine, isa),
+        full: round(bank, &axes, &order, isa),
         order: order.into(),
         axes,
         numbers: numbers.into(),
         coarse: (coarse_codes.0.into(), coarse_codes.1.into()),
-        fine: (fine_codes.0.into(), fine_codes.1.into()),
         centers: (centers.0.into(), centers.1.into()),
     }
 }
 
-fn lift(axes: &Axes, projected: &Projected, mut sketch: Sketch, order: &[u32], isa: Isa) -> Lifted {
+fn lift(axes: &Axes, projected: &Projected, dims: usize, order: &[u32], isa: Isa) -> Lifted {
+    let mut sketch = Sketch { dims, most: COARSE_MOST, offset: 0.0, scale: 1.0 };
     let coordinates = |&row: &u32| axes.coordinates(projected, row as usize);
     sketch.offset = sketch.offset(order.iter().map(coordinates), isa);
     let mut values = vec![0.0; order.len() * sketch.dims];
@@ -85,14 +76,24 @@ fn interleave(lifted: &Lifted, isa: Isa) -> ((Vec<u8>, Vec<i32>), f64) {
     ((codes, bias), error)
 }
 
-/// The codes of all rows one after the other, their biases, and the largest error.
-fn line_up(lifted: &Lifted, isa: Isa) -> ((Vec<i16>, Vec<i32>), f64) {
-    let (mut codes, mut bias) = (Vec::with_capacity(lifted.values.len()), Vec::new());
-    let error = for_each_code(lifted, isa, |_, code| {
-        codes.extend_from_slice(code);
-        bias.push(sketch::bias(squared(code)));
-    });
-    ((codes, bias), error)
+/// The fine sketches of all rows.
+fn line_up(lifted: &Lifted, isa: Isa) -> Rounded {
+    let dims = lifted.sketch.dims;
+    let mut rows = Rounding::new(lifted.errors.len(), dims);
+    let both = lifted.values.chunks_exact(dims).zip(&lifted.errors);
+    both.for_each(|(values, &error)| rows.push(values, error, isa));
+    rows.finish()
+}
+
+/// All values of the rows, less the mean.
+fn round(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Rounded {
+    let mut rows = Rounding::new(order.len(), bank.dim);
+    let mut centred = vec![0.0; bank.dim];
+    for &row in order {
+        let squared = axes.centre(bank.row(row as usize), &mut centred);
+        rows.push(&centred, sketch::centring(squared, bank.dim), isa);
+    }
+    rows.finish()
 }
 
 fn for_each_code(lifted: &Lifted, isa: Isa, mut visit: impl FnMut(usize, &[i16])) -> f64 {

@@ -1,17 +1,18 @@
 //! Exact search that looks at few rows: bounds first, distances where the bounds leave a doubt.
 //!
-//! Three bounds, each a lower bound on a distance (see `sketch`): from a query to all rows of a block of 32; to a row by
-//! a small sketch, sixteen queries at once; to a row by a larger sketch. What they leave is compared by
-//! `kernels::distance`, as the exhaustive search compares everything.
+//! Four bounds, each a lower bound on a distance (see `sketch` and `rounded`): from a query to all rows of a block of 32; to a
+//! row by a small sketch, sixteen queries at once; to a row by a larger sketch; to a row by all of its values, rounded. What
+//! they leave is compared by `kernels::distance`, as the exhaustive search compares everything.
 
 mod blocks;
 mod build;
 mod sweep;
 
 use super::axes::Axes;
+use super::rounded::Rounded;
 use super::sketch::{MAX_DIMS, Sketch};
 use super::{Rows, Scratch, Search};
-use crate::bank::map::{Plain, Slice};
+use crate::bank::map::Slice;
 use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::Result;
 use crate::kernels::int8::{BLOCK, Blocks, STEP};
@@ -30,22 +31,25 @@ pub struct Pruned {
     order: Slice<u32>,
     axes: Axes,
     numbers: Slice<f64>,
-    /// Interleaved in blocks.
-    coarse: Level<u8>,
-    /// Row after row.
-    fine: Level<i16>,
+    coarse: Coarse,
+    /// What the fine sketch is made with; its scales are those of the rows.
+    fine_sketch: Sketch,
+    /// The rows' fine sketches, by position.
+    fine: Rounded,
+    /// All values of the rows, less the mean, by position.
+    full: Rounded,
     /// The centre and radius of each block, themselves interleaved in blocks.
     centers: Slice<u8>,
     centers_bias: Slice<i32>,
 }
 
-/// The rows' codes in one sketch, by position.
+/// The rows' codes in the coarse sketch, by position, interleaved in blocks.
 #[derive(Clone, Debug)]
-struct Level<T: Plain> {
+struct Coarse {
     sketch: Sketch,
     /// No row's error is larger.
     error: f64,
-    codes: Slice<T>,
+    codes: Slice<u8>,
     bias: Slice<i32>,
 }
 
@@ -55,40 +59,33 @@ const ABSENT: i32 = -(1 << 29);
 /// What the signed codes of rows are raised by to be unsigned.
 const RAISED: i16 = 128;
 
-/// The largest codes: bytes, and what can be summed in 32 bits.
+/// The largest coarse code.
 const COARSE_MOST: i16 = 127;
-const FINE_MOST: i16 = 2047;
+
+/// Where the sketches' numbers lie behind the coarse one's error.
+const COARSE_AT: usize = 1;
+const FINE_AT: usize = 4;
 
 const ORDER: &str = "search.order";
 const NUMBERS: &str = "search.numbers";
 const COARSE: &str = "search.coarse";
 const COARSE_BIAS: &str = "search.coarse.b";
-const FINE: &str = "search.fine";
-const FINE_BIAS: &str = "search.fine.b";
+const FINE: [&str; 2] = ["search.fine", "search.fine.n"];
+const FULL: [&str; 2] = ["search.full", "search.full.n"];
 const CENTERS: &str = "search.center";
 const CENTERS_BIAS: &str = "search.center.b";
 
-impl<T: Plain> Level<T> {
-    /// From the numbers that [`numbers`](Self::numbers) wrote, if they can be those of a sketch with codes up to `most`.
-    fn new(numbers: &[f64], limit: i16, codes: Slice<T>, bias: Slice<i32>) -> Option<Self> {
-        let &[dims, most, offset, scale, error] = numbers else { return None };
+impl Sketch {
+    fn numbers(&self) -> [f64; 3] {
+        [self.dims as f64, self.offset.into(), self.scale.into()]
+    }
+
+    /// From [`numbers`](Self::numbers), if they can be those of a sketch.
+    fn of_numbers(numbers: &[f64]) -> Option<Self> {
+        let &[dims, offset, scale] = numbers else { return None };
         let dims = dims as usize;
-        let most = most as i16;
-        let fits = dims.is_power_of_two() && (STEP..=MAX_DIMS).contains(&dims) && (1..=limit).contains(&most);
-        let sketch = Sketch { dims, most, offset: offset as f32, scale: scale as f32 };
-        fits.then_some(Self { sketch, error, codes, bias })
-    }
-
-    fn numbers(sketch: Sketch, error: f64) -> [f64; 5] {
-        [sketch.dims as f64, sketch.most.into(), sketch.offset.into(), sketch.scale.into(), error]
-    }
-
-    fn owned_bytes(&self) -> usize {
-        self.codes.owned_bytes() + self.bias.owned_bytes()
-    }
-
-    fn holds(&self, rows: usize) -> bool {
-        self.bias.len() == rows && Some(self.codes.len()) == rows.checked_mul(self.sketch.dims)
+        let fits = dims.is_power_of_two() && (STEP..=MAX_DIMS).contains(&dims);
+        fits.then_some(Self { dims, most: COARSE_MOST, offset: offset as f32, scale: scale as f32 })
     }
 }
 
@@ -98,7 +95,8 @@ struct Parts {
     axes: Axes,
     numbers: Slice<f64>,
     coarse: (Slice<u8>, Slice<i32>),
-    fine: (Slice<i16>, Slice<i32>),
+    fine: Rounded,
+    full: Rounded,
     centers: (Slice<u8>, Slice<i32>),
 }
 
@@ -117,15 +115,19 @@ impl Pruned {
         let Some(order) = sections.find(ORDER)? else { return Ok(None) };
         let numbers: Slice<f64> = sections.get(NUMBERS)?;
         let (rows, dim) = (bank.count(), bank.dim());
-        let bad = |name| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
+        let bad = |name: &str| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
         // The number of coordinates of the fine sketch says how many axes there are.
-        let fine = numbers.get(5).filter(|dims| **dims >= 1.0).ok_or_else(|| bad(NUMBERS))?;
+        let fine = numbers.get(FINE_AT..).and_then(Sketch::of_numbers).ok_or_else(|| bad(NUMBERS))?;
+        let rounded = |names: [&'static str; 2], dims| {
+            Rounded::open(sections, names, rows, dims)?.ok_or_else(|| bad(names[0]))
+        };
         let parts = Parts {
             order,
-            axes: Axes::open(sections, dim, Sketch::axes(*fine as usize, dim), isa)?,
+            axes: Axes::open(sections, dim, Sketch::axes(fine.dims, dim), isa)?,
             numbers,
             coarse: (sections.get(COARSE)?, sections.get(COARSE_BIAS)?),
-            fine: (sections.get(FINE)?, sections.get(FINE_BIAS)?),
+            fine: rounded(FINE, fine.dims)?,
+            full: rounded(FULL, dim)?,
             centers: (sections.get(CENTERS)?, sections.get(CENTERS_BIAS)?),
         };
         Self::assemble(bank, isa, parts).map(Some).ok_or_else(|| bad("search.*"))
@@ -138,8 +140,8 @@ impl Pruned {
         writer.add(NUMBERS, &self.numbers);
         writer.add(COARSE, &self.coarse.codes);
         writer.add(COARSE_BIAS, &self.coarse.bias);
-        writer.add(FINE, &self.fine.codes);
-        writer.add(FINE_BIAS, &self.fine.bias);
+        self.fine.write(FINE, writer);
+        self.full.write(FULL, writer);
         writer.add(CENTERS, &self.centers);
         writer.add(CENTERS_BIAS, &self.centers_bias);
     }
@@ -153,18 +155,19 @@ impl Pruned {
 
     /// `None` where shapes do not fit. Does not look at the codes: whatever they are, a search ends and stays inside the bank.
     fn assemble(bank: Rows, isa: Isa, parts: Parts) -> Option<Self> {
-        let Parts { order, axes, numbers, coarse, fine, centers } = parts;
+        let Parts { order, axes, numbers, coarse, fine, full, centers } = parts;
         let (rows, dim) = (bank.count(), bank.dim());
         let blocks = rows.div_ceil(BLOCK);
-        let coarse = Level::new(numbers.get(..5)?, COARSE_MOST, coarse.0, coarse.1)?;
-        let fine = Level::new(numbers.get(5..10)?, FINE_MOST, fine.0, fine.1)?;
-        let fits = numbers.len() == 10
-            && axes.count() == Sketch::axes(fine.sketch.dims, dim)
-            && coarse.sketch.dims <= fine.sketch.dims
-            && coarse.holds(blocks * BLOCK)
-            && fine.holds(rows)
+        let &error = numbers.first()?;
+        let sketch = Sketch::of_numbers(numbers.get(COARSE_AT..FINE_AT)?)?;
+        let fine_sketch = Sketch::of_numbers(numbers.get(FINE_AT..)?)?;
+        let coarse = Coarse { sketch, error, codes: coarse.0, bias: coarse.1 };
+        let fits = axes.count() == Sketch::axes(fine_sketch.dims, dim)
+            && sketch.dims <= fine_sketch.dims
+            && coarse.bias.len() == blocks * BLOCK
+            && Some(coarse.codes.len()) == coarse.bias.len().checked_mul(sketch.dims)
             && centers.1.len() == blocks.next_multiple_of(BLOCK)
-            && Some(centers.0.len()) == centers.1.len().checked_mul(coarse.sketch.dims + STEP)
+            && Some(centers.0.len()) == centers.1.len().checked_mul(sketch.dims + STEP)
             && order.len() == rows
             && order.iter().all(|&row| (row as usize) < rows);
         fits.then(|| Self {
@@ -177,7 +180,9 @@ impl Pruned {
             axes,
             numbers,
             coarse,
+            fine_sketch,
             fine,
+            full,
         })
     }
 
@@ -217,9 +222,10 @@ impl Search for Pruned {
     }
 
     fn bytes(&self) -> usize {
-        let (coarse, fine) = (self.coarse.owned_bytes(), self.fine.owned_bytes());
+        let coarse = self.coarse.codes.owned_bytes() + self.coarse.bias.owned_bytes();
+        let rounded = self.fine.owned_bytes() + self.full.owned_bytes();
         let centers = self.centers.owned_bytes() + self.centers_bias.owned_bytes();
-        self.order.owned_bytes() + self.axes.bytes() + self.numbers.owned_bytes() + coarse + fine + centers
+        self.order.owned_bytes() + self.axes.bytes() + self.numbers.owned_bytes() + coarse + rounded + centers
     }
 
     fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {

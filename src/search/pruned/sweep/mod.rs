@@ -3,13 +3,15 @@
 mod tiles;
 
 use super::super::axes::Projected;
-use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
+use super::super::rounded::Queries;
+use super::super::sketch::{Code, MAX_DIMS, centring, reach, threshold};
 use super::{Pruned, RAISED};
 use crate::bytes::ones;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
-use crate::kernels::int16;
 use crate::tensor::Neighbor;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::atomic::{self, AtomicU32};
 pub(super) use tiles::{bytes, k_nearest, nearest};
 
 /// Blocks between two looks at the bounds: a tile of centres.
@@ -36,6 +38,8 @@ pub(in crate::search) struct Work {
     pub blocks: usize,
     /// Rows whose fine sketches were looked at.
     pub sketches: usize,
+    /// Rows whose rounded values were looked at.
+    pub rounded: usize,
     /// Rows that were compared.
     pub distances: usize,
 }
@@ -48,10 +52,9 @@ pub(in crate::search) struct Task {
     codes: Vec<i16>,
     /// Coarse codes of the group, with a step more for the reach to blocks.
     coarse: int8::Queries,
-    /// Fine codes of the group, one after the other.
-    fine: Vec<i16>,
+    fine: Queries,
+    full: Queries,
     coarse_codes: [Code; GROUP],
-    fine_codes: [Code; GROUP],
     /// Nearest rows of each query of the group, nearest first, at most `k`.
     best: [Vec<Found>; GROUP],
     k: usize,
@@ -64,8 +67,10 @@ pub(in crate::search) struct Task {
     masks: Vec<u32>,
     chosen: Vec<u32>,
     rows: Vec<u32>,
-    products: Vec<i32>,
-    doubtful: Vec<(i32, u32)>,
+    /// Positions of all queries that the fine sketches leave in doubt, with lower bounds on their distances.
+    doubtful: Vec<(f32, u32)>,
+    /// The same of one query, by any level.
+    near: Vec<(f32, u32)>,
     /// Position of the nearest row of each query of the band.
     winners: Vec<u32>,
     pub(super) work: Work,
@@ -85,36 +90,36 @@ impl Task {
     /// Sizes the working memory, so that nothing allocates later.
     fn begin(&mut self, search: &Pruned, k: usize) {
         self.k = k.min(search.rows());
-        let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
-        self.coarse.resize(coarse + STEP);
-        self.fine.resize(GROUP * fine, 0);
+        self.coarse.resize(search.coarse.sketch.dims + STEP);
+        self.fine.resize(GROUP, search.fine.dims());
+        self.full.resize(GROUP, search.full.dims());
         self.lifted.resize(MAX_DIMS, 0.0);
         self.codes.resize(MAX_DIMS, 0);
         self.masks.resize(GROUP * CHUNK, 0);
         let most = Self::most_rows(search);
         reserve(&mut self.chosen, CHUNK);
-        reserve(&mut self.rows, most);
-        reserve(&mut self.products, most);
+        reserve(&mut self.rows, most.max(GROUP * CHUNK * BLOCK));
         reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
+        reserve(&mut self.near, most);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
         self.projected.reserve(GROUP);
     }
 
-    /// All rows of a chunk, or one of each block and the winners of the tile so far.
+    /// Rows that are looked at for a query at once: all of a chunk, or one of each block and the winners of the tile so far.
     fn most_rows(search: &Pruned) -> usize {
         (CHUNK * BLOCK).max(search.blocks() + GROUP)
     }
 
     /// Memory of a task after [`begin`](Self::begin), without the winners of its band.
     fn bytes(search: &Pruned, k: usize) -> usize {
-        let (coarse, fine) = (search.coarse.sketch.dims, search.fine.sketch.dims);
-        let codes = int8::Queries::bytes(coarse + STEP) + (GROUP * fine + MAX_DIMS) * size_of::<i16>();
-        let rows = (CHUNK + Self::most_rows(search)) * size_of::<u32>();
-        let products = Self::most_rows(search) * size_of::<i32>();
+        let coarse = int8::Queries::bytes(search.coarse.sketch.dims + STEP) + MAX_DIMS * size_of::<i16>();
+        let rounded = Queries::bytes(GROUP, search.fine.dims()) + Queries::bytes(GROUP, search.full.dims());
+        let most = Self::most_rows(search);
+        let rows = (CHUNK + most.max(GROUP * CHUNK * BLOCK)) * size_of::<u32>();
         let masks = GROUP * CHUNK * size_of::<u32>();
-        let doubtful = GROUP * CHUNK * BLOCK * size_of::<(i32, u32)>();
+        let doubtful = (GROUP * CHUNK * BLOCK + most) * size_of::<(f32, u32)>();
         let best = GROUP * (k.min(search.rows()) + 1) * size_of::<Found>();
-        let lists = codes + MAX_DIMS * size_of::<f32>() + rows + products + masks + doubtful + best;
+        let lists = coarse + rounded + MAX_DIMS * size_of::<f32>() + rows + masks + doubtful + best;
         size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
     }
 
@@ -122,7 +127,7 @@ impl Task {
     fn encode<'a>(&mut self, search: &Pruned, queries: impl ExactSizeIterator<Item = &'a [f32]>) {
         let count = queries.len();
         search.axes.project(queries, &mut self.projected);
-        let (coarse, fine) = (search.coarse.sketch, search.fine.sketch);
+        let (coarse, fine) = (search.coarse.sketch, search.fine_sketch);
         for q in 0..count {
             let coordinates = search.axes.coordinates(&self.projected, q);
             let lifted = &mut self.lifted[..coarse.dims];
@@ -132,8 +137,9 @@ impl Task {
             self.coarse.set_all(q, codes);
             let lifted = &mut self.lifted[..fine.dims];
             let error = fine.lift(coordinates, search.isa, lifted);
-            let codes = &mut self.fine[q * fine.dims..][..fine.dims];
-            self.fine_codes[q] = fine.encode(lifted, error, search.isa, codes);
+            self.fine.set(q, lifted, error, search.isa);
+            let (centred, squared) = self.projected.centred(q);
+            self.full.set(q, centred, centring(squared, search.dim), search.isa);
         }
         self.open = std::array::from_fn(|q| q < count);
         self.stale = self.open;
@@ -149,19 +155,11 @@ impl Task {
 
     /// Of `self.rows` the one whose fine sketch is nearest to query `q`.
     fn most_promising(&mut self, search: &Pruned, q: usize) -> u32 {
-        self.multiply(search, q);
-        let nearest = self.products.iter().zip(&self.rows).max_by_key(|(product, _)| **product);
-        nearest.map_or(0, |(_, &row)| row)
-    }
-
-    /// Multiplies the fine codes of query `q` with those of `self.rows`.
-    fn multiply(&mut self, search: &Pruned, q: usize) {
         self.work.sketches += self.rows.len();
-        let dims = search.fine.sketch.dims;
-        self.products.resize(self.rows.len(), 0);
-        let query = &self.fine[q * dims..][..dims];
-        let fine = &search.fine;
-        int16::products(search.isa, &fine.codes, &fine.bias, &self.rows, query, &mut self.products);
+        self.near.clear();
+        search.fine.within(search.isa, &self.fine, q, f64::INFINITY, &self.rows, &mut self.near);
+        let nearest = self.near.iter().min_by(|a, b| nearer(a, b));
+        nearest.map_or(0, |&(_, row)| row)
     }
 
     /// Compares query `q` with the row at `position`.
@@ -196,7 +194,7 @@ impl Task {
         let start = start as usize / BLOCK / CHUNK;
         for chunk in (start..chunks).chain(0..start) {
             if let Some(least) = least {
-                self.abandon(f32::from_bits(least.load(Ordering::Relaxed)));
+                self.abandon(f32::from_bits(least.load(atomic::Ordering::Relaxed)));
             }
             self.refresh_limits(search);
             self.choose_blocks(search, chunk);
@@ -205,7 +203,7 @@ impl Task {
         if let Some(least) = least {
             let finished = (0..queries.len()).filter(|&q| self.open[q]);
             let farthest = finished.filter_map(|q| self.best[q].first()).map(|found| found.squared.sqrt());
-            least.fetch_max(farthest.fold(0.0, f32::max).to_bits(), Ordering::Relaxed);
+            least.fetch_max(farthest.fold(0.0, f32::max).to_bits(), atomic::Ordering::Relaxed);
         }
     }
 
@@ -265,75 +263,90 @@ impl Task {
         let (blocks, limits) = (search.coarse_blocks(), &self.coarse_limits);
         let masks = &mut self.masks[..GROUP * count];
         int8::within(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
-        let rows = search.rows() as u32;
-        self.doubtful.clear();
+        self.rows.clear();
         let mut ends = [0; GROUP];
         for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
-            self.rows.clear();
-            for (&block, &mask) in self.chosen.iter().zip(&self.masks[q * count..][..count]) {
-                if mask != 0 {
-                    self.rows.extend(ones(mask).map(|bit| block * BLOCK as u32 + bit));
-                }
-            }
-            while self.rows.last().is_some_and(|&row| row >= rows) {
-                self.rows.pop();
-            }
-            self.find_doubtful(search, q);
-            *end = self.doubtful.len();
+            self.add_marked(search, q);
+            *end = self.rows.len();
         }
-        // Only now, so that the first rows of all queries are on their way.
+        // Each step only when what the last asked to be fetched for all queries is on its way.
+        self.doubtful.clear();
         let mut start = 0;
+        for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
+            self.find_doubtful(search, q, start..*end);
+            (start, *end) = (*end, self.doubtful.len());
+        }
+        start = 0;
         for (q, query) in queries.iter().enumerate() {
             self.resolve(search, q, query, start..ends[q]);
             start = ends[q];
         }
     }
 
-    /// Adds those of `self.rows` to `self.doubtful` that the fine sketch leaves in doubt, the `k` most promising first.
-    fn find_doubtful(&mut self, search: &Pruned, q: usize) {
-        if self.rows.is_empty() {
+    /// Adds the rows of the chosen blocks that the masks of query `q` mark to `self.rows`.
+    fn add_marked(&mut self, search: &Pruned, q: usize) {
+        let (count, rows) = (self.chosen.len(), search.rows() as u32);
+        for (&block, &mask) in self.chosen.iter().zip(&self.masks[q * count..][..count]) {
+            for row in ones(mask).map(|bit| block * BLOCK as u32 + bit).filter(|&row| row < rows) {
+                search.fine.prefetch(row);
+                self.rows.push(row);
+            }
+        }
+    }
+
+    /// Adds those of a range of `self.rows` to `self.doubtful` that the fine sketch leaves in doubt, the `k` most promising
+    /// first.
+    fn find_doubtful(&mut self, search: &Pruned, q: usize, range: Range<usize>) {
+        if range.is_empty() {
             return;
         }
-        self.multiply(search, q);
-        let limit = self.fine_threshold(search, q);
-        let start = self.doubtful.len();
-        let both = self.products.iter().copied().zip(self.rows.iter().copied());
-        self.doubtful.extend(both.filter(|(product, _)| *product >= limit));
+        let (distance, start) = (self.reach(search, q), self.doubtful.len());
+        self.work.sketches += range.len();
+        let rows = &self.rows[range];
+        search.fine.within(search.isa, &self.fine, q, distance, rows, &mut self.doubtful);
         let found = &mut self.doubtful[start..];
         if found.len() > self.k {
-            found.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+            found.select_nth_unstable_by(self.k - 1, nearer);
         }
-        found
-            .iter()
-            .take(FETCHED)
-            .for_each(|&(_, position)| search.bank.prefetch(search.row(position) as usize));
+        let first = found.iter().take(self.k.min(FETCHED));
+        first.for_each(|&(_, position)| search.bank.prefetch(search.row(position) as usize));
     }
 
-    /// Compares a range of `self.doubtful` with query `q`, as far as what was found meanwhile leaves a doubt.
-    fn resolve(&mut self, search: &Pruned, q: usize, query: &[f32], range: std::ops::Range<usize>) {
-        let mut limit = i32::MIN;
-        for i in range.clone() {
-            let (product, position) = self.doubtful[i];
-            if i == range.start + self.k {
-                limit = self.fine_threshold(search, q);
-            }
-            // The first ones are on their way since `find_doubtful`.
-            if let Some(&(product, position)) = self.doubtful[..range.end].get(i + FETCHED)
-                && product >= limit
-            {
-                search.bank.prefetch(search.row(position) as usize);
-            }
-            if product >= limit {
-                self.compare(search, q, query, position);
+    /// Compares those of a range of `self.doubtful` with query `q` that may be nearer than what was found meanwhile.
+    fn resolve(&mut self, search: &Pruned, q: usize, query: &[f32], range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        let rest = (range.start + self.k).min(range.end);
+        for i in range.start..rest {
+            self.compare(search, q, query, self.doubtful[i].1);
+        }
+        let distance = self.reach(search, q);
+        let limit = self.fine.limit(q, distance);
+        self.rows.clear();
+        for &(bound, position) in &self.doubtful[rest..range.end] {
+            if bound <= limit {
+                search.full.prefetch(position);
+                self.rows.push(position);
             }
         }
+        self.work.rounded += self.rows.len();
+        self.near.clear();
+        search.full.within(search.isa, &self.full, q, distance, &self.rows, &mut self.near);
+        self.near.sort_unstable_by(nearer);
+        for i in 0..self.near.len() {
+            // Beyond, nothing is in reach either.
+            if self.near[i].0 > self.full.limit(q, self.reach(search, q)) {
+                break;
+            }
+            self.compare(search, q, query, self.near[i].1);
+        }
     }
+}
 
-    fn fine_threshold(&self, search: &Pruned, q: usize) -> i32 {
-        let code = self.fine_codes[q];
-        let distance = self.reach(search, q) + code.error + search.fine.error;
-        threshold(code, distance / f64::from(search.fine.sketch.scale))
-    }
+/// By bound, then by position.
+fn nearer(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
 /// Empties `list` and makes room for `most` in all.
