@@ -30,6 +30,12 @@ pub(crate) fn mix(isa: Isa, values: &mut [f32]) {
     unsafe { run_mix(isa, values) }
 }
 
+/// The largest magnitude; what is no number does not count.
+pub(crate) fn largest(isa: Isa, values: &[f32]) -> f32 {
+    // SAFETY: there is nothing to grant but the instructions.
+    unsafe { run_largest(isa, values) }
+}
+
 /// Writes the codes nearest to `values / scale`, none beyond `most`, which is at most 2047. What is no number gets any code, and
 /// `off` is none either.
 ///
@@ -45,6 +51,12 @@ dispatch! {
     /// # Safety
     /// Nothing but the instructions.
     unsafe fn run_mix(values: &mut [f32]) = butterflies
+}
+
+dispatch! {
+    /// # Safety
+    /// Nothing but the instructions.
+    unsafe fn run_largest(values: &[f32]) -> f32 = largest_of
 }
 
 dispatch! {
@@ -87,6 +99,26 @@ fn within<const HALF: usize>(run: &mut [f32; SIDE_BY_SIDE]) {
         let sign = if i & HALF == 0 { 1.0 } else { -1.0 };
         run[i] = old[i ^ HALF] + sign * old[i];
     }
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`.
+#[inline(always)]
+unsafe fn largest_of<V: Simd>(values: &[f32]) -> f32 {
+    let mut largest = [0.0f32; SIDE_BY_SIDE];
+    let (runs, rest) = values.as_chunks::<SIDE_BY_SIDE>();
+    for run in runs {
+        for (largest, value) in largest.iter_mut().zip(run) {
+            *largest = larger(*largest, value.abs());
+        }
+    }
+    let all = largest.iter().chain(rest);
+    all.fold(0.0, |largest, value| larger(largest, value.abs()))
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
 }
 
 /// # Safety
@@ -154,6 +186,23 @@ mod tests {
                 for (i, &found) in mixed.iter().enumerate() {
                     assert!((f64::from(found) - exact(i)).abs() < 1e-4, "{isa:?} {count} at {i}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_magnitude_is_that_of_a_number() {
+        for count in [0, 1, 15, 16, 17, 100] {
+            let mut values: Vec<f32> = values(count).iter().map(|v| v - 20.0).collect();
+            for isa in Isa::available() {
+                let expected = values.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+                assert_eq!(largest(isa, &values), expected, "{isa:?} {count}");
+            }
+            values.push(f32::NAN);
+            values.push(f32::NEG_INFINITY);
+            for isa in Isa::available() {
+                assert_eq!(largest(isa, &values), f32::INFINITY, "{isa:?} {count}");
+                assert!(largest(isa, &values[..=count]).is_finite(), "{isa:?} {count}");
             }
         }
     }

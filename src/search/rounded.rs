@@ -160,8 +160,7 @@ impl Queries {
 
 /// Writes the codes of `values`, which are off by at most `error`.
 fn round(values: &[f32], error: f64, most: i16, isa: Isa, codes: &mut [i16]) -> Known {
-    let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    let scale = (largest / f32::from(most)).clamp(*SCALES.start(), *SCALES.end());
+    let scale = (code::largest(isa, values) / f32::from(most)).clamp(*SCALES.start(), *SCALES.end());
     let (mut squared, mut off) = (0i64, 0.0);
     for (values, codes) in values.chunks(PART).zip(codes.chunks_mut(PART)) {
         let part = code::round(isa, values, most, scale, codes);

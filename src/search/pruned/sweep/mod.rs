@@ -54,6 +54,8 @@ pub(in crate::search) struct Task {
     coarse: int8::Queries,
     fine: Queries,
     full: Queries,
+    /// Whether a query of the group is among `full`: many are answered without.
+    full_known: [bool; GROUP],
     coarse_codes: [Code; GROUP],
     /// Nearest rows of each query of the group, nearest first, at most `k`.
     best: [Vec<Found>; GROUP],
@@ -138,9 +140,8 @@ impl Task {
             let lifted = &mut self.lifted[..fine.dims];
             let error = fine.lift(coordinates, search.isa, lifted);
             self.fine.set(q, lifted, error, search.isa);
-            let (centred, squared) = self.projected.centred(q);
-            self.full.set(q, centred, centring(squared, search.dim), search.isa);
         }
+        self.full_known = [false; GROUP];
         self.open = std::array::from_fn(|q| q < count);
         self.stale = self.open;
         (self.block_limits, self.coarse_limits) = ([NEVER; GROUP], [NEVER; GROUP]);
@@ -329,6 +330,13 @@ impl Task {
                 search.full.prefetch(position);
                 self.rows.push(position);
             }
+        }
+        if self.rows.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.full_known[q], true) {
+            let (centred, squared) = self.projected.centred(q);
+            self.full.set(q, centred, centring(squared, search.dim), search.isa);
         }
         self.work.rounded += self.rows.len();
         self.near.clear();
