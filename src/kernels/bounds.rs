@@ -43,9 +43,47 @@ pub(crate) fn within(
     limit: f32,
     out: &mut Vec<(f32, u32)>,
 ) {
+    let mut found = [(0.0, 0); TOGETHER];
+    for_products(isa, rows, chosen, query, |chosen, products| {
+        let mut kept = 0;
+        for (&row, &product) in chosen.iter().zip(products) {
+            let bound = bound(rows.numbers[row as usize], query, product);
+            // Whether one is kept can hardly be predicted.
+            found[kept] = (bound, row);
+            kept += usize::from(bound <= limit);
+        }
+        out.extend_from_slice(&found[..kept]);
+    });
+}
+
+/// The chosen row that is nearest to the query, both as rounded; the first one where there is none.
+///
+/// # Panics
+/// A row is outside `rows`.
+pub(crate) fn nearest(isa: Isa, rows: Rows<'_>, chosen: &[u32], query: Query<'_>) -> Option<u32> {
+    let (mut least, mut nearest) = (f32::INFINITY, chosen.first().copied());
+    for_products(isa, rows, chosen, query, |chosen, products| {
+        for (&row, &product) in chosen.iter().zip(products) {
+            let squared = least_squared(rows.numbers[row as usize], query, product);
+            if squared < least {
+                (least, nearest) = (squared, Some(row));
+            }
+        }
+    });
+    nearest
+}
+
+/// Calls `visit` with chosen rows, a part at a time, and their products with the query.
+fn for_products(
+    isa: Isa,
+    rows: Rows<'_>,
+    chosen: &[u32],
+    query: Query<'_>,
+    mut visit: impl FnMut(&[u32], &[i32]),
+) {
     let count = rows.numbers.len().min(rows.codes.len() / query.codes.len().max(1));
     assert!(chosen.iter().all(|&row| (row as usize) < count), "a row outside");
-    let (mut products, mut found) = ([0; TOGETHER], [(0.0, 0); TOGETHER]);
+    let mut products = [0; TOGETHER];
     for chosen in chosen.chunks(TOGETHER) {
         let products = &mut products[..chosen.len()];
         match isa.kind() {
@@ -59,14 +97,7 @@ pub(crate) fn within(
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => portable(rows.codes, chosen, query.codes, products),
         }
-        let mut kept = 0;
-        for (&row, &product) in chosen.iter().zip(&*products) {
-            let bound = bound(rows.numbers[row as usize], query, product);
-            // Whether one is kept can hardly be predicted.
-            found[kept] = (bound, row);
-            kept += usize::from(bound <= limit);
-        }
-        out.extend_from_slice(&found[..kept]);
+        visit(chosen, products);
     }
 }
 
@@ -82,14 +113,18 @@ fn dot(codes: &[i8], query: &[i16]) -> i32 {
     products.fold(0, i32::wrapping_add)
 }
 
-/// `|q - x| - e` for the rounded query and row, never more than that of real numbers: no term is more than `|q|^2 + |x|^2`, of
-/// which `SLACK` is taken.
+/// `|q - x| - e` for the rounded query and row, never more than that of real numbers.
 #[inline(always)]
-fn bound([scale, squared, error]: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
+fn bound(numbers: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
+    least_squared(numbers, query, product).sqrt() * LESS - numbers[2]
+}
+
+/// `|q - x|^2`, never more than that of real numbers: no term is more than `|q|^2 + |x|^2`, of which `SLACK` is taken. What is no
+/// number becomes zero.
+#[inline(always)]
+fn least_squared([scale, squared, _]: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
     let both = query.squared + squared;
-    let least = both - 2.0 * query.scale * scale * product as f32 - SLACK * both;
-    // What is no number becomes zero.
-    least.max(0.0).sqrt() * LESS - error
+    (both - 2.0 * query.scale * scale * product as f32 - SLACK * both).max(0.0)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -210,6 +245,9 @@ mod tests {
                     let slack = 2e-6 * f64::from(query.squared + numbers[i][1]) / (exact + 0.25);
                     assert!((0.0..=slack).contains(&lower), "{isa:?} {dims}, row {i}: {bound} {exact}");
                 }
+                let least = all.iter().map(|(bound, _)| bound).fold(f32::INFINITY, |a, &b| a.min(b));
+                let nearest = nearest(isa, rows, &chosen, query).unwrap();
+                assert!(all.contains(&(least, nearest)), "{isa:?} {dims}: {nearest}, not at {least}");
                 // Those that reach the limit exactly are kept.
                 let limit = all[5].0;
                 let mut kept = Vec::new();

@@ -97,12 +97,18 @@ impl Rounded {
         rows: &[u32],
         out: &mut Vec<(f32, u32)>,
     ) {
+        let limit = queries.limit(q, distance);
+        bounds::within(isa, self.rows(), rows, queries.get(q), limit, out);
+    }
+
+    /// The one of `rows` that is nearest to query `q` as far as rounded values say.
+    pub fn nearest(&self, isa: Isa, queries: &Queries, q: usize, rows: &[u32]) -> Option<u32> {
+        bounds::nearest(isa, self.rows(), rows, queries.get(q))
+    }
+
+    fn rows(&self) -> bounds::Rows<'_> {
         let (numbers, _) = self.numbers.as_chunks();
-        let all = bounds::Rows { codes: &self.codes, numbers };
-        let Known { scale, squared, .. } = queries.known[q];
-        let codes = &queries.codes[q * self.dims..][..self.dims];
-        let query = bounds::Query { codes, scale, squared };
-        bounds::within(isa, all, rows, query, queries.limit(q, distance), out);
+        bounds::Rows { codes: &self.codes, numbers }
     }
 
     /// Asks for `row` to be brought near.
@@ -150,6 +156,11 @@ impl Queries {
         let most = fits.clamp(1, QUERY_MOST.into()) as i16;
         let codes = &mut self.codes[q * self.dims..][..self.dims];
         self.known[q] = round(values, error, most, isa, codes);
+    }
+
+    fn get(&self, q: usize) -> bounds::Query<'_> {
+        let Known { scale, squared, .. } = self.known[q];
+        bounds::Query { codes: &self.codes[q * self.dims..][..self.dims], scale, squared }
     }
 
     /// What the bounds of a row that is within `distance` of query `q` are at most.

@@ -155,10 +155,7 @@ impl Task {
     /// Of `self.rows` the one whose fine sketch is nearest to query `q`.
     fn most_promising(&mut self, search: &Pruned, q: usize) -> u32 {
         self.work.sketches += self.rows.len();
-        self.near.clear();
-        search.fine.within(search.isa, &self.fine, q, f64::INFINITY, &self.rows, &mut self.near);
-        let nearest = self.near.iter().min_by(|a, b| nearer(a, b));
-        nearest.map_or(0, |&(_, row)| row)
+        search.fine.nearest(search.isa, &self.fine, q, &self.rows).unwrap_or(0)
     }
 
     /// Compares query `q` with the row at `position`.
