@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from drawn import SIZE, colour, spectrum_noise, texture
+from surfaces import Surface
 
 FINE = 4  # drawn this many times larger, so that a quarter of a pixel's shift shows
 
@@ -87,14 +88,22 @@ def tracks(rng, side):
     return pieces
 
 
+def ground(rng, side):
+    """What the pieces lie on, as a function of a part's random numbers: the same for each part, or of one kind."""
+    if rng.random() < 0.5:
+        return Surface(rng, side).view
+    plain = colour(rng) + spectrum_noise(rng)[..., None] * rng.uniform(0, 0.04)
+    left, top = rng.integers(0, SIZE - side + 1, 2)
+    same = (plain if rng.random() < 0.6 else texture(rng))[top : top + side, left : left + side]
+    return lambda rng: same
+
+
 class Assembly:
     """A ground and its pieces, of `side` pixels."""
 
     def __init__(self, rng, side):
         self.side = side
-        plain = colour(rng) + spectrum_noise(rng)[..., None] * rng.uniform(0, 0.04)
-        left, top = rng.integers(0, SIZE - side + 1, 2)
-        self.ground = (plain if rng.random() < 0.7 else texture(rng))[top : top + side, left : left + side]
+        self.ground = ground(rng, side)
         self.pieces = []
         for _ in range(rng.integers(4, 13)):
             self.pieces += tracks(rng, side) if rng.random() < 0.35 else rows(rng, side)
@@ -113,12 +122,12 @@ class Assembly:
 
     def picture(self, rng, pieces):
         grain = spectrum_noise(rng, 0.6, 1, self.side)[..., None] * self.grain
-        ground = Image.fromarray((np.clip(self.ground + grain, 0, 1) * 255).astype(np.uint8))
-        large = ground.resize((self.side * FINE, self.side * FINE), Image.NEAREST)
+        below = Image.fromarray((np.clip(self.ground(rng) + grain, 0, 1) * 255).astype(np.uint8))
+        large = below.resize((self.side * FINE, self.side * FINE), Image.NEAREST)
         pen = ImageDraw.Draw(large)
         for piece in pieces:
             draw(pen, piece)
-        return large.resize(ground.size, Image.BOX)
+        return large.resize(below.size, Image.BOX)
 
     def inner(self):
         """Indices of the pieces that lie well inside."""

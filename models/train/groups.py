@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from assemblies import Assembly, misassembled
 from crops import Crops, camera, compressed, normalised
+from surfaces import Surface
 
 GOOD, FLAWED = 4, 2
 MARGIN = 16  # pixels around a crop from which it can be moved and turned
@@ -24,7 +25,7 @@ class Groups(Crops):
 
     def group(self, rng, side):
         kind = rng.random()
-        make = assembly if kind < 0.3 else self.object if kind < 0.7 else self.texture
+        make = assembly if kind < 0.35 else surface if kind < 0.5 else self.object if kind < 0.8 else self.texture
         views, changes = make(rng, side)
         blur = rng.uniform(0.3, 1.5) * (rng.random() < 0.25)
         quality = int(rng.integers(40, 95)) if rng.random() < 0.1 else None
@@ -98,6 +99,12 @@ def misassembly(rng, show, pieces, inner, good):
         if change.max() > LEAST_CHANGE:
             break
     return bad, change
+
+
+def surface(rng, side):
+    """Pieces of one kind of surface."""
+    kind = Surface(rng, side)
+    return spoilt(rng, [to_image(255 * kind.view(rng)) for _ in range(GOOD + FLAWED)])
 
 
 def lying(rng, view, side, loose):
@@ -188,7 +195,21 @@ def grain(view):
 
 
 def line(rng, view):
-    """A scratch, a hair, a crack."""
+    """A hair, a crack: a line of one tone."""
+    mask = stroke(rng, view)
+    return Image.composite(Image.new("RGB", view.size, tone(rng, view, mask)), view, mask)
+
+
+def scored(rng, view):
+    """A scratch: darker or lighter than what it runs over, and gone at its ends."""
+    mask = np.asarray(stroke(rng, view), np.float32)[..., None] / 255
+    ends = np.asarray(spot(rng, view.width, 12, 40).filter(ImageFilter.GaussianBlur(5)), np.float32)[..., None] / 255
+    reach = mask * ends if (mask * ends).max() > 0.3 else mask
+    return to_image(np.asarray(view, np.float32) * (1 + contrast(rng) * reach))
+
+
+def stroke(rng, view):
+    """The mask of a fine line, straight, bent or wavering, as L."""
     side = view.width
     mask = Image.new("L", (4 * side, 4 * side))
     steps = int(rng.integers(3, 12))
@@ -198,8 +219,7 @@ def line(rng, view):
     path = np.cumsum(np.stack([np.cos(turns), np.sin(turns)], 1) * length, 0)
     path = path - path.mean(0) + rng.uniform(0.15, 0.85, 2) * 4 * side
     ImageDraw.Draw(mask).line([tuple(p) for p in path], 255, int(rng.integers(3, 11)), joint="curve")
-    mask = mask.resize((side, side), Image.BOX)
-    return Image.composite(Image.new("RGB", view.size, tone(rng, view, mask)), view, mask)
+    return mask.resize((side, side), Image.BOX)
 
 
 def stain(rng, view):
@@ -215,6 +235,16 @@ def shade(rng, view):
     mask = np.asarray(spot(rng, view.width, 3, 20), np.float32)[..., None] / 255
     gain = 1 + contrast(rng) * mask
     return to_image(np.asarray(view, np.float32) * gain)
+
+
+def dried(rng, view):
+    """What a drop left: a faint veil, its rim plainer."""
+    mask = np.asarray(spot(rng, view.width, 3, 16), np.float32)[..., None] / 255
+    width = int(rng.choice([3, 5]))
+    rim = mask - ndimage.minimum_filter(mask, (width, width, 1))
+    tint = 1 + rng.normal(0, 0.1, 3)
+    gain = contrast(rng) * tint * (0.5 * rng.random() * mask + rim)
+    return to_image(np.asarray(view, np.float32) * (1 + gain))
 
 
 def dent(rng, view):
@@ -262,7 +292,7 @@ def rough(rng, view):
     return to_image(np.asarray(view, np.float32) + mask * grain[..., None])
 
 
-FLAWS = [line, line, line, stain, stain, shade, dent, displaced, displaced, missing, rough]
+FLAWS = [line, line, scored, scored, stain, stain, dried, shade, dent, dent, displaced, displaced, missing, rough]
 
 
 def to_image(pixels):

@@ -22,13 +22,13 @@ const SHIPPED: [Shipped; 2] = [
         name: "default",
         architecture: "resnet18",
         feature: "embedded-backbone",
-        checksum: 0x3117_b9e6,
+        checksum: 0x9e1f_2184,
     },
     Shipped {
         name: "small",
         architecture: "resnet18_narrow",
         feature: "embedded-small",
-        checksum: 0x468e_3dca,
+        checksum: 0x1bf8_e071,
     },
 ];
 
