@@ -125,7 +125,7 @@ impl KdTree {
 
 fn sketch(offset: f32) -> Sketch {
     // The points are not rounded to codes.
-    Sketch { dims: DIMS, most: 1, offset, scale: 1.0 }
+    Sketch { dims: DIMS, offset, scale: 1.0 }
 }
 
 fn point(values: &[f32]) -> [f64; DIMS] {

@@ -249,6 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn products_of_many_values_do_not_wrap() {
+        // With codes of 12 bits, so many times the largest products would be beyond 32.
+        let dims = 20_000;
+        for isa in Isa::available() {
+            let mut rounding = Rounding::new(1, dims);
+            rounding.push(&vec![1.0; dims], 0.0, isa);
+            let mut queries = Queries::default();
+            queries.resize(1, dims);
+            queries.set(0, &vec![1.0; dims], 0.0, isa);
+            let mut kept = Vec::new();
+            rounding.finish().within(isa, &queries, 0, 0.0, &[0], &mut kept);
+            assert_eq!(kept.len(), 1, "{isa:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_in_reach_of_everything() {
         let isa = Isa::best();
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {

@@ -10,7 +10,7 @@
 //! |query - row| >= |f(query) - f(row)| >= scale * |q - x| - e - e'
 //! ```
 //!
-//! and `|q - x|^2` is computed in whole numbers, exactly. The bounds `e` cover rounding in f32 and quantisation; the
+//! and `|q - x|^2` is computed in whole numbers, exactly. (Larger sketches have a scale for each vector instead, see `rounded`.) The bounds `e` cover rounding in f32 and quantisation; the
 //! comments below say of what they are sums.
 
 use crate::kernels::{Isa, code, distance};
@@ -25,13 +25,14 @@ const ZEROS: [f32; MAX_DIMS] = [0.0; MAX_DIMS];
 /// The most coordinates a sketch may have.
 pub(super) const MAX_DIMS: usize = 128;
 
+/// The largest code: a byte's.
+const MOST: i16 = 127;
+
 /// What all vectors of a sketch share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sketch {
     /// Coordinates: a power of two.
     pub dims: usize,
-    /// The largest code.
-    pub most: i16,
     /// What the last coordinate is lessened by before mixing, so that it is small.
     pub offset: f32,
     /// The distance that a difference of one in a code stands for.
@@ -114,7 +115,7 @@ impl Sketch {
 
     /// Writes the codes nearest to `lifted`, whose error is `error`.
     pub(super) fn encode(&self, lifted: &[f32], error: f64, isa: Isa, codes: &mut [i16]) -> Code {
-        let code::Rounded { squared, sum, off } = code::round(isa, lifted, self.most, self.scale, codes);
+        let code::Rounded { squared, sum, off } = code::round(isa, lifted, MOST, self.scale, codes);
         let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
         let error = if error.is_finite() { error } else { f64::INFINITY };
         Code { squared: squared.into(), sum: sum.into(), error }
@@ -122,7 +123,7 @@ impl Sketch {
 
     /// The scale that has room for values up to `largest`.
     pub(super) fn scale_for(&self, largest: f32) -> f32 {
-        (largest / f32::from(self.most)).clamp(1e-15, 1e15)
+        (largest / f32::from(MOST)).clamp(1e-15, 1e15)
     }
 }
 

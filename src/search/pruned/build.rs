@@ -3,7 +3,7 @@
 use super::super::axes::{Axes, Projected};
 use super::super::rounded::{Rounded, Rounding};
 use super::super::sketch::{self, MAX_DIMS, Sketch};
-use super::{ABSENT, COARSE_MOST, Parts, RAISED, blocks};
+use super::{ABSENT, Parts, RAISED, blocks};
 use crate::kernels::int8::{BLOCK, STEP, interleaved};
 use crate::kernels::{Isa, Pool};
 use crate::tensor::Patches;
@@ -49,7 +49,7 @@ pub(super) fn parts(bank: Patches<'_>, isa: Isa, pool: &Pool) -> Parts {
 }
 
 fn lift(axes: &Axes, projected: &Projected, dims: usize, order: &[u32], isa: Isa) -> Lifted {
-    let mut sketch = Sketch { dims, most: COARSE_MOST, offset: 0.0, scale: 1.0 };
+    let mut sketch = Sketch { dims, offset: 0.0, scale: 1.0 };
     let coordinates = |&row: &u32| axes.coordinates(projected, row as usize);
     sketch.offset = sketch.offset(order.iter().map(coordinates), isa);
     let mut values = vec![0.0; order.len() * sketch.dims];

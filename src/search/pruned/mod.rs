@@ -59,9 +59,6 @@ const ABSENT: i32 = -(1 << 29);
 /// What the signed codes of rows are raised by to be unsigned.
 const RAISED: i16 = 128;
 
-/// The largest coarse code.
-const COARSE_MOST: i16 = 127;
-
 /// Where the sketches' numbers lie behind the coarse one's error.
 const COARSE_AT: usize = 1;
 const FINE_AT: usize = 4;
@@ -85,7 +82,7 @@ impl Sketch {
         let &[dims, offset, scale] = numbers else { return None };
         let dims = dims as usize;
         let fits = dims.is_power_of_two() && (STEP..=MAX_DIMS).contains(&dims);
-        fits.then_some(Self { dims, most: COARSE_MOST, offset: offset as f32, scale: scale as f32 })
+        fits.then_some(Self { dims, offset: offset as f32, scale: scale as f32 })
     }
 }
 
