@@ -125,6 +125,7 @@ def main():
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     args.work.mkdir(parents=True, exist_ok=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     crops = Groups(drawn_pool(args.work, args.images, 1, 2), args.photographs, args.seed, args.photograph_share)
     fast = lambda module: module.to(memory_format=torch.channels_last)
     targets = Targets(fast(teacher(args.teacher)), crops)
