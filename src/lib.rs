@@ -100,6 +100,7 @@ pub mod kernels;
 mod ndarray;
 pub mod network;
 pub mod patches;
+mod principal;
 mod random;
 pub mod score;
 pub mod search;

@@ -9,7 +9,7 @@ use patchcore::tensor::{Neighbor, Patches};
 
 /// Values of a bank or of queries: few different ones, so that there are ties and duplicates, or any finite number.
 fn values(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<f32>> {
-    let scale = *u.choose(&[1.0f32, 1e-3, 1e3, 1e-30, 1e15])?;
+    let scale = *u.choose(&[1.0f32, 1e-3, 1e3, 1e-30, 1e19])?;
     let few = u.arbitrary::<bool>()?;
     (0..count)
         .map(|_| {
@@ -17,7 +17,7 @@ fn values(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<f32>> {
                 f32::from(u.arbitrary::<u8>()? % 4) * scale
             } else {
                 let value = f32::from_bits(u.arbitrary()?);
-                if value.is_finite() && value.abs() < 1e15 { value } else { scale }
+                if value.is_finite() && value.abs() < 1e19 { value } else { scale }
             })
         })
         .collect()

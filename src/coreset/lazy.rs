@@ -14,10 +14,8 @@ use crate::tensor::Patches;
 use std::ops::ControlFlow;
 
 /// Values held for a row, beside the row itself: components, half, slack, nearest, seen, order.
-#[cfg(feature = "train")]
 pub(super) const ROW_VALUES: usize = super::leading::DEPTH + 5;
 /// Values held for a centre: components and offset in a vector that grows by doubling, and its row.
-#[cfg(feature = "train")]
 pub(super) const CENTER_VALUES: usize = 2 * (super::leading::DEPTH + 1) + 2;
 /// Rows a task compares.
 const BLOCK: usize = 96;
@@ -222,8 +220,8 @@ impl<'a> Lazy<'a> {
                 let (slot, mut candidate): (usize, Candidate) = alive[i];
                 let between = distance::squared(self.isa, &values[slot * depth..][..depth], center);
                 let bound = between - slack - self.leading.slack(candidate.row);
-                let far = bound >= self.ceiling(candidate.nearest);
-                // NaN, where lengths overflow, proves nothing.
+                // What overflows proves nothing: the rows themselves may be nearer than their components as computed.
+                let far = between < f32::INFINITY && bound >= self.ceiling(candidate.nearest);
                 if !far {
                     candidate.nearest = candidate.nearest.min(self.distance(candidate.row, farthest));
                     self.nearest[candidate.row as usize] = candidate.nearest;

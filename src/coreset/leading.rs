@@ -4,18 +4,15 @@ use super::zeros;
 use crate::error::Result;
 use crate::kernels::product::{Matrix, product};
 use crate::kernels::{Isa, Pool, distance};
-use crate::random::Random;
+use crate::principal::{self, Iteration};
 use crate::tensor::Patches;
 
 /// Components kept. More of them bound better and cost more.
 pub(super) const DEPTH: usize = 64;
-/// Rows that the principal components are estimated from.
-pub(super) const SAMPLE: usize = 4096;
-/// Steps of the subspace iteration. The components need not be exact: any orthonormal directions give true bounds.
-const STEPS: usize = 6;
+/// How the components are found: they need not be exact, any orthonormal directions give true bounds.
+const ITERATION: Iteration = Iteration { rounds: 6, purpose: 0x004C_6561_6469_6E67 };
 /// Rows a task projects.
 const BLOCK: usize = 256;
-const PURPOSE: u64 = 0x004C_6561_6469_6E67;
 
 /// The leading components of rows, about their mean.
 ///
@@ -38,8 +35,8 @@ impl Leading {
         let mut values = zeros("leading components", rows.rows() * depth)?;
         let mut halves = zeros("leading components", rows.rows())?;
         let mut slacks = zeros("leading components", rows.rows())?;
-        let (mean, sample) = centered_sample(rows);
-        let basis = principal(&sample, rows.dim, depth);
+        let mean = principal::mean(principal::sample(rows), rows.dim);
+        let basis = directions(rows, &mean, depth, isa, pool);
         let share = rounding(rows.dim, depth);
         pool.for_each_chunk_pair(
             (&mut values, BLOCK * depth),
@@ -91,68 +88,11 @@ fn rounding(dim: usize, depth: usize) -> f32 {
     (roundings * f64::from(f32::EPSILON) / 2.0) as f32
 }
 
-/// The mean of evenly many rows, and those rows less the mean.
-fn centered_sample(rows: Patches<'_>) -> (Vec<f32>, Vec<f32>) {
-    let count = SAMPLE.min(rows.rows());
-    let picked = || (0..count).map(|i| rows.row(i * rows.rows() / count));
-    let mut sums = vec![0.0f64; rows.dim];
-    for row in picked() {
-        sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
-    }
-    let mean: Vec<f32> = sums.iter().map(|sum| (sum / count as f64) as f32).collect();
-    let sample = picked().flat_map(|row| row.iter().zip(&mean).map(|(v, mean)| v - mean)).collect();
-    (mean, sample)
-}
-
-/// `depth` directions close to the leading principal components of `sample`, rows of `dim` values: `[depth, dim]`,
-/// a matrix that lengthens no vector. Directions in which nothing varies are 0.
-fn principal(sample: &[f32], dim: usize, depth: usize) -> Vec<f32> {
-    let sample = Matrix::new(sample, dim);
-    let mut covariance = vec![0.0; dim * dim];
-    product(sample.t(), sample, &mut covariance);
-    let mut random = Random::new(0, PURPOSE);
-    let mut basis: Vec<f32> = (0..depth * dim).map(|_| random.unit() as f32 - 0.5).collect();
-    orthonormalize(&mut basis, dim);
-    let mut next = vec![0.0; depth * dim];
-    for _ in 0..STEPS {
-        product(Matrix::new(&basis, dim), Matrix::new(&covariance, dim), &mut next);
-        std::mem::swap(&mut basis, &mut next);
-        orthonormalize(&mut basis, dim);
-    }
-    // Gershgorin: no eigenvalue of B B' is larger than its largest absolute row sum.
-    let row_sum = |a: &[f32]| basis.chunks_exact(dim).map(|b| dot(a, b).abs()).sum::<f64>();
-    let stretch = basis.chunks_exact(dim).map(row_sum).fold(1.0, f64::max).sqrt();
-    basis.iter().map(|&v| (f64::from(v) / stretch) as f32).collect()
-}
-
-/// Gram-Schmidt, twice over, which is enough. A row that depends on those before becomes 0.
-fn orthonormalize(basis: &mut [f32], dim: usize) {
-    let mut done: Vec<Vec<f64>> = Vec::new();
-    for row in basis.chunks_exact_mut(dim) {
-        let mut rest: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
-        let before = length(&rest);
-        for _ in 0..2 {
-            for other in &done {
-                let shared: f64 = rest.iter().zip(other).map(|(a, b)| a * b).sum();
-                rest.iter_mut().zip(other).for_each(|(v, o)| *v -= shared * o);
-            }
-        }
-        let length = length(&rest);
-        // Also where the length overflowed or is NaN.
-        if !(length > before * 1e-6 && length.is_finite()) {
-            row.fill(0.0);
-            continue;
-        }
-        rest.iter_mut().for_each(|v| *v /= length);
-        row.iter_mut().zip(&rest).for_each(|(to, &v)| *to = v as f32);
-        done.push(rest);
-    }
-}
-
-fn length(v: &[f64]) -> f64 {
-    v.iter().map(|v| v * v).sum::<f64>().sqrt()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+/// `depth` directions close to the leading principal components: `[depth, dim]`, a matrix that lengthens no vector.
+fn directions(rows: Patches<'_>, mean: &[f32], depth: usize, isa: Isa, pool: &Pool) -> Vec<f32> {
+    let mut axes = principal::axes(rows, mean, depth, ITERATION, isa, pool);
+    // The largest eigenvalue of their Gram matrix is no farther from 1 than that matrix from the identity.
+    let stretch = (1.0 + principal::deviation(&axes, rows.dim)).sqrt();
+    axes.iter_mut().for_each(|value| *value = (f64::from(*value) / stretch) as f32);
+    axes
 }

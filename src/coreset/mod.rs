@@ -10,6 +10,7 @@ pub use projection::Projection;
 
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
+use crate::principal::SAMPLE;
 use crate::random::Random;
 use crate::tensor::{Patches, not_finite};
 use lazy::Lazy;
@@ -77,7 +78,6 @@ pub fn select(
 }
 
 /// `count` of `0..total` in ascending order, one at a random place in each of as many equal parts, or all.
-#[cfg(feature = "train")]
 pub(crate) fn sample(total: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut random = Random::new(seed, 0x0053_616D_706C_6500);
     let part = |i: usize| (i as u128 * total as u128 / count as u128) as usize;
@@ -86,9 +86,8 @@ pub(crate) fn sample(total: usize, count: usize, seed: u64) -> Vec<usize> {
 
 /// Bytes that selecting `count` of `rows` takes: the projected rows, their places, what bounds their distances and
 /// the sample that is estimated from, and the centres.
-#[cfg(feature = "train")]
 pub(crate) fn bytes(rows: usize, count: usize) -> u64 {
-    let (dim, sample) = (projection_dim(rows) as u64, rows.min(leading::SAMPLE) as u64);
+    let (dim, sample) = (projection_dim(rows) as u64, rows.min(SAMPLE) as u64);
     let row = dim + 2 + lazy::ROW_VALUES as u64;
     4 * (rows as u64 * row + sample * dim + count as u64 * lazy::CENTER_VALUES as u64)
 }

@@ -91,6 +91,18 @@ fn many_panels_of_centres_and_many_epochs() {
     }
 }
 
+/// The square of their distances is the largest number there is, or overflows where it is taken of components.
+#[test]
+fn rows_at_the_edge_of_overflow_are_chosen_as_the_plain_loop_does() {
+    let edge = (f32::MAX / 2.0).sqrt();
+    for dim in 2..24 {
+        let mut data = vec![0.0; (dim + 1) * dim];
+        data[0] = -1.01 * edge;
+        data[dim..].iter_mut().step_by(dim + 1).for_each(|value| *value = edge);
+        compare(&data, dim, dim + 1, 0, 1000);
+    }
+}
+
 #[test]
 fn equal_rows_are_chosen_as_the_plain_loop_does_even_beyond_their_number() {
     compare(&[2.5; 12], 3, 6, 2, 2);
@@ -134,7 +146,6 @@ fn features_that_are_not_finite_are_refused() {
     }
 }
 
-#[cfg(feature = "train")]
 #[test]
 fn samples_are_ascending_even_and_repeatable() {
     for (total, count) in [(10, 10), (10, 1), (1000, 333), (7, 5)] {

@@ -16,7 +16,7 @@ const TOGETHER: usize = 64;
 
 /// Rows that lie one after the other.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct CodeRows<'a> {
     pub codes: &'a [i8],
     pub numbers: &'a [[f32; NUMBERS]],
 }
@@ -37,7 +37,7 @@ pub(crate) struct Query<'a> {
 /// A row is outside `rows`.
 pub(crate) fn within(
     isa: Isa,
-    rows: Rows<'_>,
+    rows: CodeRows<'_>,
     chosen: &[u32],
     query: Query<'_>,
     limit: f32,
@@ -60,7 +60,7 @@ pub(crate) fn within(
 ///
 /// # Panics
 /// A row is outside `rows`.
-pub(crate) fn nearest(isa: Isa, rows: Rows<'_>, chosen: &[u32], query: Query<'_>) -> Option<u32> {
+pub(crate) fn nearest(isa: Isa, rows: CodeRows<'_>, chosen: &[u32], query: Query<'_>) -> Option<u32> {
     let (mut least, mut nearest) = (f32::INFINITY, chosen.first().copied());
     for_products(isa, rows, chosen, query, |chosen, products| {
         for (&row, &product) in chosen.iter().zip(products) {
@@ -76,7 +76,7 @@ pub(crate) fn nearest(isa: Isa, rows: Rows<'_>, chosen: &[u32], query: Query<'_>
 /// Calls `visit` with chosen rows, a part at a time, and their products with the query.
 fn for_products(
     isa: Isa,
-    rows: Rows<'_>,
+    rows: CodeRows<'_>,
     chosen: &[u32],
     query: Query<'_>,
     mut visit: impl FnMut(&[u32], &[i32]),
@@ -113,18 +113,20 @@ fn dot(codes: &[i8], query: &[i16]) -> i32 {
     products.fold(0, i32::wrapping_add)
 }
 
-/// `|q - x| - e` for the rounded query and row, never more than that of real numbers.
+/// `|q - x| - e` for the rounded query and row: where it is above zero, never more than that of real numbers. Below, it leaves out
+/// nothing, as no limit is below zero.
 #[inline(always)]
 fn bound(numbers: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
     least_squared(numbers, query, product).sqrt() * LESS - numbers[2]
 }
 
-/// `|q - x|^2`, never more than that of real numbers: no term is more than `|q|^2 + |x|^2`, of which `SLACK` is taken. What is no
-/// number becomes zero.
+/// `|q - x|^2`, never more than that of real numbers: no term is more than `|q|^2 + |x|^2`, of which `SLACK` is taken. What overflows
+/// or is no number becomes zero: the vectors themselves may be nearer than what they are rounded to.
 #[inline(always)]
 fn least_squared([scale, squared, _]: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
     let both = query.squared + squared;
-    (both - 2.0 * query.scale * scale * product as f32 - SLACK * both).max(0.0)
+    let apart = both - 2.0 * query.scale * scale * product as f32;
+    if apart < f32::INFINITY { (apart - SLACK * both).max(0.0) } else { 0.0 }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -230,7 +232,7 @@ mod tests {
             // More than are taken together, some twice, the last one first.
             let chosen: Vec<u32> = (0..count as u32).rev().chain([3, 3, 0]).collect();
             for isa in Isa::available() {
-                let rows = Rows { codes: &codes, numbers: &numbers };
+                let rows = CodeRows { codes: &codes, numbers: &numbers };
                 let mut all = Vec::new();
                 within(isa, rows, &chosen, query, f32::INFINITY, &mut all);
                 assert!(all.iter().map(|(_, row)| row).eq(&chosen), "{isa:?} {dims}");
@@ -258,22 +260,33 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn assert_kept(code: i8, numbers: [f32; NUMBERS], query: Query<'_>, limit: f32) {
+        for isa in Isa::available() {
+            let rows = CodeRows { codes: &[code], numbers: &[numbers] };
+            let mut kept = Vec::new();
+            within(isa, rows, &[0], query, limit, &mut kept);
+            assert_eq!(kept.len(), 1, "{isa:?} {numbers:?}");
+        }
+    }
+
     #[test]
     fn what_overflows_is_kept() {
-        let numbers = [[1e30, f32::INFINITY, 0.0], [f32::NAN, 1.0, 0.0], [1.0, 1.0, f32::INFINITY]];
-        let rows = Rows { codes: &[i8::MAX; 3], numbers: &numbers };
         let query = Query { codes: &[2047], scale: 1e30, squared: f32::INFINITY };
-        for isa in Isa::available() {
-            let mut kept = Vec::new();
-            within(isa, rows, &[0, 1, 2], query, 0.0, &mut kept);
-            assert_eq!(kept.iter().map(|(_, row)| *row).collect::<Vec<_>>(), [0, 1, 2], "{isa:?}");
+        for numbers in [[1e30, f32::INFINITY, 0.0], [f32::NAN, 1.0, 0.0], [1.0, 1.0, f32::INFINITY]] {
+            assert_kept(i8::MAX, numbers, query, 0.0);
+        }
+        // Squared lengths that do not overflow, of vectors in opposite directions, whose difference does.
+        let query = Query { codes: &[1], scale: 1.5e19, squared: 2.25e38 };
+        for error in [2e19, f32::INFINITY] {
+            assert_kept(-1, [1e19, 1e38, error], query, 1e19);
         }
     }
 
     #[test]
     #[should_panic(expected = "a row outside")]
     fn rows_outside_are_refused() {
-        let rows = Rows { codes: &[0; 8], numbers: &[[0.0; NUMBERS]; 3] };
+        let rows = CodeRows { codes: &[0; 8], numbers: &[[0.0; NUMBERS]; 3] };
         let query = Query { codes: &[0; 4], scale: 1.0, squared: 0.0 };
         within(Isa::PORTABLE, rows, &[2], query, 0.0, &mut Vec::new());
     }

@@ -1,25 +1,15 @@
 //! Sums and differences of few of a row's values, over many rows at once: a sparse matrix of signs against a block of
 //! rows. Every row's sum is taken in the order of the indices, so all instruction sets give the same bits.
 
-use super::isa::{Isa, Kind};
-use super::portable::F32x8;
-use super::simd::Simd;
+use super::Isa;
+use super::simd::{Simd, dispatch};
 
 /// Vectors of rows that are summed side by side, so that an addition need not wait for the one before.
 const VECTORS: usize = 4;
 
 /// Rows in a block.
 pub(crate) fn block_rows(isa: Isa) -> usize {
-    VECTORS
-        * match isa.kind() {
-            Kind::Portable => F32x8::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => super::x86_64::Avx2::LANES,
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => super::x86_64::Avx512::LANES,
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => super::aarch64::Neon::LANES,
-        }
+    VECTORS * isa.lanes()
 }
 
 /// For each row of `block`, `scale` times the difference of the sums of its values `plus` and of its values `minus`.
@@ -29,32 +19,14 @@ pub(crate) fn block_rows(isa: Isa) -> usize {
 /// An index is past the block's values, or `out` does not hold one value a row.
 pub(crate) fn signed_sum(isa: Isa, block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &mut [f32]) {
     assert_eq!(out.len(), block_rows(isa));
-    // SAFETY: the isa proves that the CPU has the instructions; `out` has the length.
-    unsafe {
-        match isa.kind() {
-            Kind::Portable => sums::<F32x8>(block, plus, minus, scale, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2(block, plus, minus, scale, out),
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => avx512(block, plus, minus, scale, out),
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => sums::<super::aarch64::Neon>(block, plus, minus, scale, out),
-        }
-    }
+    // SAFETY: `out` has the length.
+    unsafe { run(isa, block, plus, minus, scale, out) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &mut [f32]) {
-    // SAFETY: the caller grants the length of `out`.
-    unsafe { sums::<super::x86_64::Avx2>(block, plus, minus, scale, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-unsafe fn avx512(block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &mut [f32]) {
-    // SAFETY: the caller grants the length of `out`.
-    unsafe { sums::<super::x86_64::Avx512>(block, plus, minus, scale, out) }
+dispatch! {
+    /// # Safety
+    /// `out` has [`block_rows`] values.
+    unsafe fn run(block: &[f32], plus: &[u32], minus: &[u32], scale: f32, out: &mut [f32]) = sums
 }
 
 /// # Safety

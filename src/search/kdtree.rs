@@ -44,8 +44,7 @@ impl KdTree {
         let rows = Patches { dim, grid_width: 1, data: &all };
         let axes = Axes::fit(rows, Sketch::axes(DIMS, dim), isa, pool);
         let projected = axes.project_all(rows, pool);
-        let mut sketch = sketch(0.0);
-        sketch.offset = sketch.offset((0..rows.rows()).map(|i| axes.coordinates(&projected, i)), isa);
+        let sketch = Sketch::fit(DIMS, (0..rows.rows()).map(|i| axes.coordinates(&projected, i)), isa);
         let mut points = vec![0.0; rows.rows() * DIMS];
         let mut largest = 0.0f64;
         for (i, point) in points.chunks_exact_mut(DIMS).enumerate() {
@@ -84,7 +83,8 @@ impl KdTree {
         }
         let entries: Vec<_> = points.chunks_exact(DIMS).map(point).collect();
         let tree = ImmutableKdTree::new_from_slice(&entries).ok()?.into();
-        Some(Self { bank, isa, axes, sketch: sketch(offset as f32), points, numbers, tree })
+        let sketch = Sketch { dims: DIMS, offset: offset as f32 };
+        Some(Self { bank, isa, axes, sketch, points, numbers, tree })
     }
 
     /// Sets `out` to the `k` nearest rows with their squared distances; returns how many were compared in full.
@@ -121,11 +121,6 @@ impl KdTree {
     pub(super) fn work(&self, query: &[f32], k: usize) -> usize {
         self.search(query, k, &mut Projected::default(), &mut Vec::new())
     }
-}
-
-fn sketch(offset: f32) -> Sketch {
-    // The points are not rounded to codes.
-    Sketch { dims: DIMS, offset, scale: 1.0 }
 }
 
 fn point(values: &[f32]) -> [f64; DIMS] {

@@ -43,7 +43,7 @@ pub(super) struct Rounding {
 
 /// Queries, rounded; the memory is kept.
 #[derive(Debug, Default)]
-pub(super) struct Queries {
+pub(super) struct RoundedQueries {
     dims: usize,
     codes: Vec<i16>,
     known: Vec<Known>,
@@ -87,11 +87,11 @@ impl Rounded {
     }
 
     /// Adds those of `rows` that can be within `distance` of query `q` to `out`, with their lower bounds; see
-    /// [`Queries::limit`].
+    /// [`RoundedQueries::limit`].
     pub fn within(
         &self,
         isa: Isa,
-        queries: &Queries,
+        queries: &RoundedQueries,
         q: usize,
         distance: f64,
         rows: &[u32],
@@ -102,13 +102,13 @@ impl Rounded {
     }
 
     /// The one of `rows` that is nearest to query `q` as far as rounded values say.
-    pub fn nearest(&self, isa: Isa, queries: &Queries, q: usize, rows: &[u32]) -> Option<u32> {
+    pub fn nearest(&self, isa: Isa, queries: &RoundedQueries, q: usize, rows: &[u32]) -> Option<u32> {
         bounds::nearest(isa, self.rows(), rows, queries.get(q))
     }
 
-    fn rows(&self) -> bounds::Rows<'_> {
+    fn rows(&self) -> bounds::CodeRows<'_> {
         let (numbers, _) = self.numbers.as_chunks();
-        bounds::Rows { codes: &self.codes, numbers }
+        bounds::CodeRows { codes: &self.codes, numbers }
     }
 
     /// Asks for `row` to be brought near.
@@ -137,7 +137,7 @@ impl Rounding {
     }
 }
 
-impl Queries {
+impl RoundedQueries {
     /// Makes room for `count` queries of `dims` values.
     pub fn resize(&mut self, count: usize, dims: usize) {
         self.dims = dims;
@@ -212,7 +212,7 @@ mod tests {
                     let mut rounding = Rounding::new(rows, dims);
                     all.iter().for_each(|row| rounding.push(row, 0.0, isa));
                     let rounded = rounding.finish();
-                    let mut known = Queries::default();
+                    let mut known = RoundedQueries::default();
                     known.resize(queries, dims);
                     let chosen: Vec<u32> = (0..rows as u32).collect();
                     for (q, query) in asked.chunks_exact(dims).enumerate() {
@@ -249,13 +249,31 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_kept_that_is_nearer_than_what_it_is_rounded_to() {
+        // The row's scale ends below its largest values; the square of the distance overflows only where they are cut.
+        let query = [1.83e18; 100];
+        let mut row = query;
+        row[..80].fill(-1.27e17);
+        for isa in Isa::available() {
+            let mut rounding = Rounding::new(1, 100);
+            rounding.push(&row, 0.0, isa);
+            let mut queries = RoundedQueries::default();
+            queries.resize(1, 100);
+            queries.set(0, &query, 0.0, isa);
+            let mut kept = Vec::new();
+            rounding.finish().within(isa, &queries, 0, distance(&query, &row), &[0], &mut kept);
+            assert_eq!(kept.len(), 1, "{isa:?}");
+        }
+    }
+
+    #[test]
     fn products_of_many_values_do_not_wrap() {
         // With codes of 12 bits, so many times the largest products would be beyond 32.
         let dims = 20_000;
         for isa in Isa::available() {
             let mut rounding = Rounding::new(1, dims);
             rounding.push(&vec![1.0; dims], 0.0, isa);
-            let mut queries = Queries::default();
+            let mut queries = RoundedQueries::default();
             queries.resize(1, dims);
             queries.set(0, &vec![1.0; dims], 0.0, isa);
             let mut kept = Vec::new();
@@ -272,7 +290,7 @@ mod tests {
             rounding.push(&[1.0, bad, 0.0], 0.0, isa);
             rounding.push(&[1.0, 2.0, 0.0], f64::NAN, isa);
             let rounded = rounding.finish();
-            let mut queries = Queries::default();
+            let mut queries = RoundedQueries::default();
             queries.resize(2, 3);
             queries.set(0, &[5.0, 5.0, 5.0], 0.0, isa);
             queries.set(1, &[5.0, bad, 5.0], 0.0, isa);

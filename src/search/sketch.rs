@@ -35,8 +35,6 @@ pub(super) struct Sketch {
     pub dims: usize,
     /// What the last coordinate is lessened by before mixing, so that it is small.
     pub offset: f32,
-    /// The distance that a difference of one in a code stands for.
-    pub scale: f32,
 }
 
 /// A vector of `dim` values as its centred length and its coordinates along the axes, and what may be wrong with them.
@@ -48,7 +46,7 @@ pub(super) struct Coordinates<'a> {
     pub squared: f32,
     /// Computed coordinates along all axes.
     pub along: &'a [f32],
-    /// How far the axes are from orthonormal, see `axes::deviation`.
+    /// How far the axes are from orthonormal, see `principal::deviation`.
     pub deviation: f64,
 }
 
@@ -63,28 +61,30 @@ pub(super) struct Code {
     pub error: f64,
 }
 
+impl Coordinates<'_> {
+    /// What the first `axes` axes leave over of the vector: the last coordinate before mixing, not yet lessened.
+    fn left(&self, axes: usize, isa: Isa) -> f64 {
+        let along = distance::squared(isa, &self.along[..axes], &ZEROS[..axes]);
+        (f64::from(self.squared) - f64::from(along)).max(0.0).sqrt()
+    }
+}
+
 impl Sketch {
+    /// The sketch of `dims` coordinates whose last one is small for the mean of `vectors`.
+    pub(super) fn fit<'a>(
+        dims: usize,
+        vectors: impl ExactSizeIterator<Item = Coordinates<'a>>,
+        isa: Isa,
+    ) -> Self {
+        let count = vectors.len() as f64;
+        let left = |vector: Coordinates<'_>| vector.left(Self::axes(dims, vector.along.len()), isa);
+        let mean = vectors.map(|vector| left(vector) / count).sum::<f64>() as f32;
+        Self { dims, offset: if mean.is_finite() { mean } else { 0.0 } }
+    }
+
     /// Axes that the sketch uses of `available`: the last coordinate is what these leave over.
     pub(super) fn axes(dims: usize, available: usize) -> usize {
         available.min(dims - 1)
-    }
-
-    /// What the axes leave over of a vector: the last coordinate before mixing, not yet lessened.
-    fn left(&self, vector: Coordinates<'_>, isa: Isa) -> f64 {
-        let axes = Self::axes(self.dims, vector.along.len());
-        let along = distance::squared(isa, &vector.along[..axes], &ZEROS[..axes]);
-        (f64::from(vector.squared) - f64::from(along)).max(0.0).sqrt()
-    }
-
-    /// The mean of what the axes leave over of `vectors`.
-    pub(super) fn offset<'a>(
-        &self,
-        vectors: impl ExactSizeIterator<Item = Coordinates<'a>>,
-        isa: Isa,
-    ) -> f32 {
-        let count = vectors.len() as f64;
-        let mean = vectors.map(|vector| self.left(vector, isa) / count).sum::<f64>() as f32;
-        if mean.is_finite() { mean } else { 0.0 }
     }
 
     /// Writes the mixed coordinates of `f(v)` to `out`, and returns how far they may be from the true ones.
@@ -101,7 +101,7 @@ impl Sketch {
         // difference to exactly orthonormal axes.
         let mut error = length * (UNIT + sum * (axes as f64).sqrt() * 1.01 + 1.01 * deviation);
         if axes < dim {
-            let left = self.left(vector, isa);
+            let left = vector.left(axes, isa);
             // The two squared lengths, and the true one of the coordinates instead of the computed one.
             let wrong = 4.0 * sum * length * length + (2.0 * length + error) * error + UNDERFLOW;
             error += wrong.sqrt().min(wrong / left);
@@ -112,19 +112,19 @@ impl Sketch {
         error += 64.0 * UNIT * (2.0 * length + f64::from(self.offset.abs()));
         if error.is_finite() { error } else { f64::INFINITY }
     }
+}
 
-    /// Writes the codes nearest to `lifted`, whose error is `error`.
-    pub(super) fn encode(&self, lifted: &[f32], error: f64, isa: Isa, codes: &mut [i16]) -> Code {
-        let code::Rounded { squared, sum, off } = code::round(isa, lifted, MOST, self.scale, codes);
-        let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
-        let error = if error.is_finite() { error } else { f64::INFINITY };
-        Code { squared: squared.into(), sum: sum.into(), error }
-    }
+/// Writes the codes nearest to `lifted`, whose error is `error`, in multiples of `scale`.
+pub(super) fn encode(lifted: &[f32], error: f64, scale: f32, isa: Isa, codes: &mut [i16]) -> Code {
+    let code::Rounded { squared, sum, off } = code::round(isa, lifted, MOST, scale, codes);
+    let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
+    let error = if error.is_finite() { error } else { f64::INFINITY };
+    Code { squared: squared.into(), sum: sum.into(), error }
+}
 
-    /// The scale that has room for values up to `largest`.
-    pub(super) fn scale_for(&self, largest: f32) -> f32 {
-        (largest / f32::from(MOST)).clamp(1e-15, 1e15)
-    }
+/// The scale that has room for values up to `largest`.
+pub(super) fn scale_for(largest: f32) -> f32 {
+    (largest / f32::from(MOST)).clamp(1e-15, 1e15)
 }
 
 /// How far a vector that was centred in f32 may be from the true one, by its computed squared length over `dim` values.

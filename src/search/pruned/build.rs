@@ -1,12 +1,15 @@
 //! Axes, order and codes of a memory bank.
 
-use super::super::axes::{Axes, Projected};
-use super::super::rounded::{Rounded, Rounding};
-use super::super::sketch::{self, MAX_DIMS, Sketch};
-use super::{ABSENT, Parts, RAISED, blocks};
-use crate::kernels::int8::{BLOCK, STEP, interleaved};
+use super::interleaved::{Interleaved, Interleaving};
+use super::{Coarse, Pruned, RAISED, blocks};
+use crate::kernels::int8::{BLOCK, STEP};
 use crate::kernels::{Isa, Pool};
+use crate::search::Rows;
+use crate::search::axes::{Axes, Projected};
+use crate::search::rounded::{Rounded, Rounding};
+use crate::search::sketch::{self, MAX_DIMS, Sketch};
 use crate::tensor::Patches;
+use std::iter::repeat_n;
 
 /// Coordinates of the two sketches.
 const COARSE_DIMS: usize = 64;
@@ -21,72 +24,85 @@ struct Lifted {
     errors: Vec<f64>,
 }
 
-/// Builds everything but the bank itself.
-pub(super) fn parts(bank: Patches<'_>, isa: Isa, pool: &Pool) -> Parts {
-    let dim = bank.dim;
+/// Makes `bank`, of finite values, searchable.
+pub(super) fn build(bank: &Rows, isa: Isa, pool: &Pool) -> Pruned {
+    let (dim, values) = (bank.dim(), bank.all());
+    let rows = Patches { dim, grid_width: 1, data: &values };
     // As many coordinates as the axes and what they leave over need.
     let dims = |most: usize| (dim + 1).next_power_of_two().clamp(STEP, most);
     let (coarse_dims, fine_dims) = (dims(COARSE_DIMS), dims(FINE_DIMS));
-    let axes = Axes::fit(bank, Sketch::axes(fine_dims, dim), isa, pool);
-    let projected = axes.project_all(bank, pool);
+    let axes = Axes::fit(rows, Sketch::axes(fine_dims, dim), isa, pool);
+    let projected = axes.project_all(rows, pool);
     let order = blocks::order(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK);
-    let lift = |dims| lift(&axes, &projected, dims, &order, isa);
-    let coarse = lift(coarse_dims);
-    let (coarse_codes, error) = interleave(&coarse, isa);
-    let centers = centers(&coarse, isa);
-    let fine = lift(fine_dims);
-    let numbers: Vec<f64> =
-        [error].into_iter().chain(coarse.sketch.numbers()).chain(fine.sketch.numbers()).collect();
-    Parts {
-        fine: line_up(&fine, isa),
-        full: round(bank, &axes, &order, isa),
+    let coarse = Lifted::new(&axes, &projected, coarse_dims, &order, isa);
+    let scale = coarse.scale();
+    let (coarse_rows, error) = coarse_rows(&coarse, scale, isa);
+    let centers = centers(&coarse, scale, isa);
+    let fine = Lifted::new(&axes, &projected, fine_dims, &order, isa);
+    let numbers = [&[error][..], &coarse.sketch.numbers(scale), &fine.sketch.numbers(fine.scale())].concat();
+    Pruned {
+        bank: bank.clone(),
+        dim,
+        isa,
+        numbers: numbers.into(),
+        coarse: Coarse { sketch: coarse.sketch, scale, error, rows: coarse_rows },
+        fine_sketch: fine.sketch,
+        fine: fine_rows(&fine, isa),
+        full: full_rows(rows, &axes, &order, isa),
+        centers,
         order: order.into(),
         axes,
-        numbers: numbers.into(),
-        coarse: (coarse_codes.0.into(), coarse_codes.1.into()),
-        centers: (centers.0.into(), centers.1.into()),
     }
 }
 
-fn lift(axes: &Axes, projected: &Projected, dims: usize, order: &[u32], isa: Isa) -> Lifted {
-    let mut sketch = Sketch { dims, offset: 0.0, scale: 1.0 };
-    let coordinates = |&row: &u32| axes.coordinates(projected, row as usize);
-    sketch.offset = sketch.offset(order.iter().map(coordinates), isa);
-    let mut values = vec![0.0; order.len() * sketch.dims];
-    let errors = values
-        .chunks_exact_mut(sketch.dims)
-        .zip(order)
-        .map(|(out, row)| sketch.lift(coordinates(row), isa, out))
-        .collect();
-    let largest = values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-    sketch.scale = sketch.scale_for(largest);
-    Lifted { sketch, values, errors }
+impl Lifted {
+    fn new(axes: &Axes, projected: &Projected, dims: usize, order: &[u32], isa: Isa) -> Self {
+        let coordinates = |&row: &u32| axes.coordinates(projected, row as usize);
+        let sketch = Sketch::fit(dims, order.iter().map(coordinates), isa);
+        let mut values = vec![0.0; order.len() * dims];
+        let errors = values
+            .chunks_exact_mut(dims)
+            .zip(order)
+            .map(|(out, row)| sketch.lift(coordinates(row), isa, out))
+            .collect();
+        Self { sketch, values, errors }
+    }
+
+    /// The values of each row, and how far they may be off.
+    fn rows(&self) -> impl Iterator<Item = (&[f32], f64)> {
+        self.values.chunks_exact(self.sketch.dims).zip(self.errors.iter().copied())
+    }
+
+    /// The scale of codes that all rows share.
+    fn scale(&self) -> f32 {
+        sketch::scale_for(self.values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs())))
+    }
 }
 
-/// The codes of all rows in blocks, their biases, and the largest error.
-fn interleave(lifted: &Lifted, isa: Isa) -> ((Vec<u8>, Vec<i32>), f64) {
+/// The coarse codes of all rows, and the largest error.
+fn coarse_rows(lifted: &Lifted, scale: f32, isa: Isa) -> (Interleaved, f64) {
     let dims = lifted.sketch.dims;
-    let padded = lifted.errors.len().next_multiple_of(BLOCK);
-    let (mut codes, mut bias) = (vec![0; padded * dims], vec![ABSENT; padded]);
-    let error = for_each_code(lifted, isa, |position, code| {
-        let block = &mut codes[position / BLOCK * BLOCK * dims..][..BLOCK * dims];
-        put(block, position % BLOCK, code);
-        bias[position] = sketch::bias(squared(code));
-    });
-    ((codes, bias), error)
+    let mut rows = Interleaving::new(lifted.errors.len(), dims);
+    let mut codes = [0; MAX_DIMS];
+    let codes = &mut codes[..dims];
+    let mut largest = 0.0;
+    for (position, (values, error)) in lifted.rows().enumerate() {
+        let code = sketch::encode(values, error, scale, isa, codes);
+        largest = code.error.max(largest);
+        rows.set(position, raised(codes), sketch::bias(code.squared));
+    }
+    (rows.finish(), largest)
 }
 
 /// The fine sketches of all rows.
-fn line_up(lifted: &Lifted, isa: Isa) -> Rounded {
-    let dims = lifted.sketch.dims;
-    let mut rows = Rounding::new(lifted.errors.len(), dims);
-    let both = lifted.values.chunks_exact(dims).zip(&lifted.errors);
-    both.for_each(|(values, &error)| rows.push(values, error, isa));
+fn fine_rows(lifted: &Lifted, isa: Isa) -> Rounded {
+    let mut rows = Rounding::new(lifted.errors.len(), lifted.sketch.dims);
+    lifted.rows().for_each(|(values, error)| rows.push(values, error, isa));
     rows.finish()
 }
 
 /// All values of the rows, less the mean.
-fn round(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Rounded {
+fn full_rows(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Rounded {
     let mut rows = Rounding::new(order.len(), bank.dim);
     let mut centred = vec![0.0; bank.dim];
     for &row in order {
@@ -96,44 +112,28 @@ fn round(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Rounded {
     rows.finish()
 }
 
-fn for_each_code(lifted: &Lifted, isa: Isa, mut visit: impl FnMut(usize, &[i16])) -> f64 {
-    let mut codes = [0; MAX_DIMS];
-    let codes = &mut codes[..lifted.sketch.dims];
-    let mut largest = 0.0;
-    let rows = lifted.values.chunks_exact(lifted.sketch.dims).zip(&lifted.errors);
-    for (position, (values, &error)) in rows.enumerate() {
-        largest = lifted.sketch.encode(values, error, isa, codes).error.max(largest);
-        visit(position, codes);
-    }
-    largest
-}
-
 /// The centre of each block as a code, with the block's radius in the last step, so that its product with a query's
 /// reach (see `sweep`) is part of the sum.
-fn centers(lifted: &Lifted, isa: Isa) -> (Vec<u8>, Vec<i32>) {
+fn centers(lifted: &Lifted, scale: f32, isa: Isa) -> Interleaved {
     let Lifted { sketch, values, errors } = lifted;
     let dims = sketch.dims;
-    let blocks = errors.len().div_ceil(BLOCK);
-    let padded = blocks.next_multiple_of(BLOCK);
-    let (mut codes, mut bias) = (vec![0; padded * (dims + STEP)], vec![ABSENT; padded]);
+    let mut centers = Interleaving::new(errors.len().div_ceil(BLOCK), dims + STEP);
     let members = values.chunks(BLOCK * dims).zip(errors.chunks(BLOCK));
     for (at, (values, errors)) in members.enumerate() {
         let mut center = [0; MAX_DIMS];
         let center = &mut center[..dims];
-        sketch.encode(&mean(values, dims), 0.0, isa, center);
-        let radius = |(values, &error): (&[f32], &f64)| radius(*sketch, values, error, center);
+        let squared = sketch::encode(&mean(values, dims), 0.0, scale, isa, center).squared;
+        let radius = |(values, &error): (&[f32], &f64)| radius(values, error, center, scale);
         let radius = values.chunks_exact(dims).zip(errors).map(radius).fold(0.0, f64::max);
-        let radius = (radius / f64::from(sketch.scale) * (1.0 + 1e-9)).ceil();
-        let tile = &mut codes[at / BLOCK * BLOCK * (dims + STEP)..][..BLOCK * (dims + STEP)];
-        put(tile, at % BLOCK, center);
-        if radius > f64::from(u8::MAX) {
-            bias[at] = ALWAYS;
-            continue;
-        }
-        (dims..dims + STEP).for_each(|dim| tile[interleaved(at % BLOCK, dim, BLOCK)] = radius as u8);
-        bias[at] = sketch::bias(squared(center) - (radius * radius) as i64);
+        let radius = (radius / f64::from(scale) * (1.0 + 1e-9)).ceil();
+        let (step, bias) = if radius > f64::from(u8::MAX) {
+            (0, ALWAYS)
+        } else {
+            (radius as u8, sketch::bias(squared - (radius * radius) as i64))
+        };
+        centers.set(at, raised(center).chain(repeat_n(step, STEP)), bias);
     }
-    (codes, bias)
+    centers.finish()
 }
 
 fn mean(rows: &[f32], dims: usize) -> Vec<f32> {
@@ -142,19 +142,13 @@ fn mean(rows: &[f32], dims: usize) -> Vec<f32> {
 }
 
 /// Distance of `values`, which are off by at most `error`, from a code; infinite where it is unknown.
-fn radius(sketch: Sketch, values: &[f32], error: f64, code: &[i16]) -> f64 {
-    let difference =
-        |(&value, &code): (&f32, &i16)| f64::from(value) - f64::from(sketch.scale) * f64::from(code);
+fn radius(values: &[f32], error: f64, code: &[i16], scale: f32) -> f64 {
+    let difference = |(&value, &code): (&f32, &i16)| f64::from(value) - f64::from(scale) * f64::from(code);
     let radius = values.iter().zip(code).map(difference).map(|d| d * d).sum::<f64>().sqrt() + error;
     if radius.is_nan() { f64::INFINITY } else { radius }
 }
 
-fn put(block: &mut [u8], lane: usize, codes: &[i16]) {
-    for (dim, &code) in codes.iter().enumerate() {
-        block[interleaved(lane, dim, BLOCK)] = (code + RAISED) as u8;
-    }
-}
-
-fn squared(code: &[i16]) -> i64 {
-    code.iter().map(|&code| i64::from(code) * i64::from(code)).sum()
+/// Signed codes as bytes that are not.
+fn raised(codes: &[i16]) -> impl Iterator<Item = u8> {
+    codes.iter().map(|&code| (code + RAISED) as u8)
 }

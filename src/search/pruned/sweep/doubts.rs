@@ -1,10 +1,10 @@
 //! From the blocks that may hold something to the rows that are compared, by one bound after the other.
 
-use super::super::super::sketch::centring;
-use super::super::Pruned;
 use super::{Task, nearer};
 use crate::bytes::ones;
 use crate::kernels::int8::{self, BLOCK, GROUP};
+use crate::search::pruned::Pruned;
+use crate::search::sketch::centring;
 use std::ops::Range;
 
 /// Rows of a query that are brought near before they are compared.
@@ -18,7 +18,7 @@ impl Task {
             return;
         }
         self.work.blocks += count;
-        let (blocks, limits) = (search.coarse_blocks(), &self.coarse_limits);
+        let (blocks, limits) = (search.coarse.rows.blocks(), &self.coarse_limits);
         let masks = &mut self.masks[..GROUP * count];
         int8::within(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
         self.rows.clear();

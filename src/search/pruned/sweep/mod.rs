@@ -1,17 +1,18 @@
 //! One pass over the memory bank for a tile of neighbouring patches.
 
 mod doubts;
+mod floor;
 mod tiles;
 
-use super::super::axes::Projected;
-use super::super::rounded::Queries;
-use super::super::sketch::{Code, MAX_DIMS, reach, threshold};
 use super::{Pruned, RAISED};
 use crate::bytes::ones;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
+use crate::search::axes::Projected;
+use crate::search::rounded::RoundedQueries;
+use crate::search::sketch::{Code, MAX_DIMS, encode, reach, threshold};
 use crate::tensor::Neighbor;
+pub(super) use floor::Floor;
 use std::cmp::Ordering;
-use std::sync::atomic::{self, AtomicU32};
 pub(super) use tiles::{bytes, k_nearest, nearest};
 
 /// Blocks between two looks at the bounds: a tile of centres.
@@ -50,8 +51,8 @@ pub(in crate::search) struct Task {
     codes: Vec<i16>,
     /// Coarse codes of the group, with a step more for the reach to blocks.
     coarse: int8::Queries,
-    fine: Queries,
-    full: Queries,
+    fine: RoundedQueries,
+    full: RoundedQueries,
     /// Whether a query of the group is among `full`: many are answered without.
     full_known: [bool; GROUP],
     coarse_codes: [Code; GROUP],
@@ -87,7 +88,7 @@ impl Found {
 }
 
 impl Task {
-    /// Sizes the working memory, so that nothing allocates later.
+    /// Sizes the working memory, so that nothing allocates after the first group.
     fn begin(&mut self, search: &Pruned, k: usize) {
         self.k = k.min(search.rows());
         self.coarse.resize(search.coarse.sketch.dims + STEP);
@@ -102,7 +103,6 @@ impl Task {
         reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
         reserve(&mut self.near, most);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
-        self.projected.reserve(GROUP);
     }
 
     /// Rows that are looked at for a query at once: all of a chunk, or one of each block and the winners of the tile so far.
@@ -110,10 +110,11 @@ impl Task {
         (CHUNK * BLOCK).max(search.blocks() + GROUP)
     }
 
-    /// Memory of a task after [`begin`](Self::begin), without the winners of its band.
+    /// Memory of a task after its first group, without the winners of its band.
     fn bytes(search: &Pruned, k: usize) -> usize {
         let coarse = int8::Queries::bytes(search.coarse.sketch.dims + STEP) + MAX_DIMS * size_of::<i16>();
-        let rounded = Queries::bytes(GROUP, search.fine.dims()) + Queries::bytes(GROUP, search.full.dims());
+        let rounded = RoundedQueries::bytes(GROUP, search.fine.dims())
+            + RoundedQueries::bytes(GROUP, search.full.dims());
         let most = Self::most_rows(search);
         let rows = (CHUNK + most.max(GROUP * CHUNK * BLOCK)) * size_of::<u32>();
         let masks = GROUP * CHUNK * size_of::<u32>();
@@ -127,13 +128,13 @@ impl Task {
     fn encode<'a>(&mut self, search: &Pruned, queries: impl ExactSizeIterator<Item = &'a [f32]>) {
         let count = queries.len();
         search.axes.project(queries, &mut self.projected);
-        let (coarse, fine) = (search.coarse.sketch, search.fine_sketch);
+        let (coarse, scale, fine) = (search.coarse.sketch, search.coarse.scale, search.fine_sketch);
         for q in 0..count {
             let coordinates = search.axes.coordinates(&self.projected, q);
             let lifted = &mut self.lifted[..coarse.dims];
             let error = coarse.lift(coordinates, search.isa, lifted);
             let codes = &mut self.codes[..coarse.dims];
-            self.coarse_codes[q] = coarse.encode(lifted, error, search.isa, codes);
+            self.coarse_codes[q] = encode(lifted, error, scale, search.isa, codes);
             self.coarse.set_all(q, codes);
             let lifted = &mut self.lifted[..fine.dims];
             let error = fine.lift(coordinates, search.isa, lifted);
@@ -185,28 +186,28 @@ impl Task {
     }
 
     /// Looks at the whole bank, beginning with the chunk of `start`.
-    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, least: Option<&AtomicU32>) {
+    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, floor: Option<&Floor>) {
         let chunks = search.blocks().div_ceil(CHUNK);
         let start = start as usize / BLOCK / CHUNK;
         for chunk in (start..chunks).chain(0..start) {
-            if let Some(least) = least {
-                self.abandon(f32::from_bits(least.load(atomic::Ordering::Relaxed)));
+            if let Some(floor) = floor {
+                self.abandon(floor.get());
             }
             self.refresh_limits(search);
             self.choose_blocks(search, chunk);
             self.look_into_blocks(search, queries);
         }
-        if let Some(least) = least {
+        if let Some(floor) = floor {
             let finished = (0..queries.len()).filter(|&q| self.open[q]);
             let farthest = finished.filter_map(|q| self.best[q].first()).map(|found| found.squared.sqrt());
-            least.fetch_max(farthest.fold(0.0, f32::max).to_bits(), atomic::Ordering::Relaxed);
+            floor.raise(farthest.fold(0.0, f32::max));
         }
     }
 
-    /// Leaves the queries that are nearer than `least` to some row.
-    fn abandon(&mut self, least: f32) {
+    /// Leaves the queries that are nearer than `floor` to some row.
+    fn abandon(&mut self, floor: f32) {
         for q in 0..GROUP {
-            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < least) {
+            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < floor) {
                 self.open[q] = false;
                 (self.block_limits[q], self.coarse_limits[q]) = (NEVER, NEVER);
             }
@@ -215,7 +216,7 @@ impl Task {
 
     /// Computes the limits of the queries that found something nearer.
     fn refresh_limits(&mut self, search: &Pruned) {
-        let scale = f64::from(search.coarse.sketch.scale);
+        let scale = f64::from(search.coarse.scale);
         let dims = search.coarse.sketch.dims;
         for q in (0..GROUP).filter(|&q| self.open[q]) {
             if !std::mem::take(&mut self.stale[q]) {
@@ -241,7 +242,7 @@ impl Task {
     /// Sets `self.chosen` to the blocks of a chunk in which some query may find something.
     fn choose_blocks(&mut self, search: &Pruned, chunk: usize) {
         let mut masks = [0; GROUP];
-        let (centers, limits) = (search.center_blocks(), &self.block_limits);
+        let (centers, limits) = (search.centers.blocks(), &self.block_limits);
         int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
         let any = masks.iter().fold(0, |any, mask| any | mask);
         let blocks = ones(any).map(|bit| (chunk * CHUNK) as u32 + bit);

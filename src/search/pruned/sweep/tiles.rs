@@ -1,11 +1,10 @@
 //! Which patches go through the memory bank together: bands of the grid for the threads, tiles of neighbours within them.
 
-use super::super::Pruned;
-use super::{Found, Task};
+use super::{Floor, Found, Task};
 use crate::kernels::Pool;
 use crate::kernels::int8::{BLOCK, GROUP};
+use crate::search::pruned::Pruned;
 use crate::tensor::{Neighbor, Patches};
-use std::sync::atomic::AtomicU32;
 
 /// The patches that go through the bank together: a rectangle of the grid of patches.
 #[derive(Clone, Copy)]
@@ -30,12 +29,21 @@ impl Tiling {
     }
 }
 
-/// Writes the nearest row of each query to `out`. With `least`, only that of the patches that are farthest from the bank; the
+/// Patches that are searched for one tile after the other.
+#[derive(Clone, Copy)]
+struct Band<'a> {
+    search: &'a Pruned,
+    queries: Patches<'a>,
+    tiling: Tiling,
+    floor: Option<&'a Floor>,
+}
+
+/// Writes the nearest row of each query to `out`. With a `floor`, only that of the patches that are farthest from the bank; the
 /// others' distances may then be too large, though not as large.
 pub(in crate::search::pruned) fn nearest(
     search: &Pruned,
     queries: Patches<'_>,
-    least: Option<&AtomicU32>,
+    floor: Option<&Floor>,
     tasks: &mut Vec<Task>,
     pool: &Pool,
     out: &mut [Neighbor],
@@ -49,7 +57,7 @@ pub(in crate::search::pruned) fn nearest(
     pool.for_each_chunk_pair((out, band), (&mut tasks[..bands], 1), |i, out, task| {
         let dim = queries.dim;
         let data = &queries.data[i * band * dim..][..out.len() * dim];
-        task[0].band(search, Patches { data, ..queries }, tiling.width, tiling.tile, least, out);
+        task[0].band(Band { search, queries: Patches { data, ..queries }, tiling, floor }, out);
     });
 }
 
@@ -92,16 +100,9 @@ pub(in crate::search::pruned) fn bytes(
 
 impl Task {
     /// Searches for the queries of a band of the grid, tile by tile.
-    fn band(
-        &mut self,
-        search: &Pruned,
-        queries: Patches<'_>,
-        width: usize,
-        (tall, wide): (usize, usize),
-        least: Option<&AtomicU32>,
-        out: &mut [Neighbor],
-    ) {
-        self.begin(search, 1);
+    fn band(&mut self, band: Band<'_>, out: &mut [Neighbor]) {
+        let Tiling { width, tile: (tall, wide), .. } = band.tiling;
+        self.begin(band.search, 1);
         self.winners.resize(out.len(), 0);
         for top in (0..out.len().div_ceil(width)).step_by(tall) {
             for left in (0..width).step_by(wide) {
@@ -115,20 +116,14 @@ impl Task {
                         count += 1;
                     }
                 }
-                self.tile(search, queries, &indices[..count], (top, left, width), least, out);
+                self.tile(band, &indices[..count], (top, left), out);
             }
         }
     }
 
-    fn tile(
-        &mut self,
-        search: &Pruned,
-        queries: Patches<'_>,
-        indices: &[usize],
-        (top, left, width): (usize, usize, usize),
-        least: Option<&AtomicU32>,
-        out: &mut [Neighbor],
-    ) {
+    /// Searches for the queries `indices` of a band, whose first one is in row `top` and column `left`.
+    fn tile(&mut self, band: Band<'_>, indices: &[usize], (top, left): (usize, usize), out: &mut [Neighbor]) {
+        let Band { search, queries, tiling: Tiling { width, .. }, floor } = band;
         let [first, ..] = *indices else { return };
         let mut rows = [queries.row(first); GROUP];
         rows.iter_mut().zip(indices).for_each(|(row, &index)| *row = queries.row(index));
@@ -152,7 +147,7 @@ impl Task {
             self.compare(search, q, rows[q], nearest);
         }
         let start = self.best[0].first().map_or(0, |found| found.position);
-        self.sweep(search, rows, start, least);
+        self.sweep(search, rows, start, floor);
         for (q, &index) in indices.iter().enumerate() {
             if let Some(found) = self.best[q].first() {
                 self.winners[index] = found.position;

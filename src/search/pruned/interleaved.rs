@@ -1,0 +1,74 @@
+//! Codes of rows, interleaved in blocks as `kernels::int8` takes them.
+
+use crate::bank::map::Slice;
+use crate::bank::sections::{SectionWriter, Sections};
+use crate::error::Result;
+use crate::kernels::int8::{self, BLOCK, Blocks};
+
+/// The bias of a row that is not there: no sum brings it up to a threshold.
+const ABSENT: i32 = -(1 << 29);
+
+/// Rows as codes of `dims` bytes, whole blocks of them.
+#[derive(Clone, Debug)]
+pub(super) struct Interleaved {
+    dims: usize,
+    codes: Slice<u8>,
+    /// Where each row's sum begins.
+    bias: Slice<i32>,
+}
+
+/// Rows on their way to be [`Interleaved`].
+pub(super) struct Interleaving {
+    dims: usize,
+    codes: Vec<u8>,
+    bias: Vec<i32>,
+}
+
+impl Interleaved {
+    /// The rows of a model file, if there are as many as that, with those that fill the last block, and of such length.
+    pub fn open(
+        sections: &Sections,
+        [codes, bias]: [&str; 2],
+        rows: usize,
+        dims: usize,
+    ) -> Result<Option<Self>> {
+        let all = Self { dims, codes: sections.get(codes)?, bias: sections.get(bias)? };
+        let fits = all.bias.len() == rows.next_multiple_of(BLOCK)
+            && Some(all.codes.len()) == all.bias.len().checked_mul(dims);
+        Ok(fits.then_some(all))
+    }
+
+    pub fn write<'a>(&'a self, [codes, bias]: [&'static str; 2], writer: &mut SectionWriter<'a>) {
+        writer.add(codes, &self.codes);
+        writer.add(bias, &self.bias);
+    }
+
+    pub fn owned_bytes(&self) -> usize {
+        self.codes.owned_bytes() + self.bias.owned_bytes()
+    }
+
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks { codes: &self.codes, bias: &self.bias, dims: self.dims }
+    }
+}
+
+impl Interleaving {
+    /// None of `rows` rows is there yet.
+    pub fn new(rows: usize, dims: usize) -> Self {
+        let rows = rows.next_multiple_of(BLOCK);
+        Self { dims, codes: vec![0; rows * dims], bias: vec![ABSENT; rows] }
+    }
+
+    pub fn set(&mut self, row: usize, codes: impl Iterator<Item = u8>, bias: i32) {
+        let size = BLOCK * self.dims;
+        let block = &mut self.codes[row / BLOCK * size..][..size];
+        for (dim, code) in codes.enumerate() {
+            block[int8::interleaved(row % BLOCK, dim, BLOCK)] = code;
+        }
+        self.bias[row] = bias;
+    }
+
+    pub fn finish(self) -> Interleaved {
+        Interleaved { dims: self.dims, codes: self.codes.into(), bias: self.bias.into() }
+    }
+}
