@@ -13,6 +13,11 @@ impl Random {
         random
     }
 
+    /// The sequence behind `state`.
+    pub(crate) fn from_state(state: u64) -> Self {
+        Self(state)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

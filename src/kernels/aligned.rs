@@ -6,9 +6,9 @@ use memmap2::MmapMut;
 const LINE: usize = 64;
 /// Values beside those asked for, so that the first can lie on a line.
 const SPARE: usize = LINE / size_of::<f32>() - 1;
-/// From this many bytes on memory comes from the system directly, in huge pages where it has them: asking for each small
-/// page when it is first touched takes longer than filling it.
-const HUGE: usize = 4 << 20;
+/// Bytes of a huge page of most systems. From here on memory comes from the system directly, in huge pages where it has them:
+/// asking for each small page when it is first touched takes longer than filling it.
+const HUGE: usize = 2 << 20;
 
 /// A slice of f32 values that starts on a cache line. Zero where nothing was written yet.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub(crate) struct Aligned {
 enum Memory {
     /// The first value of the slice is at `start`.
     Heap { values: Vec<f32>, start: usize },
-    /// Begins with a page.
-    Mapped(MmapMut),
+    /// The first value of the slice is at byte `start`, where a page begins.
+    Mapped { map: MmapMut, start: usize },
 }
 
 impl Default for Memory {
@@ -35,11 +35,8 @@ impl Aligned {
     /// `len` zeros, which the system hands out as such: they are not written.
     pub(crate) fn zeros(len: usize) -> Self {
         let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes >= HUGE);
-        if let Some(map) = bytes.and_then(|bytes| MmapMut::map_anon(bytes).ok()) {
-            // A system without them gives small ones.
-            #[cfg(target_os = "linux")]
-            let _ = map.advise(memmap2::Advice::HugePage);
-            return Self { memory: Memory::Mapped(map), len };
+        if let Some(memory) = bytes.and_then(Memory::mapped) {
+            return Self { memory, len };
         }
         let values = vec![0.0; len + SPARE];
         let start = values.as_ptr().align_offset(LINE);
@@ -48,7 +45,8 @@ impl Aligned {
 
     /// Memory that `len` values take.
     pub(crate) fn bytes(len: usize) -> usize {
-        (len + SPARE) * size_of::<f32>()
+        let bytes = len * size_of::<f32>();
+        if bytes >= HUGE { filled(bytes) } else { bytes + SPARE * size_of::<f32>() }
     }
 
     /// Makes room for at least `len` values; what was there is of no meaning afterwards.
@@ -57,6 +55,27 @@ impl Aligned {
             *self = Self::zeros(len);
         }
     }
+}
+
+impl Memory {
+    /// Room for `bytes`, if the system has it. It begins with a huge page, where there are such: the system itself sees to that
+    /// for a whole number of them.
+    fn mapped(bytes: usize) -> Option<Self> {
+        let filled = filled(bytes);
+        let spare = if filled.is_multiple_of(HUGE) { 0 } else { HUGE };
+        let map = MmapMut::map_anon(filled + spare).ok()?;
+        // A system without them gives small ones.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let start = map.as_ptr().align_offset(HUGE);
+        Some(Self::Mapped { start: if start <= spare { start } else { 0 }, map })
+    }
+}
+
+/// Memory that fills up with `bytes`: whole huge pages, unless much of the last one would be left over.
+fn filled(bytes: usize) -> usize {
+    let whole = bytes.next_multiple_of(HUGE);
+    if whole - bytes <= bytes / 8 { whole } else { bytes }
 }
 
 impl Clone for Aligned {
@@ -74,8 +93,10 @@ impl std::ops::Deref for Aligned {
     fn deref(&self) -> &[f32] {
         match &self.memory {
             Memory::Heap { values, start } => &values[*start..][..self.len],
-            // SAFETY: the map holds `len` values, zero or written as such, and begins with a page.
-            Memory::Mapped(map) => unsafe { std::slice::from_raw_parts(map.as_ptr().cast(), self.len) },
+            // SAFETY: from `start` on, where a page begins, the map holds `len` values, zero or written as such.
+            Memory::Mapped { map, start } => unsafe {
+                std::slice::from_raw_parts(map[*start..].as_ptr().cast(), self.len)
+            },
         }
     }
 }
@@ -85,8 +106,8 @@ impl std::ops::DerefMut for Aligned {
         match &mut self.memory {
             Memory::Heap { values, start } => &mut values[*start..][..self.len],
             // SAFETY: as above, and the borrow of `self` is exclusive.
-            Memory::Mapped(map) => unsafe {
-                std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), self.len)
+            Memory::Mapped { map, start } => unsafe {
+                std::slice::from_raw_parts_mut(map[*start..].as_mut_ptr().cast(), self.len)
             },
         }
     }
@@ -98,14 +119,15 @@ mod tests {
 
     #[test]
     fn every_length_is_aligned_and_holds_what_is_written() {
-        for len in [0, 1, 15, 16, 17, 1000, HUGE / 4 - 1, HUGE / 4, HUGE / 4 + 1] {
+        for len in [0, 1, 15, 16, 17, 1000, HUGE / 4 - 1, HUGE / 4, HUGE / 4 + 1, HUGE - 1, HUGE] {
             let mut values = Aligned::zeros(len);
             assert_eq!((values.len(), values.as_ptr().addr() % 64), (len, 0));
             values.iter_mut().enumerate().for_each(|(i, v)| *v += i as f32);
             assert!(values.iter().enumerate().all(|(i, &v)| v == i as f32));
             assert!(Aligned::bytes(len) >= size_of_val(&values[..]));
-            if let Memory::Heap { values, .. } = &values.memory {
-                assert_eq!(size_of_val(&values[..]), Aligned::bytes(len));
+            match &values.memory {
+                Memory::Heap { values, .. } => assert_eq!(size_of_val(&values[..]), Aligned::bytes(len)),
+                Memory::Mapped { map, start } => assert!(start + Aligned::bytes(len) <= map.len(), "{len}"),
             }
             let copy = values.clone();
             assert_eq!((&copy[..], copy.as_ptr().addr() % 64), (&values[..], 0));

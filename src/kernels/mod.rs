@@ -8,7 +8,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-mod aligned;
+pub(crate) mod aligned;
 pub(crate) mod blur;
 pub(crate) mod bounds;
 pub(crate) mod code;

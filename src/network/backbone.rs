@@ -5,6 +5,8 @@ use super::embedded::Embedded;
 use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
+use crate::kernels::aligned::Aligned;
+use crate::random::Random;
 use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
 use std::borrow::Cow;
@@ -85,11 +87,11 @@ impl Backbone {
     /// and timings, which do not depend on what a network has learned.
     pub fn pseudo_random(architecture: &Architecture) -> Self {
         let mut flat = Vec::new();
-        let mut state = 0x5EED_u64;
+        let mut random = Random::from_state(0x5EED);
         for convolution in architecture.convolutions() {
             let fan_in = (convolution.weights() / convolution.output) as f32;
             let bound = (6.0 / fan_in).sqrt();
-            flat.extend((0..convolution.weights()).map(|_| (2.0 * uniform(&mut state) - 1.0) * bound));
+            flat.extend((0..convolution.weights()).map(|_| (2.0 * uniform(&mut random) - 1.0) * bound));
             flat.extend(std::iter::repeat_n(0.0, convolution.output));
         }
         Self {
@@ -165,7 +167,7 @@ impl Backbone {
         let starts = convolutions.iter().map(start_of).collect();
         // Room for the largest: growing would copy.
         let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
-        let widened = vec![0.0; if self.is_embedded() { largest } else { 0 }];
+        let widened = Aligned::zeros(if self.is_embedded() { largest } else { 0 });
         Folded { weights: &self.weights, convolutions, starts, isa, widened }
     }
 }
@@ -178,7 +180,7 @@ pub(super) struct Folded<'a> {
     starts: Vec<usize>,
     isa: Isa,
     /// Those of the last one asked for, where they had to be widened.
-    widened: Vec<f32>,
+    widened: Aligned,
 }
 
 impl Folded<'_> {
@@ -221,11 +223,7 @@ fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) 
     Ok(())
 }
 
-/// The next number of splitmix64 as a float in [0, 1).
-fn uniform(state: &mut u64) -> f32 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+/// The next number of `random` as a float in [0, 1).
+fn uniform(random: &mut Random) -> f32 {
+    (random.next() >> 40) as f32 / (1u64 << 24) as f32
 }
