@@ -21,11 +21,17 @@ pub enum ErrorKind {
 }
 
 /// Why a call failed. The message is one line that names the file or argument, what was found and what was
-/// expected.
+/// expected. Whatever a file says, it holds no control characters and fewer than 12,000 others.
 pub struct Error(Box<Inner>);
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Most characters of the parts of a message. Of the place, more than the longest path that Linux opens.
+const PLACE: usize = 5000;
+const FOUND: usize = 300;
+const EXPECTED: usize = 1000;
+const HINT: usize = 1000;
 
 struct Inner {
     kind: ErrorKind,
@@ -61,9 +67,16 @@ impl Error {
         Self::mismatch(ErrorKind::Limit, subject, found, expected)
     }
 
+    /// The file `subject` is longer than `most` bytes.
+    pub(crate) fn too_long(subject: impl Display, most: u64) -> Self {
+        Self::limit(subject, "a longer file", format!("at most {most} bytes"))
+    }
+
     /// The operating system failed to `action` ("read", "write", ...) `path`.
     pub(crate) fn io(path: &Path, action: &str, source: &io::Error) -> Self {
-        let mut error = Self::new(ErrorKind::Io, path.display(), format!("cannot {action}: {source}"));
+        // The source may name another path.
+        let problem = one_line(format_args!("cannot {action}: {source}"), PLACE);
+        let mut error = Self::new(ErrorKind::Io, path.display(), problem);
         error.0.io = Some(source.kind());
         error
     }
@@ -76,18 +89,17 @@ impl Error {
 
     /// Adds what the user can do about it.
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
-        self.0.hint = Some(hint.to_string());
+        self.0.hint = Some(one_line(hint, HINT));
         self
     }
 
     /// Puts `outer` (usually the file) before the subject, for a callee that does not know it.
     pub(crate) fn within(mut self, outer: impl Display) -> Self {
-        self.0.subject = format!("{outer}: {}", self.0.subject);
+        self.0.subject = one_line(format_args!("{outer}: {}", self.0.subject), PLACE);
         self
     }
 
-    /// Of an argument that came from the file `path`: it is the file that is wrong.
-    #[cfg(feature = "decode")]
+    /// As [`within`](Self::within), of an argument that came from the file `path`: it is the file that is wrong.
     pub(crate) fn of_file(mut self, path: impl Display) -> Self {
         if self.0.kind == ErrorKind::Argument {
             self.0.kind = ErrorKind::Format;
@@ -104,27 +116,48 @@ impl Error {
     /// The same about `subject`, for a caller that calls it by another name.
     #[cfg(feature = "cli")]
     pub(crate) fn about(mut self, subject: impl Display) -> Self {
-        self.0.subject = subject.to_string();
+        self.0.subject = one_line(subject, PLACE);
         self
     }
 
     fn mismatch(kind: ErrorKind, subject: impl Display, found: impl Display, expected: impl Display) -> Self {
-        let found = shortened(found.to_string());
+        let (found, expected) = (shortened(found), one_line(expected, EXPECTED));
         Self::new(kind, subject, format!("found {found}, expected {expected}"))
     }
 
+    /// `problem` is in one line already.
     fn new(kind: ErrorKind, subject: impl Display, problem: String) -> Self {
-        Self(Box::new(Inner { kind, subject: subject.to_string(), problem, hint: None, io: None }))
+        Self(Box::new(Inner { kind, subject: one_line(subject, PLACE), problem, hint: None, io: None }))
     }
 }
 
-/// A file that says something at length does not fill the log.
-fn shortened(text: String) -> String {
-    const MOST: usize = 300;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
+/// What a file says, for a message: harmless, and short however long it is.
+pub(crate) fn shortened(text: impl Display) -> String {
+    one_line(text, FOUND)
+}
+
+/// `text` in one line of at most `most` characters, and dots where there are more.
+fn one_line(text: impl Display, most: usize) -> String {
+    let text = text.to_string();
+    let mut rest = text.chars().flat_map(shown);
+    let mut line: String = rest.by_ref().take(most).collect();
+    if rest.next().is_some() {
+        line.push_str("...");
     }
+    line
+}
+
+/// `c`, or its escape where it would not show as itself.
+fn shown(c: char) -> impl Iterator<Item = char> {
+    let escape = steers(c).then(|| c.escape_debug());
+    let plain = escape.is_none().then_some(c);
+    escape.into_iter().flatten().chain(plain)
+}
+
+/// Whether `c` ends lines, steers terminals or turns the direction of what is written.
+fn steers(c: char) -> bool {
+    let marks = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}');
+    c.is_control() || marks || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl std::error::Error for Error {}
@@ -173,5 +206,35 @@ mod tests {
     fn what_was_found_is_shortened_and_what_was_expected_stays() {
         let message = Error::format("a", "é".repeat(1000), "less").to_string();
         assert_eq!(message, format!("a: found {}..., expected less", "é".repeat(300)));
+    }
+
+    /// The longest message of each kind whose parts are all `text`.
+    fn longest(text: &str) -> Vec<String> {
+        let io = Error::io(Path::new(text), text, &io::Error::other(text.to_owned()));
+        let all = [Error::format(text, text, text), Error::cancelled(text), io];
+        all.map(|error| error.hint(text).within(text).of_file(text).to_string()).into()
+    }
+
+    #[test]
+    fn a_message_is_one_short_line_whatever_its_parts_hold() {
+        let hostile = "a\0b\r\n\tc\u{1b}[2J\u{9b}\u{7f}d\u{2028}\u{2029}e\u{202e}\u{2066}\u{200f}\u{61c}f";
+        let shown = r"a\0b\r\n\tc\u{1b}[2J\u{9b}\u{7f}d\u{2028}\u{2029}e\u{202e}\u{2066}\u{200f}\u{61c}f";
+        for message in longest(hostile) {
+            assert!(message.starts_with(&format!("{shown}: {shown}: ")), "{message}");
+            assert!(message.ends_with(&format!(" ({shown})")) && !message.contains(steers), "{message}");
+        }
+        for part in ["x", "\u{1b}"] {
+            for message in longest(&part.repeat(4 << 20)) {
+                assert!(message.chars().count() < 12_000, "{} characters", message.chars().count());
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_stays_as_it_is() {
+        // A quote, a backslash, an accent of its own, and signs that are joined.
+        let path = format!("{}/\"deja\u{300}\\'.png\u{1f468}\u{200d}\u{1f527}", "/long".repeat(800));
+        let message = Error::format(&path, "b", "c").within("d").to_string();
+        assert_eq!(message, format!("d: {path}: found b, expected c"));
     }
 }

@@ -7,8 +7,8 @@ mod small;
 
 use patchcore::bank::map::Bytes;
 use patchcore::bank::sections::{SectionWriter, Sections};
-use patchcore::search::SearchKind;
-use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result};
+use patchcore::search::{Precision, SearchKind};
+use patchcore::{Backbone, ErrorKind, FitOptions, OpenOptions, PatchCore, Result};
 use small::{answer, photograph};
 
 const HEADER: usize = 32;
@@ -25,18 +25,28 @@ const VERIFIED: OpenOptions = OpenOptions {
 const UNVERIFIED: OpenOptions = OpenOptions { verify: false, ..VERIFIED };
 const MODE: patchcore::network::Mode = patchcore::network::Mode::Fast;
 
-fn file(search: SearchKind) -> Vec<u8> {
+fn saved(model: &PatchCore) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    small::saved(&small::model(search), &folder.path().join("model.pcore"))
+    small::saved(model, &folder.path().join("model.pcore"))
 }
 
-/// Every search that this build has.
-fn kinds() -> Vec<SearchKind> {
+fn file(search: SearchKind) -> Vec<u8> {
+    saved(&small::model(search))
+}
+
+fn file_of_halves() -> Vec<u8> {
+    let options = FitOptions { bank_precision: Precision::Half, ..small::options(SearchKind::Pruned) };
+    saved(&small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
+}
+
+/// A model of every search that this build has, and one of half precision.
+fn files() -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        SearchKind::Flat,
-        SearchKind::Pruned,
+        ("flat", file(SearchKind::Flat)),
+        ("pruned", file(SearchKind::Pruned)),
+        ("half", file_of_halves()),
         #[cfg(feature = "kdtree")]
-        SearchKind::KdTree,
+        ("k-d tree", file(SearchKind::KdTree)),
     ]
 }
 
@@ -74,7 +84,7 @@ fn assemble(sections: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
 
 #[test]
 fn every_changed_byte_and_every_length_is_refused() {
-    for file in kinds().into_iter().map(file) {
+    for (_, file) in files() {
         for at in 0..file.len() {
             for change in [0x01, 0x80, 0xff] {
                 let mut damaged = file.clone();
@@ -94,8 +104,7 @@ fn every_changed_byte_and_every_length_is_refused() {
 
 #[test]
 fn without_checksums_every_changed_byte_gives_a_finite_answer_or_an_error() {
-    for (kind, step) in kinds().into_iter().zip([1, 13, 5]) {
-        let file = file(kind);
+    for ((kind, file), step) in files().into_iter().zip([1, 13, 13, 5]) {
         let table = HEADER + ENTRY * sections(&file).len();
         let mut answers = 0;
         for at in (0..table).chain((table..file.len()).step_by(step)) {
@@ -104,7 +113,7 @@ fn without_checksums_every_changed_byte_gives_a_finite_answer_or_an_error() {
             mend(&mut damaged);
             answers += usize::from(predict(UNVERIFIED, &damaged).is_ok());
         }
-        assert!(answers > 0, "{kind:?}: nothing got past the header");
+        assert!(answers > 0, "{kind}: nothing got past the header");
     }
 }
 
@@ -132,7 +141,7 @@ fn sizes_that_overflow_are_refused() {
 
 #[test]
 fn sections_are_told_by_name_and_must_have_their_size() {
-    for file in kinds().into_iter().map(file) {
+    for (_, file) in files() {
         let whole = sections(&file);
         let expected = predict(VERIFIED, &file).unwrap();
         assert!(assemble(&whole) == file, "this test writes what the library writes");
@@ -150,7 +159,9 @@ fn sections_are_told_by_name_and_must_have_their_size() {
             for j in 0..i {
                 let mut swapped = whole.clone();
                 (swapped[i].1, swapped[j].1) = (whole[j].1.clone(), whole[i].1.clone());
-                let _ = predict(VERIFIED, &assemble(&swapped));
+                // With checksums to fit, which no damage has, only sections of one length can be taken for each other.
+                let refused = predict(VERIFIED, &assemble(&swapped)).is_err();
+                assert!(refused || whole[i].1.len() == whole[j].1.len(), "{name} and {}", whole[j].0);
             }
             let exact = whole[i].1.len();
             let others = [0, 1, exact.saturating_sub(1), exact + 1, exact + 64];
@@ -164,16 +175,45 @@ fn sections_are_told_by_name_and_must_have_their_size() {
     }
 }
 
+/// Swaps the first `count` bytes at the places `a` and `b`.
+fn swap(file: &mut [u8], [a, b]: [usize; 2], count: usize) {
+    (0..count).for_each(|i| file.swap(a + i, b + i));
+}
+
+#[test]
+fn sections_that_changed_places_are_refused() {
+    for (_, file) in files() {
+        let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+        let entries: Vec<usize> = (0..sections(&file).len()).map(|i| HEADER + i * ENTRY).collect();
+        for (i, &a) in entries.iter().enumerate() {
+            for &b in &entries[..i] {
+                let mut renamed = file.clone();
+                swap(&mut renamed, [a, b], 16);
+                for options in [VERIFIED, UNVERIFIED] {
+                    assert!(options.open_copy(&renamed).is_err(), "names at {a} and {b}");
+                }
+                let mut moved = file.clone();
+                swap(&mut moved, [word(a + 16), word(b + 16)], word(a + 24).min(word(b + 24)));
+                assert!(moved == file || VERIFIED.open_copy(&moved).is_err(), "contents of {a} and {b}");
+            }
+        }
+    }
+}
+
 #[test]
 fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
-    for (kind, file) in kinds().into_iter().map(|kind| (kind, file(kind))) {
+    let patterns = [(f32::NAN, 0x7e00u16), (f32::INFINITY, 0x7c00), (f32::NEG_INFINITY, 0xfc00)];
+    let mut refused = std::collections::BTreeSet::new();
+    for (kind, file) in files() {
         let whole = sections(&file);
         for (i, (name, content)) in whole.iter().enumerate().filter(|(_, (name, _))| *name != "metadata") {
-            for pattern in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                let double = matches!(*name, "search.numbers" | "search.axes.off" | "search.kdtree");
-                let bytes = match double {
-                    true => f64::from(pattern).to_le_bytes().to_vec(),
-                    false => pattern.to_le_bytes().to_vec(),
+            for (pattern, half) in patterns {
+                let bytes = match *name {
+                    "search.numbers" | "search.axes.off" | "search.kdtree" => {
+                        f64::from(pattern).to_le_bytes().to_vec()
+                    }
+                    "bank.half" => half.to_le_bytes().to_vec(),
+                    _ => pattern.to_le_bytes().to_vec(),
                 };
                 for at in [0, content.len() / 2, content.len().saturating_sub(bytes.len())] {
                     let at = at / bytes.len() * bytes.len();
@@ -182,15 +222,22 @@ fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
                     place.copy_from_slice(&bytes);
                     let planted = assemble(&planted);
                     let found = predict(VERIFIED, &planted);
-                    if *name == "bank" {
+                    let expected = match *name {
+                        "bank" | "bank.half" => "memory bank: found",
+                        "bank.rounding" => "section bank.rounding: found",
+                        _ => "",
+                    };
+                    if !expected.is_empty() {
                         let message = found.unwrap_err().to_string();
-                        assert!(message.contains("memory bank: found"), "{kind:?}: {message}");
+                        assert!(message.contains(expected), "{kind}: {message}");
+                        refused.insert(*name);
                     }
                     let _ = predict(UNVERIFIED, &planted);
                 }
             }
         }
     }
+    assert_eq!(refused.into_iter().collect::<Vec<_>>(), ["bank", "bank.half", "bank.rounding"]);
 }
 
 /// Replaces what `from` holds in the metadata by `to`, all checksums right.
@@ -213,10 +260,10 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
     for (height, width, kind) in [
         (160, 160, ErrorKind::Limit),
         (8192, 8192, ErrorKind::Limit),
-        (16385, 32, ErrorKind::Argument),
-        (u64::MAX, u64::MAX, ErrorKind::Argument),
-        (0, 32, ErrorKind::Argument),
-        (31, 64, ErrorKind::Argument),
+        (16385, 32, ErrorKind::Format),
+        (u64::MAX, u64::MAX, ErrorKind::Format),
+        (0, 32, ErrorKind::Format),
+        (31, 64, ErrorKind::Format),
     ] {
         let error = VERIFIED.open_copy(&with_metadata(&file, &input, &size(height, width))).unwrap_err();
         assert_eq!(error.kind(), kind, "{height}x{width}: {error}");
@@ -257,6 +304,9 @@ fn infinite_thresholds_and_ranges_are_refused() {
         let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
         let error = VERIFIED.open_copy(&with_metadata(&file, &from, &to)).unwrap_err();
         assert!(error.to_string().contains("calibration: found inf"), "{error}");
+        // Whereas NaN stands for what is unknown.
+        let unknown = with_metadata(&file, &from, &f32::NAN.to_le_bytes());
+        assert!(predict(VERIFIED, &unknown).is_ok());
     }
 }
 

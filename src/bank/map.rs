@@ -84,8 +84,7 @@ impl Bytes {
         let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
         let len = file.metadata().map_err(|e| Error::io(path, "read", &e))?.len();
         if len > max_bytes {
-            let expected = format!("at most {max_bytes}");
-            return Err(Error::limit(path.display(), format!("{len} bytes"), expected));
+            return Err(Error::too_long(path.display(), max_bytes));
         }
         // A device has no length; one byte more than is allowed shows that there is more.
         Self::from_reader(file.take(max_bytes.saturating_add(1)), len)

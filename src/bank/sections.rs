@@ -46,6 +46,11 @@ impl Sections {
             .map_err(|e| e.within(source))
     }
 
+    /// Refuses what is no model file, by its header and table alone.
+    pub(crate) fn check(source: &str, bytes: &[u8]) -> Result<()> {
+        table(bytes).map(drop).map_err(|e| e.within(source))
+    }
+
     /// The section `name`, in place.
     ///
     /// # Errors
@@ -98,7 +103,8 @@ pub(super) fn length_said(start: &[u8]) -> u64 {
     if known { u64_at(start, 16) } else { 0 }
 }
 
-fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
+/// The table of `bytes`, whose header and checksum are right.
+fn table(bytes: &[u8]) -> Result<&[u8]> {
     let bad = |found: String, expected: String| Error::format("header", found, expected);
     let Some(header) = bytes.get(..HEADER) else {
         return Err(bad(format!("{} bytes", bytes.len()), format!("at least {HEADER}"))
@@ -135,8 +141,13 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
         return Err(bad(format!("checksum {found:08x}"), format!("{:08x}", u32_at(header, 28)))
             .hint("the file is damaged"));
     }
-    let mut end = HEADER + count * ENTRY;
-    let mut sections = Vec::with_capacity(count);
+    Ok(table)
+}
+
+fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
+    let table = table(bytes)?;
+    let mut end = HEADER + table.len();
+    let mut sections = Vec::with_capacity(table.len() / ENTRY);
     for entry in table.chunks_exact(ENTRY) {
         let (name, range) = parse_entry(entry, end, bytes)?;
         if verify {
@@ -148,7 +159,8 @@ fn parse(bytes: &[u8], verify: bool) -> Result<Vec<(String, Range<usize>)>> {
         sections.push((name, range));
     }
     if end != bytes.len() {
-        return Err(bad(format!("{} bytes after the last section", bytes.len() - end), "none".into()));
+        let found = format!("{} bytes after the last section", bytes.len() - end);
+        return Err(Error::format("header", found, "none"));
     }
     Ok(sections)
 }
@@ -275,6 +287,16 @@ mod tests {
         assert!(sections.find::<u8>("none").unwrap().is_none());
         let message = sections.get::<f32>("meta").unwrap_err().to_string();
         assert_eq!(message, "model.pcore: section meta: found 3 bytes, expected a multiple of 4");
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        let mut writer = SectionWriter::default();
+        writer.add("a\n\u{1b}[2J", &[1u8, 2, 3]);
+        let mut file = Vec::new();
+        writer.write_to(&mut file).unwrap();
+        let message = open(&file, true).unwrap().get::<f32>("a\n\u{1b}[2J").unwrap_err().to_string();
+        assert_eq!(message, r"model.pcore: section a\n\u{1b}[2J: found 3 bytes, expected a multiple of 4");
     }
 
     #[test]

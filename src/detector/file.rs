@@ -10,7 +10,7 @@ use crate::bank::record;
 #[cfg(feature = "train")]
 use crate::bank::sections::SectionWriter;
 use crate::bank::sections::Sections;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Architecture, Backbone, Mode, Network};
 use crate::search::Index;
@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 const METADATA: &str = "metadata";
 const WEIGHTS: &str = "weights";
+/// Names a model without a file in errors.
+const IN_MEMORY: &str = "model in memory";
 
 /// How a model file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +77,7 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](Self::open), and where the bytes are not aligned.
     pub fn open_static(&self, content: &'static [u8]) -> Result<PatchCore> {
-        self.open_bytes("model in memory", Bytes::in_place(content)?)
+        self.open_bytes(IN_MEMORY, Bytes::in_place(content)?)
     }
 
     /// Opens a copy of the model file whose bytes are `content`.
@@ -83,7 +85,10 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_copy(&self, content: &[u8]) -> Result<PatchCore> {
-        self.open_bytes("model in memory", Bytes::copy_of(content))
+        // What is too long or no model is not copied.
+        self.check_length(IN_MEMORY, content.len())?;
+        Sections::check(IN_MEMORY, content)?;
+        self.open_bytes(IN_MEMORY, Bytes::copy_of(content))
     }
 
     /// Opens the model file that `reader` gives until it ends, `source` being its name in errors.
@@ -97,50 +102,37 @@ impl OpenOptions {
         self.open_bytes(source, bytes)
     }
 
-    fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
-        if bytes.len() as u64 > self.max_bytes {
-            return Err(Error::limit(source, "a longer file", format!("at most {} bytes", self.max_bytes)));
+    fn check_length(&self, source: &str, bytes: usize) -> Result<()> {
+        if bytes as u64 > self.max_bytes {
+            return Err(Error::too_long(source, self.max_bytes));
         }
+        Ok(())
+    }
+
+    fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
+        self.check_length(source, bytes.len())?;
         let sections = Sections::parse(source, bytes, self.verify)?;
         let record: Record = record::decode(&sections, METADATA)?;
         let isa = self.isa.map_or_else(Isa::detect, Ok)?;
-        let bad = |what: &str, found: String, expected: String| {
-            Err(Error::format(format!("{source}: {what}"), found, expected))
-        };
-        if !(1..=MAX_NEIGHBORS).contains(&record.neighbors) {
-            return bad("neighbors", record.neighbors.to_string(), format!("1 to {MAX_NEIGHBORS}"));
-        }
-        record.preprocess.validate().map_err(|e| e.within(source))?;
-        record.calibration.validate().map_err(|e| e.within(source))?;
-        let (height, width) = record.preprocess.output_size();
-        if height * width > self.max_pixels {
-            let (found, expected) =
-                (format!("{height}x{width}"), format!("at most {} pixels", self.max_pixels));
-            return Err(Error::limit(format!("{source}: network input"), found, expected));
-        }
-        let backbone = backbone(&sections, &record).map_err(|e| e.within(source))?;
-        check_weights(&record, backbone.checksum()).map_err(|e| e.within(source))?;
-        let network = Network::new(
-            &backbone,
-            &record.layers,
-            (height, width),
-            self.mode,
-            isa,
-            &Pool::new(self.threads)?,
-        )
-        .map_err(|e| e.within(source))?;
+        check_record(&record).map_err(|e| e.of_file(source))?;
+        let size = record.preprocess.output_size();
+        check_input(size, self.max_pixels).map_err(|e| e.within(source))?;
+        let backbone = backbone(source, &sections, &record)?;
+        check_backbone(&record, &backbone).map_err(|e| e.within(source))?;
+        let pool = Pool::new(self.threads)?;
+        let network = Network::new(&backbone, &record.layers, size, self.mode, isa, &pool)
+            .map_err(|e| e.of_file(source))?;
         let dim = network.dim();
+        let bad_bank = |found: String, expected: String| {
+            Err(Error::format(format!("{source}: memory bank"), found, expected))
+        };
         if record.dim != dim as u64 {
-            return bad(
-                "memory bank",
-                format!("{} values a row", record.dim),
-                format!("the {dim} of its layers"),
-            );
+            return bad_bank(format!("{} values a row", record.dim), format!("the {dim} of its layers"));
         }
         let index = Index::open(&sections, dim, isa)?;
         let rows = index.rows().count();
         if rows as u64 != record.rows {
-            return bad("memory bank", format!("{rows} rows"), format!("{}", record.rows));
+            return bad_bank(format!("{rows} rows"), record.rows.to_string());
         }
         if self.verify {
             index.check_finite().map_err(|e| e.within(source))?;
@@ -158,11 +150,41 @@ impl OpenOptions {
     }
 }
 
-fn backbone(sections: &Sections, record: &Record) -> Result<Backbone> {
-    if record.embedded {
-        return Backbone::embedded(&record.weights);
+fn check_record(record: &Record) -> Result<()> {
+    if !(1..=MAX_NEIGHBORS).contains(&record.neighbors) {
+        return Err(Error::format("neighbors", record.neighbors, format!("1 to {MAX_NEIGHBORS}")));
     }
-    Backbone::from_flat(&Architecture::named(&record.architecture)?, sections.get(WEIGHTS)?)
+    record.preprocess.validate()?;
+    record.calibration.validate()
+}
+
+/// Checks the (height, width) of the network's input, whose sides are checked, against the limit on its pixels.
+pub(super) fn check_input((height, width): (usize, usize), max_pixels: usize) -> Result<()> {
+    if height * width <= max_pixels {
+        return Ok(());
+    }
+    let (found, expected) = (format!("{height}x{width}"), format!("at most {max_pixels} pixels"));
+    Err(Error::limit("network input", found, expected))
+}
+
+fn backbone(source: &str, sections: &Sections, record: &Record) -> Result<Backbone> {
+    let backbone = if record.embedded {
+        Backbone::embedded(&record.weights)
+    } else {
+        let weights = sections.get(WEIGHTS)?;
+        Architecture::named(&record.architecture).and_then(|network| Backbone::from_flat(&network, weights))
+    };
+    backbone.map_err(|e| e.of_file(source))
+}
+
+/// Checks that `found` is the backbone that the record names.
+fn check_backbone(record: &Record, found: &Backbone) -> Result<()> {
+    check_weights(record, found.checksum())?;
+    let network = found.architecture().name();
+    if record.architecture != network {
+        return Err(Error::format("network", format!("{:?}", record.architecture), network));
+    }
+    Ok(())
 }
 
 fn check_weights(record: &Record, found: u32) -> Result<()> {
@@ -172,13 +194,14 @@ fn check_weights(record: &Record, found: u32) -> Result<()> {
     }
     let what = if record.embedded { "embedded backbone" } else { "weights" };
     let error = Error::format(
-        format!("{what} {weights:?}"),
+        format!("{what} \"{}\"", shortened(weights)),
         format!("checksum {found:08x}"),
         format!("{expected:08x}"),
     );
     Err(match record.embedded {
         true => error.hint(format!(
-            "made by {producer}, which brings other weights: train again, or open it with that"
+            "made by {}, which brings other weights: train again, or open it with that",
+            shortened(producer)
         )),
         false => error,
     })
@@ -218,6 +241,7 @@ impl PatchCore {
 mod tests {
     use super::super::record::Training;
     use super::*;
+    use crate::ErrorKind;
     use crate::bank::map::Slice;
     use crate::bank::sections::SectionWriter;
     use crate::image::Preprocess;
@@ -282,10 +306,81 @@ mod tests {
         assert!(message.contains("patchcore 9") && message.contains("train again"), "{message}");
     }
 
+    #[test]
+    fn what_a_file_asks_for_wrongly_is_its_fault() {
+        let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
+        let checksum = backbone.checksum();
+        let whole = || record(checksum, false);
+        let preprocess = |side| Preprocess { resize: (side, 32), ..Preprocess::default() };
+        for (wrong, part) in [
+            (
+                Record { architecture: "resnet18_narrow\nok".into(), ..whole() },
+                "network: found \"resnet18_narrow\\nok\"",
+            ),
+            (Record { architecture: "resnet18".into(), ..whole() }, "weights of resnet18"),
+            (
+                Record { embedded: true, weights: "large".into(), ..whole() },
+                "embedded backbone: found \"large\"",
+            ),
+            (Record { layers: vec![Layer::Layer1; 2], ..whole() }, "layers: found 2 with repeats"),
+            (Record { layers: Vec::new(), ..whole() }, "layers"),
+            (Record { preprocess: preprocess(31), ..whole() }, "network input: found 31x32"),
+            (Record { preprocess: preprocess(0), ..whole() }, "image size: found 0x32"),
+            (Record { neighbors: 0, ..whole() }, "neighbors: found 0"),
+            (Record { dim: 31, ..whole() }, "memory bank: found 31 values a row"),
+            (Record { rows: 3, ..whole() }, "memory bank: found 2 rows, expected 3"),
+        ] {
+            let error = open(&wrong, Some(&backbone.flat())).unwrap_err();
+            let message = error.to_string();
+            assert!(message.starts_with(&format!("model in memory: {part}")), "{message}");
+            assert_eq!(error.kind(), ErrorKind::Format, "{message}");
+        }
+        let error = open(&whole(), None).unwrap_err().to_string();
+        assert_eq!(error, "model in memory: section weights: found no such section, expected one");
+    }
+
+    #[cfg(feature = "embedded-small")]
+    #[test]
+    fn the_network_that_is_told_is_the_backbones() {
+        let checksum = Backbone::embedded("small").unwrap().checksum();
+        let forged = Record { architecture: "resnet18\nmade by ok".into(), ..record(checksum, true) };
+        let error = open(&forged, None).unwrap_err();
+        let found = r#"found "resnet18\nmade by ok", expected resnet18_narrow"#;
+        assert_eq!(error.to_string(), format!("model in memory: network: {found}"));
+        assert_eq!(error.kind(), ErrorKind::Format);
+    }
+
+    #[test]
+    fn a_message_is_short_however_much_the_file_says() {
+        let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
+        let long = "\x1b[2J\n".repeat(5000);
+        let long = || long.clone();
+        for hostile in [
+            Record { weights: long(), ..record(0, false) },
+            Record { architecture: long(), ..record(0, false) },
+            Record { weights: long(), ..record(0, true) },
+            // With a backbone that this build brings, the producer is told.
+            Record { producer: long(), ..record(0, true) },
+        ] {
+            let message = open(&hostile, Some(&backbone.flat())).unwrap_err().to_string();
+            assert!(message.len() < 1000 && !message.contains(char::is_control), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_told_before_what_it_is() {
+        let options = OpenOptions { max_bytes: 99, ..OpenOptions::default() };
+        let error = options.open_copy(&[0; 100]).unwrap_err();
+        assert_eq!(error.to_string(), "model in memory: found a longer file, expected at most 99 bytes");
+        assert_eq!(options.open_copy(&[0; 99]).unwrap_err().kind(), ErrorKind::Format);
+    }
+
     #[cfg(not(feature = "embedded-small"))]
     #[test]
     fn a_build_without_the_embedded_backbone_names_the_feature() {
-        let message = open(&record(0, true), None).unwrap_err().to_string();
+        let error = open(&record(0, true), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        let message = error.to_string();
         assert!(message.starts_with("model in memory: embedded backbone: found \"small\""), "{message}");
         assert!(message.contains("feature embedded-small"), "{message}");
     }

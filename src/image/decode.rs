@@ -6,7 +6,7 @@
 use super::PixelFormat;
 use super::{Frame, Picture, picture::Samples};
 use crate::error::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 #[cfg(feature = "train")]
 use image::{ImageEncoder, codecs::png::PngEncoder};
 use std::fs::File;
@@ -40,11 +40,7 @@ impl Picture {
             .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
             .map_err(|e| Error::io(path, "read", &e))?;
         if bytes.len() as u64 > limits.max_bytes {
-            return Err(Error::limit(
-                path.display(),
-                "a longer file",
-                format!("at most {} bytes", limits.max_bytes),
-            ));
+            return Err(Error::too_long(path.display(), limits.max_bytes));
         }
         Self::decode_bytes(&path.display().to_string(), &bytes, limits)
     }
@@ -65,6 +61,14 @@ impl Picture {
 
 fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let bad = |e: &dyn std::fmt::Display| Error::format(source, e, "a PNG, JPEG, BMP or TIFF photograph");
+    let too_much = |found: &dyn std::fmt::Display| {
+        let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
+        Error::limit(source, found, expected)
+    };
+    let refused = |e: ImageError| match e {
+        ImageError::Limits(e) => too_much(&e),
+        e => bad(&e),
+    };
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
     if reader.format().is_none() {
         let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
@@ -73,16 +77,15 @@ fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.max_bytes);
     reader.limits(allowed.clone());
-    let mut decoder = reader.into_decoder().map_err(|e| bad(&e))?;
+    let mut decoder = reader.into_decoder().map_err(refused)?;
     let (width, height) = decoder.dimensions();
     Frame::check_size(width as usize, height as usize).map_err(|e| e.of_file(source))?;
     if u64::from(width) * u64::from(height) > limits.max_pixels || decoder.total_bytes() > limits.max_bytes {
-        let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
-        return Err(Error::limit(source, format!("{width}x{height}"), expected));
+        return Err(too_much(&format!("{width}x{height}")));
     }
-    decoder.set_limits(allowed).map_err(|e| bad(&e))?;
-    let orientation = decoder.orientation().map_err(|e| bad(&e))?;
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(|e| bad(&e))?;
+    decoder.set_limits(allowed).map_err(refused)?;
+    let orientation = decoder.orientation().map_err(refused)?;
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(refused)?;
     decoded.apply_orientation(orientation);
     from_decoded(decoded).map_err(|e| e.of_file(source))
 }

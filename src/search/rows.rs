@@ -77,8 +77,11 @@ impl Rows {
         };
         check_shape(values.len(), dim)?;
         let rounding: Slice<f32> = sections.get(ROUNDING)?;
-        if rounding.len() != 1 {
+        let &[moved] = &*rounding else {
             return Err(sections.error(ROUNDING, format!("{} values", rounding.len()), "one"));
+        };
+        if !(0.0..f32::INFINITY).contains(&moved) {
+            return Err(sections.error(ROUNDING, moved, "a finite number, at least 0"));
         }
         Ok(Self { values: Values::Half { values, rounding }, dim })
     }

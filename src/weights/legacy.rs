@@ -2,7 +2,7 @@
 //! the raw numbers. There is no checksum.
 
 use super::pickle::{Pickle, Value};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use std::collections::BTreeMap;
 
 /// The first pickle: a magic number.
@@ -34,7 +34,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Pickle<'_>, BTreeMap<&str, &[u8]>)>
         let unknown = || Error::format("storages", key, "one that a tensor is of");
         let Value::Str(key) = key else { return Err(unknown()) };
         let size = *sizes.get(key).ok_or_else(unknown)?;
-        storages.insert(key, storage(&mut rest, size).map_err(|e| e.within(format!("storage {key:?}")))?);
+        let numbers = storage(&mut rest, size);
+        let numbers = numbers.map_err(|e| e.within(format!("storage \"{}\"", shortened(key))))?;
+        storages.insert(key, numbers);
     }
     Ok((object, storages))
 }

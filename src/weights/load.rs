@@ -46,8 +46,7 @@ pub(crate) fn read(path: &Path, limits: &WeightLimits) -> Result<Vec<u8>> {
         .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(|e| Error::io(path, "read", &e))?;
     if bytes.len() as u64 > limits.max_bytes {
-        let expected = format!("at most {} bytes", limits.max_bytes);
-        return Err(Error::limit(path.display(), "more", expected));
+        return Err(Error::too_long(path.display(), limits.max_bytes));
     }
     Ok(bytes)
 }
@@ -71,6 +70,6 @@ mod tests {
         let limits = |max_bytes| WeightLimits { max_bytes, ..WeightLimits::default() };
         assert_eq!(read(&path, &limits(100)).unwrap().len(), 100);
         let message = read(&path, &limits(99)).unwrap_err().to_string();
-        assert!(message.ends_with("w.pth: found more, expected at most 99 bytes"), "{message}");
+        assert!(message.ends_with("w.pth: found a longer file, expected at most 99 bytes"), "{message}");
     }
 }

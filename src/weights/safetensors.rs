@@ -4,7 +4,7 @@ use super::dtype::Dtype;
 use super::limits::Budget;
 use super::names::plain_name;
 use super::{NamedTensors, Tensor, WeightLimits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ pub(crate) fn views<'a>(
     for (name, entry) in &entries {
         if name != "__metadata__"
             && let Some(view) = view(entry, data, &mut budget)
-                .map_err(|e| e.within(format!("{source}: tensor {}", name.escape_debug())))?
+                .map_err(|e| e.within(format!("{source}: tensor {}", shortened(name))))?
         {
             views.insert(plain_name(name).to_owned(), view);
         }

@@ -5,7 +5,7 @@ use super::names::plain_name;
 use super::pickle::{Field, Pickle, Value, View};
 use super::zip::Archive;
 use super::{NamedTensors, Tensor, WeightLimits, legacy};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -50,8 +50,8 @@ impl<'a> Checkpoint<'a> {
         for &(name, value) in entries {
             if let (Value::Str(name), Some(view)) = (name, self.pickle.tensor(value)) {
                 let tensor = self.tensor(view, &mut budget);
-                let tensor = tensor
-                    .map_err(|e| e.within(format!("{}: tensor {}", self.source, name.escape_debug())))?;
+                let tensor =
+                    tensor.map_err(|e| e.within(format!("{}: tensor {}", self.source, shortened(name))))?;
                 tensors.insert(plain_name(name), tensor);
             }
         }
@@ -259,8 +259,11 @@ mod tests {
     #[test]
     fn names_keep_to_the_line() {
         let tensor = PyTensor { offset: 9, ..PyTensor::f32(&[1], &[1.0]) };
-        let found = message(load(&save(&state_dict([("a\nb", tensor)]))));
+        let found = message(load(&save(&state_dict([("a\nb", tensor.clone())]))));
         assert!(found.starts_with("w.pth: tensor a\\nb: view: found shape [1]"), "{found}");
+        let long = "\u{1b}".repeat(4 << 20);
+        let found = message(load(&save(&state_dict([(long, tensor)]))));
+        assert!(found.len() < 1000 && !found.contains(char::is_control), "{found}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Zip archives whose entries are stored as they are, which is how torch writes them.
 
 use crate::bytes::{array_at, u16_at, u32_at, u64_at};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use std::collections::BTreeMap;
 
 const LOCAL: &[u8; 4] = b"PK\x03\x04";
@@ -38,13 +38,13 @@ impl<'a> Archive<'a> {
         let mut room = before.len();
         for _ in 0..directory.count {
             let header = Header::parse(&mut directory.rest)?;
-            let content = header.content(before).map_err(|e| e.within(format!("entry {:?}", header.name)))?;
+            let content = header.content(before).map_err(|e| e.within(entry(header.name)))?;
             room = room
                 .checked_sub(content.len())
                 .ok_or_else(|| Error::format("zip directory", "entries that overlap", "none"))?;
             header.verify(content)?;
             if entries.insert(header.name, content).is_some() {
-                return Err(Error::format(format!("entry {:?}", header.name), "it twice", "each name once"));
+                return Err(Error::format(entry(header.name), "it twice", "each name once"));
             }
         }
         Ok(Self { entries })
@@ -157,8 +157,7 @@ impl<'a> Header<'a> {
         for field in [&mut self.size, &mut self.packed, &mut self.offset] {
             if *field == SATURATED {
                 let Some((value, rest)) = wide.split_first_chunk() else {
-                    let subject = format!("entry {:?}", self.name);
-                    return Err(Error::format(subject, "no 64-bit field", "one"));
+                    return Err(Error::format(entry(self.name), "no 64-bit field", "one"));
                 };
                 (*field, wide) = (u64::from_le_bytes(*value), rest);
             }
@@ -195,10 +194,15 @@ impl<'a> Header<'a> {
         if found == self.checksum {
             return Ok(());
         }
-        let subject = format!("entry {:?}", self.name);
-        Err(Error::format(subject, format!("checksum {found:08x}"), format!("{:08x}", self.checksum))
+        let expected = format!("{:08x}", self.checksum);
+        Err(Error::format(entry(self.name), format!("checksum {found:08x}"), expected)
             .hint("the file is damaged"))
     }
+}
+
+/// What an error calls the entry `name`.
+fn entry(name: &str) -> String {
+    format!("entry \"{}\"", shortened(name))
 }
 
 fn part(bytes: &[u8], start: u64, len: u64) -> Option<&[u8]> {

@@ -4,10 +4,11 @@
 
 mod transform;
 
+use super::file::check_input;
 use super::options::MAX_NEIGHBORS;
 use super::record::{Record, Training};
-use super::{Model, PatchCore};
-use crate::error::{Error, Result};
+use super::{Model, OpenOptions, PatchCore};
+use crate::error::{Error, Result, shortened};
 use crate::image::Preprocess;
 use crate::kernels::{Isa, Pool};
 use crate::network::{Architecture, Backbone, Layer, Mode, Network};
@@ -28,7 +29,7 @@ pub struct Import {
     /// The model. It scores, normalises and labels as the checkpoint does under the reference's test and predict; a
     /// normalised score up to 0.0001 above the threshold counts as on it, which the reference labels good.
     pub model: PatchCore,
-    /// Sentences about what the checkpoint leaves open, or what becomes different.
+    /// Sentences about what the checkpoint leaves open, or what becomes different; each in one short line.
     pub notes: Vec<String>,
 }
 
@@ -47,8 +48,8 @@ impl Import {
     /// Reads the checkpoint `path`. Nothing in it is executed.
     ///
     /// # Errors
-    /// It cannot be read, is damaged or of another model, was not fitted, or uses a network or a transform that there
-    /// is none of here.
+    /// It cannot be read, is damaged or of another model, was not fitted, uses a network or a transform that there is
+    /// none of here, or has an input of more pixels than [`OpenOptions::default`] opens.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_within(path, &WeightLimits::default())
     }
@@ -85,6 +86,8 @@ impl Import {
         let checkpoint = Checkpoint::parse(source, &bytes)?;
         let mut notes = Vec::new();
         let settings = Settings::read(&checkpoint.root(), &mut notes)?;
+        check_input(settings.preprocess.output_size(), OpenOptions::default().max_pixels)
+            .map_err(|e| e.within(source))?;
         let tensors = checkpoint.tensors(limits)?;
         drop(checkpoint);
         drop(bytes);
@@ -134,7 +137,7 @@ impl Settings {
         {
             notes.push(format!(
                 "the reference computes this checkpoint in {}, patchcore in float32: scores differ in the third digit",
-                precision.str()?
+                shortened(precision.str()?)
             ));
         }
         Ok(Self {
@@ -153,7 +156,7 @@ impl Settings {
         let backbone = Backbone::from_tensors(&self.architecture, &tensors)?.with_origin(origin);
         let (size, pool) = (self.preprocess.output_size(), Pool::new(1)?);
         let network = Network::new(&backbone, &self.layers, size, Mode::Fast, isa, &pool)
-            .map_err(|e| e.within(&source))?;
+            .map_err(|e| e.of_file(&source))?;
         let dim = network.dim();
         let bank = tensors.remove(BANK).ok_or_else(|| {
             Error::format(&source, format!("no tensor {BANK}"), "one")
@@ -172,7 +175,7 @@ impl Settings {
         }
         let index = Rows::single(bank.data.into(), dim)
             .and_then(|rows| Index::build(rows, SearchKind::Auto, isa, &pool))
-            .map_err(|e| e.within(&source))?;
+            .map_err(|e| e.of_file(&source))?;
         let record = Record {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION"), ", imported").into(),
             architecture: self.architecture.name().into(),

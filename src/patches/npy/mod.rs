@@ -327,6 +327,9 @@ mod tests {
         assert!(with("'shape'", "'descr'").contains("header"));
         assert!(with(", }", ", 'x': 1}").contains("header"));
         assert!(with("(2, 3)", "2").contains("header"));
+        let hostile = with("<f4", &"\u{1b}[2J\n".repeat(1000));
+        assert!(hostile.starts_with(r"descr: found '\u{1b}[2J\n") && hostile.len() < 1000, "{hostile}");
+        assert!(!hostile.contains(char::is_control), "{hostile}");
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use super::{Global, Pickle, Storage, Value, View};
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Far more than the description of any network takes; the tensors' numbers lie elsewhere.
 const MAX_BYTES: usize = 16 << 20;
@@ -21,7 +22,8 @@ struct Machine<'a> {
     pushed: usize,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: Vec<Option<Value<'a>>>,
+    /// By their numbers, which the file chooses: however large, they take no memory for others.
+    memo: BTreeMap<usize, Value<'a>>,
     pickle: Pickle<'a>,
 }
 
@@ -29,8 +31,8 @@ struct Machine<'a> {
 pub(super) fn run(bytes: &[u8]) -> Result<Pickle<'_>> {
     let pickle =
         Pickle { root: Value::None, sequences: Vec::new(), dicts: Vec::new(), tensors: Vec::new(), end: 0 };
-    let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), pushed: 0, marks: Vec::new(), memo: Vec::new(), pickle };
+    let (stack, marks, memo) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut machine = Machine { bytes, at: 0, stack, pushed: 0, marks, memo, pickle };
     loop {
         let at = machine.at;
         match machine.step() {
@@ -151,18 +153,13 @@ impl<'a> Machine<'a> {
         let index = self.memo_index(opcode)?;
         bounded(index, MAX_VALUES, "memo")?;
         let value = self.top()?;
-        if index >= self.memo.len() {
-            self.memo.resize(index + 1, None);
-        }
-        if let Some(entry) = self.memo.get_mut(index) {
-            *entry = Some(value);
-        }
+        self.memo.insert(index, value);
         Ok(())
     }
 
     fn get(&mut self, opcode: u8) -> Result<Value<'a>> {
         let index = self.memo_index(opcode)?;
-        let value = self.memo.get(index).copied().flatten();
+        let value = self.memo.get(&index).copied();
         value.ok_or_else(|| bad(format!("memo entry {index}"), "one that was written"))
     }
 

@@ -112,6 +112,17 @@ fn lengths_that_the_file_does_not_back_are_refused() {
     assert!(message(b"X\x01\x00\x00\x00\xff").contains("UTF-8"));
 }
 
+/// As in files that pickletools.optimize has taken numbers out of.
+#[test]
+fn the_memo_gives_what_was_put_whatever_its_number() {
+    let far = MAX_VALUES as u32 - 1;
+    let puts = [&b"\x80\x02K\x07r"[..], &far.to_le_bytes(), b"K\x08q\x03j"].concat();
+    for (number, value) in [(far, Some(7)), (3, Some(8)), (4, None)] {
+        let all = [&puts[..], &number.to_le_bytes(), b"."].concat();
+        assert_eq!(super::run(&all).ok().map(|pickle| pickle.root), value.map(Value::Int), "{number}");
+    }
+}
+
 #[test]
 fn values_come_back() {
     let value = dict([
