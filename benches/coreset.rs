@@ -10,12 +10,13 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::Backbone;
 use patchcore::cli::demo::parts;
 use patchcore::coreset::{Projection, projection_dim, select, size, start};
-use patchcore::detector::{PatchExtractor, Timings};
+use patchcore::detector::PatchExtractor;
 use patchcore::image::Preprocess;
 use patchcore::kernels::{Isa, Pool};
 use patchcore::network::{Layer, Mode, Network};
 use patchcore::tensor::Patches;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 const SIDE: usize = 256;
 const SEED: u64 = 42;
@@ -27,12 +28,13 @@ fn features(images: u64, isa: Isa, pool: &Pool) -> (Vec<f32>, usize) {
     let layers = [Layer::Layer2, Layer::Layer3];
     let network = Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa, pool)
         .expect("the default size fits");
+    let network = Arc::new(network);
     let mut extractor = PatchExtractor::new(&network, &preprocess, isa).expect("the default is valid");
     let mut all = Vec::new();
     for index in 0..images {
         let part = parts::draw(None, index, SIDE).0;
-        let patches = extractor.extract(&network, &part.frame(), pool, &mut Timings::default());
-        all.extend_from_slice(patches.expect("a drawn part is a fit photograph").data);
+        let (patches, _) = extractor.extract(&part.frame(), pool).expect("a drawn part is a fit photograph");
+        all.extend_from_slice(patches.data);
     }
     (all, network.dim())
 }

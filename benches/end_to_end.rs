@@ -12,7 +12,7 @@ use patchcore::{Backbone, FitOptions, PatchCore, Session};
 const SIDE: usize = 256;
 
 fn model(images: u64, ratio: f64) -> PatchCore {
-    let options = FitOptions { coreset_ratio: ratio, leave_one_out: false, ..FitOptions::default() };
+    let options = FitOptions { coreset_ratio: ratio, cross_validate: false, ..FitOptions::default() };
     let backbone = Backbone::embedded("default").expect("this build embeds it");
     let photographs = (0..images).map(|index| Ok(parts::draw(None, index, SIDE).0));
     PatchCore::fit(&backbone, &options, photographs).expect("the drawn parts train")

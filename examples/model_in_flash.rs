@@ -3,9 +3,11 @@
 //!
 //!     cargo run --release --example model_in_flash
 //!
-//! Firmware writes, with a model that `patchcore train` made:
+//! Firmware writes, with a model that `patchcore train` made (`.ci/examples` builds and runs these lines):
 //!
 //! ```
+//! use patchcore::OpenOptions;
+//!
 //! #[repr(C, align(64))]
 //! struct Aligned<B: ?Sized>(B);
 //! static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("flanges.pcore"));
@@ -68,7 +70,7 @@ fn main() -> Result<()> {
     (20..90).for_each(|i| scratched[i * SIDE + i] = 255);
     for (name, pixels) in [("good", grab(1)), ("scratched", scratched)] {
         let found = session.predict(&frame(&pixels)?)?;
-        println!("{name}: {:.3}, anomalous: {}", found.normalized_score, found.is_anomalous);
+        println!("{name}: score {:.3}, anomalous: {:?}", found.score, found.is_anomalous);
     }
     Ok(())
 }

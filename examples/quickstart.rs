@@ -21,9 +21,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut session = Session::new(&model, 0)?;
     let picture = Picture::decode(Path::new(photograph), &limits)?;
     let prediction = session.predict(&picture.frame())?;
-    println!(
-        "score {:.3}, normalized {:.3}, anomalous: {}",
-        prediction.score, prediction.normalized_score, prediction.is_anomalous
-    );
+    let verdict = match prediction.is_anomalous {
+        Some(true) => "anomalous",
+        Some(false) => "good",
+        None => "not labelled: the model has no threshold",
+    };
+    println!("score {:.3}, {verdict}", prediction.score);
     Ok(())
 }

@@ -32,16 +32,11 @@ fn main() -> Result<()> {
     })?;
 
     let mut session = Session::new(&model, 0)?;
-    let good = grab(3);
-    println!(
-        "good part: {:.3}",
-        session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &good)?)?.normalized_score
-    );
     let mut scratched = grab(3);
     (20..90).for_each(|i| scratched[i * SIDE + i] = 255);
-    println!(
-        "scratched: {:.3}",
-        session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &scratched)?)?.normalized_score
-    );
+    for (name, pixels) in [("good", grab(3)), ("scratched", scratched)] {
+        let found = session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels)?)?;
+        println!("{name}: score {:.3}, anomalous: {:?}", found.score, found.is_anomalous);
+    }
     Ok(())
 }

@@ -320,6 +320,13 @@ fn what_is_read_is_not_written_over() {
         }
         assert_eq!(std::fs::read(path).unwrap(), b"old");
     }
+    let good = folder.path().join("good");
+    std::fs::create_dir(&good).unwrap();
+    let photograph = good.join("0.png");
+    std::fs::write(&photograph, "old").unwrap();
+    let train = ["train", "--data", folder.path().to_str().unwrap(), "--out", photograph.to_str().unwrap()];
+    patchcore_refuses(train, &["0.png", "another file than the one that is read"]);
+    assert_eq!(std::fs::read(photograph).unwrap(), b"old");
 }
 
 #[test]

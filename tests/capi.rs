@@ -61,12 +61,12 @@ fn scores_maps_and_masks_are_those_of_the_library() {
     let mut session = Session::new(&opened, 2).unwrap();
     let frame = Frame::new(WIDTH, HEIGHT, WIDTH * 3 + 5, PixelFormat::Bgr8, &data).unwrap();
     let found = session.predict(&frame).unwrap();
-    let expected = (found.score, found.normalized_score, found.is_anomalous);
+    let expected = (found.score, found.normalized_score.unwrap(), found.is_anomalous.unwrap());
     let expected_map = found.map.to_vec();
     assert_eq!(session.map().unwrap(), expected_map);
     let (mut over, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
-    session.map_over_image(height, width, &mut over).unwrap();
-    session.mask_over_image(height, width, &mut mask).unwrap();
+    session.map_over_image(width, height, &mut over).unwrap();
+    session.mask_over_image(width, height, &mut mask).unwrap();
 
     let name = CString::new(path.to_str().unwrap()).unwrap();
     let frame = c_frame(&data);

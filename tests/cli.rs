@@ -213,6 +213,59 @@ fn predict_does_not_score_its_own_pictures() {
 }
 
 #[test]
+fn what_a_plain_folder_cannot_tell_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let add = |kind: &str, to: &str, count: usize| {
+        std::fs::create_dir(at(to)).unwrap();
+        for i in 0..count {
+            let name = format!("{i:03}.png");
+            std::fs::copy(demo().path(kind).join(&name), at(to).join(name)).unwrap();
+        }
+    };
+    add("parts/train/good", "good", 5);
+    let (data, model) = (folder.path(), at("model.pcore"));
+    let train = [&["train", "--data", text(data), "--out", text(&model)][..], &SMALL].concat();
+    let evaluate = ["evaluate", "--data", text(data), "--model", text(&model)];
+    let said = |arguments: &[&str]| {
+        let run = patchcore(arguments);
+        assert!(run.status.success());
+        String::from_utf8_lossy(&run.stderr).into_owned()
+    };
+    said(&train);
+    add("parts/test/chip", "bad", 1);
+    let note = said(&evaluate);
+    assert!(note.contains("learned from 5 photographs") && note.contains("4 are kept"), "{note}");
+    assert!(!said(&train).contains("note:"));
+    assert!(!said(&evaluate).contains("note:"));
+    std::fs::remove_file(at("good/004.png")).unwrap();
+    let note = said(&train);
+    assert!(note.contains("the defective photographs are not used"), "{note}");
+}
+
+#[test]
+fn pictures_do_not_come_among_the_photographs() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["good/a.png", "bad/b.png"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::copy(demo().path("parts/test/chip/000.png"), path).unwrap();
+    }
+    let (model, good, bad) =
+        (demo().path("parts.pcore"), folder.path().join("good"), folder.path().join("bad"));
+    let photograph = good.join("a.png");
+    let predict = ["predict", "--model", text(&model), "--out"];
+    for rest in [
+        &[text(folder.path()), text(&good), text(&bad)][..],
+        &[text(&good), text(&photograph)],
+        &[text(folder.path()), text(folder.path())],
+    ] {
+        patchcore_refuses([&predict[..], rest].concat(), &["--out", "puts pictures into"]);
+    }
+    assert_eq!(files(folder.path()).len(), 2);
+}
+
+#[test]
 fn a_model_without_thresholds_labels_nothing_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -297,9 +350,9 @@ fn names_do_not_steer_the_terminal() {
     let model = demo().path("parts.pcore");
     let predict = ["predict", "--model", text(&model), text(folder.path())];
     let run = patchcore(predict);
-    for (said, name) in [(run.stdout, "a"), (run.stderr, "b")] {
+    for (said, name) in [(run.stdout, r"a\u001b[2J\n.png: "), (run.stderr, r"b\u{1b}[2J\n.png: ")] {
         let said = String::from_utf8(said).unwrap();
-        assert!(said.contains(&format!("{name}\\u001b[2J\\n.png: ")), "{said}");
+        assert!(said.contains(name), "{said}");
         assert!(said.lines().count() == 1 && !said.contains('\u{1b}'), "{said}");
     }
     let run = patchcore([&predict[..], &["--json"]].concat());

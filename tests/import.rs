@@ -13,14 +13,15 @@ use checkpoint::*;
 use common::torch::{Py, PyTensor, dict, save, text};
 use common::{patchcore_fails, patchcore_ok};
 use golden::{Golden, beside, formula};
-use patchcore::detector::{Import, PatchExtractor, Timings};
+use patchcore::detector::{Import, PatchExtractor};
 use patchcore::image::{Frame, Limits, Picture, PixelFormat};
 use patchcore::kernels::{Isa, Pool};
 use patchcore::network::{Architecture, Layer, Mode, Network};
 use patchcore::score::{CalibrationSource, LabelRule};
-use patchcore::{Backbone, PatchCore, Session};
+use patchcore::{Backbone, ErrorKind, PatchCore, Session};
 use state_dict::StateDict;
 use std::path::Path;
+use std::sync::Arc;
 
 const CHECKPOINT: &str = "golden/anomalib_patchcore_resnet18.ckpt";
 
@@ -63,17 +64,9 @@ fn every_score_label_and_map_is_the_references() {
         let picture = Picture::decode(&data.join(name), &Limits::default()).unwrap();
         let found = session.predict(&picture.frame()).unwrap();
         let score = entry["score"].as_f64().unwrap();
-        assert!(
-            (f64::from(found.normalized_score) - score).abs() < 1e-3,
-            "{name}: {}",
-            found.normalized_score
-        );
-        assert_eq!(
-            found.is_anomalous,
-            entry["label"].as_bool().unwrap(),
-            "{name}: {}",
-            found.normalized_score
-        );
+        let normalized = found.normalized_score.unwrap();
+        assert!((f64::from(normalized) - score).abs() < 1e-3, "{name}: {normalized}");
+        assert_eq!(found.is_anomalous, entry["label"].as_bool(), "{name}: {normalized}");
         let mut mask = vec![false; found.map.len()];
         model.calibration().mask(found.map, &mut mask).unwrap();
         let pixels = mask.iter().filter(|&&m| m).count() as f64;
@@ -133,12 +126,10 @@ fn naive_score(model: &PatchCore, frame: &Frame<'_>, neighbors: usize) -> f64 {
             .unwrap();
     let preprocess = model.information().preprocess();
     let (isa, layers) = (Isa::detect().unwrap(), [Layer::Layer2, Layer::Layer3]);
-    let network =
-        Network::new(&backbone, &layers, preprocess.output_size(), Mode::Fast, isa, &Pool::new(1).unwrap())
-            .unwrap();
+    let (size, pool) = (preprocess.output_size(), Pool::new(1).unwrap());
+    let network = Arc::new(Network::new(&backbone, &layers, size, Mode::Fast, isa, &pool).unwrap());
     let mut extractor = PatchExtractor::new(&network, preprocess, isa).unwrap();
-    let patches =
-        extractor.extract(&network, frame, &Pool::new(1).unwrap(), &mut Timings::default()).unwrap();
+    let (patches, _) = extractor.extract(frame, &pool).unwrap();
     let bank = bank();
     let rows: Vec<&[f32]> = bank.chunks_exact(DIM).collect();
     let distance = |a: &[f32], b: &[f32]| {
@@ -182,11 +173,7 @@ fn a_checkpoint_becomes_the_model_that_it_describes() {
     let pixel = calibration.pixel;
     assert_eq!((pixel.threshold, pixel.min, pixel.max), (6.0, 4.0, 8.0));
     // At the threshold and a few roundings beside it a sample is good; pixels have a sensitivity of 0.25.
-    assert!(
-        !calibration.is_anomalous(7.0)
-            && !calibration.is_anomalous(7.000_1)
-            && calibration.is_anomalous(7.01)
-    );
+    assert_eq!([7.0, 7.000_1, 7.01].map(|x| calibration.is_anomalous(x)), [false, false, true].map(Some));
     assert!(!calibration.is_anomalous_pixel(6.99) && calibration.is_anomalous_pixel(7.01));
 
     let folder = tempfile::tempdir().unwrap();
@@ -235,8 +222,8 @@ fn numbers_that_are_unset_are_borrowed_or_leave_scores_raw() {
     let without_range = Parts { post_processor: post_processor(false, true, true), ..Parts::default() };
     for parts in [unset, without_range, Parts { numbers: Vec::new(), ..Parts::default() }] {
         let Import { model, notes } = parts.open().unwrap();
-        assert_eq!(model.calibration().normalize_score(3.0), 3.0);
-        assert!(model.calibration().is_anomalous(0.6) && !model.calibration().is_anomalous(0.5));
+        assert_eq!(model.calibration().normalize_score(3.0), None);
+        assert_eq!([0.6, 0.5].map(|x| model.calibration().is_anomalous(x)), [Some(true), Some(false)]);
         assert!(notes.len() == 1 && notes[0].contains("above 0.5"), "{notes:?}");
     }
     assert!(numbers(&[("image_max", f32::INFINITY)]).error().contains("post_processor.image_max"));
@@ -247,9 +234,10 @@ fn without_thresholding_nothing_is_labelled() {
     let off = Parts { post_processor: post_processor(true, false, true), ..Parts::default() };
     let none = dict([("post_processor", Py::Bool(false))]);
     let absent = Parts { components: none, post_processor: Py::None, ..Parts::default() };
-    for (parts, normalized) in [(off, 1.0), (absent, 100.0)] {
+    for (parts, normalized) in [(off, Some(1.0)), (absent, None)] {
         let Import { model, notes } = parts.open().unwrap();
-        assert!(!model.calibration().is_anomalous(100.0) && !model.calibration().is_anomalous_pixel(100.0));
+        assert_eq!(model.calibration().is_anomalous(100.0), None);
+        assert!(!model.calibration().is_anomalous_pixel(100.0));
         assert_eq!(model.calibration().normalize_score(100.0), normalized);
         assert!(notes.len() == 1 && notes[0].contains("nothing is labelled"), "{notes:?}");
     }
@@ -286,6 +274,40 @@ fn transforms_that_there_are_none_of_are_named() {
     let components = dict([("pre_processor", Py::Bool(false))]);
     let error = Parts { components, ..Parts::default() }.error();
     assert!(error.contains("pre_processor"), "{error}");
+}
+
+#[test]
+fn an_input_that_would_not_be_opened_is_not_imported() {
+    let error = |height, width| {
+        let transform = compose(vec![resize(size(height, width))]);
+        Parts { transform, weights: false, ..Parts::default() }.open().unwrap_err()
+    };
+    let large = error(2048, 2049);
+    assert_eq!(large.kind(), ErrorKind::Limit);
+    let expected = "model.ckpt: network input: found 2048x2049, expected at most 4194304 pixels";
+    assert!(large.to_string().ends_with(expected), "{large}");
+    assert!(error(2048, 2048).to_string().contains("tensor conv1.weight"));
+}
+
+#[test]
+fn what_a_checkpoint_asks_for_wrongly_is_its_fault() {
+    let twice = Py::List(vec![text("layer2"), text("layer2")]);
+    for parts in [
+        Parts { layers: twice, ..Parts::default() },
+        Parts { transform: resize(size(31, 64)), ..Parts::default() },
+    ] {
+        let error = parts.open().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+    }
+}
+
+#[test]
+fn a_note_is_one_short_line_whatever_a_checkpoint_says() {
+    let precision: &str = "\u{1b}[2J\n".repeat(1 << 20).leak();
+    let notes = Parts { precision, ..Parts::default() }.open().unwrap().notes;
+    let [note] = &notes[..] else { panic!("{notes:?}") };
+    assert!(note.starts_with(r"the reference computes this checkpoint in \u{1b}[2J\n"), "{note}");
+    assert!(note.len() < 1000 && !note.contains(char::is_control), "{note}");
 }
 
 #[test]

@@ -88,7 +88,8 @@ fn one_photograph_is_enough_for_a_model_without_thresholds() {
     let mut session = Session::new(&model, 1).unwrap();
     let pixels = photograph(9);
     let found = session.predict(&small::frame(&pixels)).unwrap();
-    assert!(found.score.is_finite() && found.normalized_score == found.score && !found.is_anomalous);
+    assert!(found.score.is_finite());
+    assert_eq!((found.normalized_score, found.is_anomalous), (None, None));
 }
 
 #[test]
@@ -159,16 +160,21 @@ fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn huge_photographs_are_refused_by_their_header() {
-    for (width, height) in [(20_000u32, 20_000u32), (12_500_000, 8), (u32::MAX >> 1, u32::MAX >> 1)] {
+    // BMP's decoder has a bound of its own for sides, and calls what is beyond it damaged.
+    let (limit, damage) = (ErrorKind::Limit, ErrorKind::Format);
+    for (width, height, of_bmp) in
+        [(20_000u32, 20_000u32, limit), (12_500_000, 8, damage), (u32::MAX >> 1, u32::MAX >> 1, damage)]
+    {
         let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
         // There is nothing behind the header that could be decoded.
         let png = [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), &chunk(b"IDAT", &[])].concat();
         let bmp_header =
             [54, 40, width, height, 1 | 24 << 16, 0, 0, 0, 0, 0, 0].map(u32::to_le_bytes).concat();
         let bmp = [&b"BM\0\0\0\0\0\0\0\0"[..], &bmp_header].concat();
-        for bytes in [png, bmp] {
+        for (bytes, kind) in [(png, limit), (bmp, of_bmp)] {
             let error = decode(&bytes).unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Limit | ErrorKind::Format), "{error}");
+            assert_eq!(error.kind(), kind, "{width}x{height}: {error}");
+            assert!(kind == limit || error.to_string().contains("too large"), "{error}");
         }
     }
     let whole = RgbImage::new(64, 64);
@@ -338,6 +344,9 @@ fn labels_on_photographs_are_the_same_on_every_instruction_set() {
 }
 
 #[cfg(feature = "cli")]
+const METRICS: [&str; 6] = ["image_auroc", "image_f1", "image_threshold", "pixel_auroc", "pixel_f1", "aupro"];
+
+#[cfg(feature = "cli")]
 #[test]
 fn metrics_of_one_class_alone_are_null() {
     let folder = tempfile::tempdir().unwrap();
@@ -360,19 +369,15 @@ fn metrics_of_one_class_alone_are_null() {
         picture("train/good/0.png", 90);
         picture(&format!("test/{kind}/0.png"), 200);
         program(&["train", "--backbone", "small", "--image-size", "32", "--data", data, "--out", model]);
-        for line in [
-            program(&["evaluate", "--model", model, "--data", data, "--json"]),
-            program(&[
-                "predict",
-                "--model",
-                model,
-                at(&format!("test/{kind}/0.png")).to_str().unwrap(),
-                "--json",
-            ]),
+        let part = at(&format!("test/{kind}/0.png"));
+        for (arguments, fields) in [
+            (&["evaluate", "--data", data][..], &METRICS[..]),
+            (&["predict", part.to_str().unwrap()], &["normalized_score", "is_anomalous"]),
         ] {
+            let line = program(&[arguments, &["--model", model, "--json"]].concat());
             let found: serde_json::Value = serde_json::from_str(&line).unwrap();
-            for metric in ["image_auroc", "image_f1", "image_threshold", "pixel_auroc", "pixel_f1", "aupro"] {
-                assert!(found.get(metric).is_none_or(serde_json::Value::is_null), "{kind} {metric}: {line}");
+            for field in fields {
+                assert_eq!(found.get(field), Some(&serde_json::Value::Null), "{kind} {field}: {line}");
             }
         }
         std::fs::remove_dir_all(at("test")).unwrap();

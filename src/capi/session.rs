@@ -40,7 +40,7 @@ pub enum PatchcorePixelFormat {
     Rgb16 = 6,
 }
 
-/// A photograph in the caller's memory.
+/// A photograph in the caller's memory: at most 100,000,000 pixels.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PatchcoreFrame {
@@ -81,9 +81,10 @@ pub struct PatchcoreMemory {
     pub session: usize,
 }
 
-/// Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core) on frames of
-/// `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one. Not counted
-/// are the stacks of the threads that a session of more than one starts, and the pages of a mapped model.
+/// Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core; at most 1024) on
+/// frames of `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one.
+/// The sizes are those of `patchcore_session_predict`. Not counted are the stacks of the threads that a session of more
+/// than one starts, the pages of a mapped model, and what a k-d tree takes.
 ///
 /// # Safety
 /// `model` is NULL, which is an error, or a model that is not freed during the call. `memory` is NULL, which is an
@@ -106,8 +107,8 @@ pub unsafe extern "C" fn patchcore_model_memory(
     })
 }
 
-/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone), and sets
-/// `*session`, which is for `patchcore_session_free`; to NULL where it fails.
+/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and
+/// sets `*session`, which is for `patchcore_session_free`; to NULL where it fails.
 ///
 /// # Safety
 /// `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
@@ -126,7 +127,8 @@ pub unsafe extern "C" fn patchcore_session_new(
     })
 }
 
-/// Frees `session`; NULL is nothing to free.
+/// Frees `session`; NULL is nothing to free. The threads of a session of several end by themselves, perhaps after this
+/// has returned, which matters before `fork` and before the library is unloaded; a session of one thread starts none.
 ///
 /// # Safety
 /// `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
@@ -139,8 +141,12 @@ pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) 
 }
 
 /// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
-/// Where it fails there is also no map or mask any more. The first frame of a size allocates, later ones do not, unless the
-/// model was trained for the search by k-d tree, which always does.
+/// Where it fails there is also no map or mask any more. A frame with a side below 8 is
+/// `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`.
+///
+/// A frame allocates if it is the first, of another size than the one before, has more samples a pixel than any before, or
+/// fails; others do not. With a model that was trained for the search by k-d tree every frame allocates. A library without
+/// the feature `kdtree` searches such a model exhaustively: it finds the same, and allocates as for other models.
 ///
 /// # Safety
 /// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
@@ -163,8 +169,8 @@ pub unsafe extern "C" fn patchcore_session_predict(
         let found = session.predict(&view(shared(frame, "frame")?)?)?;
         let found = PatchcoreResult {
             score: found.score,
-            normalized_score: found.normalized_score,
-            is_anomalous: found.is_anomalous,
+            normalized_score: found.normalized_score.unwrap_or(found.score),
+            is_anomalous: found.is_anomalous.unwrap_or(false),
         };
         if result.is_null() { Ok(()) } else { put(result, "result", found) }
     })
@@ -211,7 +217,7 @@ pub unsafe extern "C" fn patchcore_session_map_over_image(
     // SAFETY: the caller's contract is that of `shared` and `buffer`.
     guard(|| unsafe {
         let session = &shared(session, "session")?.session;
-        session.map_over_image(height, width, buffer(out, len, "map buffer")?)
+        session.map_over_image(width, height, buffer(out, len, "map buffer")?)
     })
 }
 
@@ -231,7 +237,7 @@ pub unsafe extern "C" fn patchcore_session_mask_over_image(
     // SAFETY: the caller's contract is that of `shared` and `buffer`.
     guard(|| unsafe {
         let session = &shared(session, "session")?.session;
-        session.mask_over_image(height, width, buffer(out, len, "mask buffer")?)
+        session.mask_over_image(width, height, buffer(out, len, "mask buffer")?)
     })
 }
 

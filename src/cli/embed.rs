@@ -5,13 +5,14 @@ use super::embedding::EmbeddingArguments;
 use super::output;
 use super::predict::photographs;
 use super::progress::Bar;
-use crate::detector::{PatchExtractor, Timings};
+use crate::detector::PatchExtractor;
 use crate::error::Result;
 use crate::image::{Limits, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Mode, Network};
 use crate::patches::npy;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Write the patch embeddings of photographs as a NumPy file: float32 [images, patches, values]
 #[derive(clap::Args)]
@@ -37,14 +38,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let preprocess = arguments.embedding.preprocess();
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;
-    let network = Network::new(
-        &backbone,
-        &arguments.embedding.layers,
-        preprocess.output_size(),
-        Mode::Fast,
-        isa,
-        &pool,
-    )?;
+    let (layers, size) = (&arguments.embedding.layers, preprocess.output_size());
+    let network = Arc::new(Network::new(&backbone, layers, size, Mode::Fast, isa, &pool)?);
     let mut extractor = PatchExtractor::new(&network, &preprocess, isa)?;
     let (rows, columns) = network.grid();
     let shape = [paths.len(), rows * columns, network.dim()];
@@ -52,9 +47,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let bar = Bar::new("embedding", paths.len());
     for path in &paths {
         let picture = Picture::decode(path, &Limits::default())?;
-        let patches = extractor
-            .extract(&network, &picture.frame(), &pool, &mut Timings::default())
-            .map_err(|e| e.within(path.display()))?;
+        let (patches, _) =
+            extractor.extract(&picture.frame(), &pool).map_err(|e| e.within(path.display()))?;
         out.write(patches.data)?;
         bar.step()?;
     }

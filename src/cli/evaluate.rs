@@ -1,7 +1,7 @@
 //! `patchcore evaluate`
 
 use super::fit;
-use crate::detector::OpenOptions;
+use crate::detector::{OpenOptions, PatchCore};
 use crate::error::Result;
 use crate::evaluate::Dataset;
 use std::path::PathBuf;
@@ -28,12 +28,27 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let samples = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
+    let data = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
     let model =
         OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
-    let evaluation = fit::score(&model, &samples, arguments.threads)?.evaluate(model.calibration());
+    if let Some(note) = note(&model, &data) {
+        super::tell(format!("note: {}: {note}", arguments.model.display()));
+    }
+    let evaluation = fit::score(&model, &data.test, arguments.threads)?.evaluate(model.calibration());
     match arguments.json {
         true => super::print(evaluation.to_json()),
         false => super::print(evaluation),
     }
+}
+
+/// That the model may have learned from photographs that are tested: of a folder with `good` alone `train` takes all.
+fn note(model: &PatchCore, data: &Dataset) -> Option<String> {
+    let (learned, others) = (model.information().training().images, data.train.len() as u64);
+    let is_split = others > 0 && data.test.iter().any(|sample| !sample.anomalous);
+    (is_split && learned > others).then(|| {
+        format!(
+            "it learned from {learned} photographs, and {others} are kept for that here: if it learned from these, it \
+             knows some that are tested, and does worse on new ones"
+        )
+    })
 }

@@ -3,13 +3,13 @@
 use super::embedding::EmbeddingArguments;
 use super::progress::{Bar, TrainingProgress};
 use crate::detector::{FitOptions, PatchCore, Session, Trainer};
-use crate::error::{Error, Result};
-use crate::evaluate::{Dataset, Evaluator, Ranked, Sample, fit_mask};
-use crate::image::{Limits, Picture, Preprocess, decode_mask};
+use crate::error::Result;
+use crate::evaluate::{Dataset, Ranked, Sample, score_samples};
+use crate::image::{Limits, Picture};
 use crate::network::Backbone;
 use crate::search::Precision;
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The options of a training.
 #[derive(Args, Clone)]
@@ -73,7 +73,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl FitArguments {
-    fn options(&self, leave_one_out: bool) -> FitOptions {
+    fn options(&self, cross_validate: bool) -> FitOptions {
         FitOptions {
             layers: self.embedding.layers.clone(),
             preprocess: self.embedding.preprocess(),
@@ -82,7 +82,7 @@ impl FitArguments {
             bank_precision: self.bank_precision.into(),
             seed: self.seed,
             threads: self.embedding.threads,
-            leave_one_out,
+            cross_validate,
             copy_backbone: self.copy_backbone,
             max_memory: self.max_memory,
             spool_folder: self.spool_folder.clone(),
@@ -108,6 +108,12 @@ pub fn check(backbone: &Backbone, arguments: &FitArguments) -> Result<()> {
 /// none, the good photographs of the training part do.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -> Result<Trained> {
     let mut trainer = Trainer::new(backbone, &arguments.options(!dataset.has_both_classes()))?;
+    if dataset.test.iter().any(|sample| sample.anomalous) && !dataset.has_both_classes() {
+        super::tell(
+            "note: the defective photographs are not used, as no good ones are tested beside them: these \
+                     come from test/good, or are every fifth in good",
+        );
+    }
     let bar = Bar::new("embedding", dataset.train.len());
     for path in &dataset.train {
         trainer
@@ -132,33 +138,8 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
 
 /// Scores every photograph of a test part.
 pub fn score(model: &PatchCore, samples: &[Sample], threads: usize) -> Result<Ranked> {
-    let preprocess = *model.information().preprocess();
-    let mut session = Session::new(model, threads)?;
-    let mut evaluator = Evaluator::new(preprocess.output_size());
     let bar = Bar::new("scoring", samples.len());
-    for sample in samples {
-        let picture = Picture::decode(&sample.path, &Limits::default())?;
-        let mask = sample.mask.as_deref().map(|path| mask(path, &picture, &preprocess)).transpose()?;
-        let found = session.predict(&picture.frame()).map_err(|e| e.within(sample.path.display()))?;
-        evaluator.add(&sample.path, sample.anomalous, found.score, found.map, mask.as_deref())?;
-        bar.step()?;
-    }
-    Ok(evaluator.rank())
-}
-
-/// The mask in `path`, which must be of the photograph's size, brought to the size of the anomaly map.
-fn mask(path: &Path, picture: &Picture, preprocess: &Preprocess) -> Result<Vec<bool>> {
-    let mask = decode_mask(path, &Limits::default())?;
-    let (found, expected) = ((mask.width, mask.height), (picture.width(), picture.height()));
-    if found != expected {
-        let size = |(width, height): (usize, usize)| format!("{width}x{height}");
-        return Err(Error::format(
-            path.display(),
-            size(found),
-            format!("{}, the photograph's size", size(expected)),
-        ));
-    }
-    fit_mask(&mask.data, (mask.height, mask.width), preprocess.resize, preprocess.crop)
+    score_samples(&mut Session::new(model, threads)?, samples, &Limits::default(), &mut || bar.step())
 }
 
 #[cfg(test)]

@@ -8,7 +8,29 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where the pictures of each photograph go: paths below `folder` that lack the pictures' endings. The layout of the
 /// photographs below their common folder is kept, and no two are the same.
-pub fn stems(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
+///
+/// # Errors
+/// They would lie among the photographs, where a training would take them for such.
+pub fn stems(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let stems = places(folder, photographs);
+    let among: HashSet<PathBuf> = photographs.iter().filter_map(|path| folder_of(path)).collect();
+    match stems.iter().filter_map(|stem| folder_of(stem)).find(|place| among.contains(place)) {
+        None => Ok(stems),
+        Some(place) => Err(Error::argument(
+            "--out",
+            format!("{}, which puts pictures into {}", folder.display(), place.display()),
+            "another folder than that of the photographs",
+        )),
+    }
+}
+
+/// The folder that `path` lies in, if there is one yet.
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.canonicalize().ok()
+}
+
+fn places(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
     let plain: Vec<PathBuf> = photographs.iter().map(|path| plain(path)).collect();
     let parents = plain.iter().map(|path| path.parent().unwrap_or(Path::new("")));
     let common = parents.map(Path::to_path_buf).reduce(|a, b| shared(&a, &b)).unwrap_or_default();
@@ -87,7 +109,7 @@ mod tests {
 
     fn below_out(photographs: &[&str]) -> Vec<String> {
         let paths: Vec<PathBuf> = photographs.iter().map(PathBuf::from).collect();
-        let stems = stems(Path::new("out"), &paths);
+        let stems = places(Path::new("out"), &paths);
         let name = |stem: &PathBuf| stem.strip_prefix("out").unwrap().to_str().unwrap().replace('\\', "/");
         stems.iter().map(name).collect()
     }

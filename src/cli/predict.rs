@@ -59,16 +59,16 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     if paths.is_empty() {
         return Ok(status);
     }
+    let stems = match out {
+        Some(folder) => pictures::stems(folder, &paths)?.into_iter().map(Some).collect(),
+        None => vec![None; paths.len()],
+    };
     let model =
         OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
     let mut session = Session::new(&model, arguments.threads)?;
-    let stems = match out {
-        Some(folder) => {
-            pictures::create_folder(folder)?;
-            pictures::stems(folder, &paths).into_iter().map(Some).collect()
-        }
-        None => vec![None; paths.len()],
-    };
+    if let Some(folder) = out {
+        pictures::create_folder(folder)?;
+    }
     for note in notes(&model, out.is_some()) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
     }
@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 continue;
             }
         };
-        is_read = is_read && super::print_if_read(line(path, &scored, &model, arguments.json))?;
+        is_read = is_read && super::print_if_read(line(path, &scored, arguments.json))?;
         if let Some(stem) = stem {
             if let Err(error) = pictures::write(stem, &scored.picture, &model, &scored.prediction) {
                 status = super::report(error);
@@ -116,36 +116,30 @@ fn score<'a>(session: &'a mut Session, path: &Path) -> Result<Scored<'a>> {
 }
 
 /// What is printed about one photograph. There is no label without a threshold, and no normalised score without a range.
-fn line(path: &Path, scored: &Scored<'_>, model: &PatchCore, json: bool) -> String {
-    let (calibration, prediction) = (model.calibration(), &scored.prediction);
-    let anomalous = calibration.image_threshold().map(|_| prediction.is_anomalous);
-    let normalized = (!calibration.image.is_raw()).then_some(prediction.normalized_score);
+fn line(path: &Path, scored: &Scored<'_>, json: bool) -> String {
     if json {
-        return to_json(path, scored, anomalous, normalized).to_string();
+        return to_json(path, scored).to_string();
     }
-    let label = match anomalous {
+    let prediction = &scored.prediction;
+    let label = match prediction.is_anomalous {
         Some(true) => "ANOMALOUS",
         Some(false) => "good",
         None => "-",
     };
-    let normalized = normalized.map_or("-".into(), |score| format!("{score:.4}"));
+    let normalized = prediction.normalized_score.map_or("-".into(), |score| format!("{score:.4}"));
     let path = super::in_one_line(path.display());
     format!("{path}: {label} score {:.4} normalized {normalized}", prediction.score)
 }
 
-fn to_json(
-    path: &Path,
-    scored: &Scored<'_>,
-    anomalous: Option<bool>,
-    normalized: Option<f32>,
-) -> serde_json::Value {
-    let Timings { preprocess, backbone, patches, search, score } = scored.prediction.timings;
+fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
+    let Prediction { score: image_score, normalized_score, is_anomalous, timings, .. } = scored.prediction;
+    let Timings { preprocess, backbone, patches, search, score } = timings;
     json!({
         "path": path.display().to_string(),
         "label": null,
-        "score": scored.prediction.score,
-        "normalized_score": normalized,
-        "is_anomalous": anomalous,
+        "score": image_score,
+        "normalized_score": normalized_score,
+        "is_anomalous": is_anomalous,
         "seconds": {
             "decode": scored.decode.as_secs_f64(),
             "preprocess": preprocess.as_secs_f64(),
@@ -153,7 +147,7 @@ fn to_json(
             "patches": patches.as_secs_f64(),
             "search": search.as_secs_f64(),
             "score": score.as_secs_f64(),
-            "total": (scored.decode + scored.prediction.timings.total()).as_secs_f64(),
+            "total": (scored.decode + timings.total()).as_secs_f64(),
         },
     })
 }
@@ -162,20 +156,15 @@ fn to_json(
 /// earlier run.
 ///
 /// # Errors
-/// The folder cannot be read, has no photograph, or is `out` itself.
+/// The folder cannot be read or has no photograph.
 pub fn photographs(path: &Path, out: Option<&Path>) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
     let mut found = find_images(path)?;
-    if let Some(inside) = out.and_then(|out| place_inside(path, out)) {
-        if inside.as_os_str().is_empty() {
-            return Err(Error::argument(
-                "--out",
-                path.display(),
-                "another folder than that of the photographs",
-            ));
-        }
+    // That `out` is the folder itself is refused when all photographs are known.
+    let inside = out.and_then(|out| place_inside(path, out)).filter(|inside| !inside.as_os_str().is_empty());
+    if let Some(inside) = inside {
         found.retain(|photograph| !photograph.starts_with(path.join(&inside)));
     }
     if found.is_empty() {

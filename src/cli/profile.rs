@@ -129,7 +129,7 @@ fn drawn_model(arguments: &Arguments) -> Result<PatchCore> {
         preprocess,
         threads: arguments.threads,
         bank_precision: arguments.bank_precision.into(),
-        leave_one_out: false,
+        cross_validate: false,
         ..FitOptions::default()
     };
     let mut trainer = Trainer::new(&arguments.backbone.load()?, &options)?;

@@ -34,6 +34,11 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    output::check(
+        "--out",
+        &arguments.out,
+        dataset.train.iter().chain(dataset.test.iter().map(|sample| &sample.path)),
+    )?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -8,10 +8,12 @@ use crate::network::{Arena, Network};
 use crate::patches::Embedder;
 use crate::tensor::{ImageTensor, Patches};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Turns photographs into patch embeddings. Owns all memory that this takes, and reuses it.
 pub struct PatchExtractor {
+    network: Arc<Network>,
     preprocessor: Preprocessor,
     image: ImageTensor,
     arena: Arena,
@@ -26,12 +28,13 @@ impl fmt::Debug for PatchExtractor {
 }
 
 impl PatchExtractor {
-    /// An extractor for `network`, whose input size must be `preprocess`'s output size.
+    /// An extractor that runs `network`, whose input size must be `preprocess`'s output size.
     ///
     /// # Errors
     /// The preprocessing is invalid.
-    pub fn new(network: &Network, preprocess: &Preprocess, isa: Isa) -> Result<Self> {
+    pub fn new(network: &Arc<Network>, preprocess: &Preprocess, isa: Isa) -> Result<Self> {
         Ok(Self {
+            network: Arc::clone(network),
             preprocessor: Preprocessor::new(preprocess, isa)?,
             image: ImageTensor::default(),
             arena: network.arena(),
@@ -55,26 +58,24 @@ impl PatchExtractor {
         Ok(preprocessor + image + network.arena_bytes(threads) + embedder.bytes())
     }
 
-    /// The embeddings of `frame`'s patches: one row a position of the finest layer's grid.
+    /// The embeddings of `frame`'s patches, one row a position of the finest layer's grid, and what the stages so far took.
     ///
     /// # Errors
-    /// `network` takes photographs of another size than the one that this was made for.
-    pub fn extract(
-        &mut self,
-        network: &Network,
-        frame: &Frame<'_>,
-        pool: &Pool,
-        timings: &mut Timings,
-    ) -> Result<Patches<'_>> {
+    /// The network takes photographs of another size than the preprocessing gives.
+    pub fn extract(&mut self, frame: &Frame<'_>, pool: &Pool) -> Result<(Patches<'_>, Timings)> {
+        let Self { network, preprocessor, image, arena, embedder, embedding } = self;
         let start = Instant::now();
-        self.preprocessor.run(frame, pool, &mut self.image);
+        preprocessor.run(frame, pool, image);
         let preprocessed = Instant::now();
-        network.run(&self.image, &mut self.arena, pool)?;
+        network.run(image, arena, pool)?;
         let mapped = Instant::now();
-        let patches = self.embedder.run(&network.maps(&self.arena), pool, &mut self.embedding);
-        timings.preprocess = preprocessed - start;
-        timings.backbone = mapped - preprocessed;
-        timings.patches = mapped.elapsed();
-        Ok(patches)
+        let patches = embedder.run(&network.maps(arena), pool, embedding);
+        let timings = Timings {
+            preprocess: preprocessed - start,
+            backbone: mapped - preprocessed,
+            patches: mapped.elapsed(),
+            ..Timings::default()
+        };
+        Ok((patches, timings))
     }
 }

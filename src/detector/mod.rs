@@ -1,11 +1,11 @@
 //! The detector: train it on photographs of good parts, save it, open it, and let sessions score new ones.
 
+#[cfg(feature = "train")]
+mod cross_validation;
 mod extractor;
 mod file;
 #[cfg(feature = "train")]
 mod import;
-#[cfg(feature = "train")]
-mod leave_out;
 mod memory;
 mod options;
 mod record;

@@ -33,9 +33,9 @@ pub struct FitOptions {
     /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and moves each
     /// distance by at most what [`Information::bank_precision`](super::Information::bank_precision) says. Default: single.
     pub bank_precision: Precision,
-    /// Sets the threshold from the good photographs alone, by scoring each against a memory bank chosen from others. Turn
+    /// Sets the thresholds from the good photographs alone, by scoring some against memory banks chosen from others. Turn
     /// it off where defective photographs will calibrate the model. Default: on.
-    pub leave_one_out: bool,
+    pub cross_validate: bool,
     /// Puts an embedded backbone's weights into the model file, which otherwise refers to those of the library: the file
     /// then opens in builds without them and in later versions that bring others. Default: off.
     pub copy_backbone: bool,
@@ -59,7 +59,7 @@ impl Default for FitOptions {
             threads: 0,
             search: SearchKind::Auto,
             bank_precision: Precision::Single,
-            leave_one_out: true,
+            cross_validate: true,
             copy_backbone: false,
             max_memory: None,
             spool_folder: None,
@@ -87,7 +87,7 @@ impl FitOptions {
 pub enum Stage {
     /// Choosing the memory bank; counts its rows.
     Coreset,
-    /// Setting thresholds by leaving photographs out; counts them.
+    /// Setting thresholds by cross-validation; counts the photographs that are scored.
     Calibration,
 }
 

@@ -23,22 +23,26 @@ pub(super) fn bytes(rows: usize, dim: usize, ratio: f64) -> u64 {
     coreset::bytes(rows, count).max(bank)
 }
 
-/// Projects the patches `from` of `store` (in ascending order), or as many as the bound allows, and selects greedily.
+/// Projects the patches of some images of `store`, or as many as the bound allows, and selects greedily.
 pub(super) fn select(
     store: &PatchStore,
-    from: &[usize],
+    images: &[usize],
     options: &FitOptions,
     isa: Isa,
     pool: &Pool,
     observer: &mut Observer<'_>,
 ) -> Result<Selection> {
-    let rows = affordable(store, from.len(), options)?;
+    let all = images.len() * store.image_rows();
+    let rows = affordable(store, all, options)?;
     if u32::try_from(rows).is_err() {
         return Err(Error::limit("training patches", rows, "less than 2^32"));
     }
     let count = coreset::size(rows, options.coreset_ratio)?;
-    let sample: Vec<usize> =
-        coreset::sample(from.len(), rows, options.seed).into_iter().map(|place| from[place]).collect();
+    let mut sample = coreset::sample(all, rows, options.seed);
+    // Places among the patches of these images become rows of the store.
+    for row in &mut sample {
+        *row = images[*row / store.image_rows()] * store.image_rows() + *row % store.image_rows();
+    }
     let projection = Projection::new(store.dim(), coreset::projection_dim(rows), options.seed);
     let projected = project(store, &sample, &projection, isa, pool)?;
     let features = Patches { dim: projection.output_dim(), grid_width: 1, data: &projected };
@@ -48,7 +52,7 @@ pub(super) fn select(
     })?;
     Ok(Selection {
         rows: chosen.into_iter().map(|row| sample[row as usize]).collect(),
-        sampled: (rows < from.len()).then_some(rows),
+        sampled: (rows < all).then_some(rows),
     })
 }
 
@@ -69,7 +73,7 @@ fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> Result<u
     Ok(enough)
 }
 
-/// Projects the patches `rows`, in ascending order, reading one image after the other.
+/// Projects the patches `rows`, those of an image in sequence, reading one image after the other.
 fn project(
     store: &PatchStore,
     rows: &[usize],

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 pub struct Prediction<'a> {
     /// The image score: distance in embedding space, from 0 up.
     pub score: f32,
-    /// The score relative to the threshold, in [0, 1], with the threshold at 0.5; equal to `score` where the model
-    /// has no calibration.
-    pub normalized_score: f32,
-    /// Whether the score reaches the threshold.
-    pub is_anomalous: bool,
+    /// The score relative to the threshold, in `[0, 1]`, with the threshold at 0.5; `None` where the model knows no range of
+    /// scores.
+    pub normalized_score: Option<f32>,
+    /// Whether the score reaches the threshold; `None` where the model has none, as if trained on one photograph.
+    pub is_anomalous: Option<bool>,
     /// The anomaly map: `[map_height, map_width]` smoothed patch scores, in the score's units.
     pub map: &'a [f32],
     /// Rows of the map: the network's input height.
@@ -83,7 +83,7 @@ impl Session {
     /// A session on the threads of `pool`, which other sessions may share.
     ///
     /// # Errors
-    /// None beside those of a model that cannot be used on this machine.
+    /// The model is damaged so that its patches do not make a map.
     pub fn with_pool(model: &PatchCore, pool: Arc<Pool>) -> Result<Self> {
         let inner = &model.0;
         let extractor = PatchExtractor::new(&inner.network, &inner.record.preprocess, inner.isa)?;
@@ -102,8 +102,7 @@ impl Session {
         let Self { model, pool, extractor, scorer, has_predicted } = self;
         let inner = &*model.0;
         pool.run(|| {
-            let mut timings = Timings::default();
-            let patches = extractor.extract(&inner.network, frame, pool, &mut timings)?;
+            let (patches, mut timings) = extractor.extract(frame, pool)?;
             let score = scorer.run(&inner.index, patches, inner.isa, pool, &mut timings)?;
             *has_predicted = true;
             let calibration = &inner.record.calibration;
@@ -134,7 +133,7 @@ impl Session {
         let Self { model, pool, extractor, scorer, .. } = self;
         let inner = &*model.0;
         pool.run(|| {
-            let patches = extractor.extract(&inner.network, frame, pool, &mut Timings::default())?;
+            let (patches, _) = extractor.extract(frame, pool)?;
             scorer.score(&inner.index, patches, pool)
         })
     }
@@ -154,13 +153,13 @@ impl Session {
         }
     }
 
-    /// Writes the anomaly map of the last prediction, scaled to `height` rows and `width` columns over the whole
+    /// Writes the anomaly map of the last prediction, scaled to `width` columns and `height` rows over the whole
     /// photograph, in the score's units. Outside a centre crop nothing was looked at and the map is 0.
     ///
     /// # Errors
-    /// Nothing was predicted yet, the last prediction failed, or `out` does not hold `height * width` values.
-    pub fn map_over_image(&self, height: usize, width: usize, out: &mut [f32]) -> Result<()> {
-        self.over_image("map buffer", height, width, out, |value| value)
+    /// Nothing was predicted yet, the last prediction failed, or `out` does not hold `width * height` values.
+    pub fn map_over_image(&self, width: usize, height: usize, out: &mut [f32]) -> Result<()> {
+        self.over_image("map buffer", width, height, out, |value| value)
     }
 
     /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 where the
@@ -168,27 +167,27 @@ impl Session {
     ///
     /// # Errors
     /// As `map_over_image`.
-    pub fn mask_over_image(&self, height: usize, width: usize, out: &mut [u8]) -> Result<()> {
+    pub fn mask_over_image(&self, width: usize, height: usize, out: &mut [u8]) -> Result<()> {
         let calibration = self.model.calibration();
         let mark = |value| if calibration.is_anomalous_pixel(value) { 255 } else { 0 };
-        self.over_image("mask buffer", height, width, out, mark)
+        self.over_image("mask buffer", width, height, out, mark)
     }
 
     /// Writes what `of` makes of the map's values to `out`, which errors call `name`.
     fn over_image<T>(
         &self,
         name: &str,
-        height: usize,
         width: usize,
+        height: usize,
         out: &mut [T],
         of: impl Fn(f32) -> T,
     ) -> Result<()> {
         let map = self.map()?;
-        if height.checked_mul(width) != Some(out.len()) || out.is_empty() {
+        if width.checked_mul(height) != Some(out.len()) || out.is_empty() {
             return Err(Error::argument(
                 name,
                 format!("{} values", out.len()),
-                format!("{height} x {width}"),
+                format!("{width} x {height}"),
             ));
         }
         let placement = Placement::new(self.model.information().preprocess(), map);

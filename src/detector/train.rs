@@ -1,10 +1,9 @@
 //! Training: photographs of good parts become a memory bank.
 
-use super::leave_out::LeaveOut;
+use super::cross_validation::CrossValidation;
 use super::options::{FitOptions, Observer};
 use super::record::{Record, Training};
 use super::selection;
-use super::session::Timings;
 use super::store::PatchStore;
 use super::{Model, PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
@@ -23,7 +22,7 @@ pub struct Trainer {
     options: FitOptions,
     isa: Isa,
     pool: Pool,
-    network: Network,
+    network: Arc<Network>,
     extractor: PatchExtractor,
     store: PatchStore,
 }
@@ -37,14 +36,8 @@ impl Trainer {
         options.validate()?;
         let isa = Isa::detect()?;
         let pool = Pool::new(options.threads)?;
-        let network = Network::new(
-            backbone,
-            &options.layers,
-            options.preprocess.output_size(),
-            Mode::Fast,
-            isa,
-            &pool,
-        )?;
+        let size = options.preprocess.output_size();
+        let network = Arc::new(Network::new(backbone, &options.layers, size, Mode::Fast, isa, &pool)?);
         let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
         let (height, width) = network.grid();
         let store = PatchStore::new(height * width, network.dim());
@@ -64,8 +57,8 @@ impl Trainer {
     /// # Errors
     /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
-        let Self { extractor, network, pool, .. } = self;
-        let patches = pool.run(|| extractor.extract(network, frame, pool, &mut Timings::default()))?;
+        let Self { extractor, pool, .. } = self;
+        let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
         let needed = 4 * rows as u64 * dim as u64 + selection::bytes(rows, dim, self.options.coreset_ratio);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
@@ -94,10 +87,13 @@ impl Trainer {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
         let Self { store, options, isa, pool, network, .. } = &self;
-        let rows: Vec<usize> = (0..store.rows()).collect();
-        let selection = selection::select(store, &rows, options, *isa, pool, observer)?;
-        let calibration = match options.leave_one_out {
-            true => LeaveOut { store, grid: network.grid(), options, isa: *isa, pool }.calibrate(observer)?,
+        let images: Vec<usize> = (0..store.images()).collect();
+        let selection = selection::select(store, &images, options, *isa, pool, observer)?;
+        let calibration = match options.cross_validate {
+            true => {
+                let grid = network.grid();
+                CrossValidation { store, grid, options, isa: *isa, pool }.calibrate(observer)?
+            }
             false => Calibration::NONE,
         };
         let bank = store.gather(&selection.rows)?;
@@ -137,7 +133,6 @@ impl Trainer {
             },
             calibration,
         };
-        let network = Arc::new(network);
         PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
     }
 }

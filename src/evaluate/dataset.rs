@@ -23,7 +23,7 @@ const HELD_OUT: usize = 5;
 /// inside these are not entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// Good images to train on, by path; at least one.
+    /// Good images to train on, by path.
     pub train: Vec<PathBuf>,
     /// Images to test, by path.
     pub test: Vec<Sample>,
@@ -59,24 +59,25 @@ impl Dataset {
         }
     }
 
-    /// Lists the images to test alone, for which `test` of the first layout is enough.
+    /// As [`open`](Self::open), for the images to test: `test` of the first layout is enough, and those of `train` are not
+    /// listed.
     ///
     /// # Errors
     /// As of [`open`](Self::open), or there is none to test.
-    pub fn open_test(path: &Path, category: Option<&str>) -> Result<Vec<Sample>> {
+    pub fn open_test(path: &Path, category: Option<&str>) -> Result<Self> {
         let folder = category_folder(path, category)?;
-        let test = match folder.join("test").is_dir() {
-            true => mvtec_test(&folder)?,
-            false => Self::open(path, category)?.test,
+        let data = match folder.join("test").is_dir() {
+            true => Self { train: Vec::new(), test: mvtec_test(&folder)? },
+            false => Self::open(path, category)?,
         };
-        if test.is_empty() {
+        if data.test.is_empty() {
             return Err(Error::format(
                 folder.display(),
                 "no images to test",
                 "test/good and test/DEFECT, or bad",
             ));
         }
-        Ok(test)
+        Ok(data)
     }
 
     /// The categories in `root`: its folders that have a `train/good`, by name.
@@ -318,9 +319,11 @@ mod tests {
     #[test]
     fn to_test_no_training_images_are_needed() {
         let root = tree(&["test/good/0.png", "test/odd/0.png", "test/odd/1.png"]);
-        assert_eq!(Dataset::open_test(root.path(), None).unwrap().len(), 3);
+        let data = Dataset::open_test(root.path(), None).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (0, 3));
         assert!(open(&root).is_err());
-        assert_eq!(Dataset::open_test(tree(&["good/0.png", "bad/0.png"]).path(), None).unwrap().len(), 1);
+        let data = Dataset::open_test(tree(&["good/0.png", "bad/0.png"]).path(), None).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (1, 1));
         let message = Dataset::open_test(tree(&["train/good/0.png"]).path(), None).unwrap_err().to_string();
         assert!(message.contains("found no images to test"), "{message}");
     }

@@ -3,7 +3,7 @@
 use super::metrics::{self, FPR_LIMIT, PixelRanking, PixelScores};
 use super::report::{Compat, Evaluation, ImageResult};
 use crate::error::{Error, Result};
-use crate::score::{Calibration, CalibrationSource, LabelRule, Ranking, RankingBuilder};
+use crate::score::{Calibration, LabelRule, Normalization, Ranking, RankingBuilder};
 use crate::tensor::not_finite;
 use std::path::PathBuf;
 
@@ -96,24 +96,28 @@ impl Ranked {
     /// Computes all metrics; labels and normalised scores are those of `calibration`.
     pub fn evaluate(&self, calibration: &Calibration) -> Evaluation {
         let (images, pixels) = (&self.images, self.pixels.ranking());
-        let labelled = calibration.source != CalibrationSource::None;
         let (image, pixel) = (calibration.image, calibration.pixel);
+        let (image_threshold, pixel_threshold) =
+            (calibration.image_threshold(), calibration.pixel_threshold());
+        let f1 = |ranking, scale: Normalization, threshold: Option<f32>| {
+            threshold.and_then(|_| metrics::f1(ranking, scale.labeller(calibration.rule)))
+        };
         let result = |(path, defective, score): &(PathBuf, bool, f32)| ImageResult {
             path: path.clone(),
             label: *defective,
             score: *score,
-            normalized_score: (!image.is_raw()).then(|| calibration.normalize_score(*score)),
-            is_anomalous: calibration.image_threshold().map(|_| calibration.is_anomalous(*score)),
+            normalized_score: calibration.normalize_score(*score),
+            is_anomalous: calibration.is_anomalous(*score),
         };
         Evaluation {
             image_auroc: metrics::auroc(images),
-            image_f1: metrics::f1(images, image.labeller(calibration.rule)).filter(|_| labelled),
+            image_f1: f1(images, image, image_threshold),
             image_f1_max: metrics::f1_max(images).map(|best| best.f1),
-            image_threshold: calibration.image_threshold(),
+            image_threshold,
             pixel_auroc: metrics::auroc(pixels),
-            pixel_f1: metrics::f1(pixels, pixel.labeller(calibration.rule)).filter(|_| labelled),
+            pixel_f1: f1(pixels, pixel, pixel_threshold),
             pixel_f1_max: metrics::f1_max(pixels).map(|best| best.f1),
-            pixel_threshold: calibration.pixel_threshold(),
+            pixel_threshold,
             aupro: self.pixels.aupro(FPR_LIMIT),
             compat: Compat {
                 image_auroc: metrics::auroc_of(images, |score| image.apply(score)),
@@ -130,7 +134,7 @@ impl Ranked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::Normalization;
+    use crate::score::CalibrationSource;
 
     /// Four images of 2 x 2; the first defective one has its threshold's own score.
     fn evaluator() -> Evaluator {
@@ -199,6 +203,13 @@ mod tests {
             (uncalibrated.images[3].normalized_score, uncalibrated.images[3].is_anomalous),
             (None, None)
         );
+
+        let labels_nothing =
+            Normalization { sensitivity: f32::NAN, ..calibration(LabelRule::AtOrAbove).image };
+        let imported = Calibration { image: labels_nothing, ..calibration(LabelRule::StrictlyAbove) };
+        let found = self::evaluator().rank().evaluate(&imported);
+        assert_eq!((found.image_f1, found.images[3].is_anomalous), (None, None));
+        assert!(found.pixel_f1.is_some() && found.images[3].normalized_score.is_some());
     }
 
     #[test]

@@ -12,9 +12,13 @@ mod mask;
 pub mod metrics;
 mod published;
 mod report;
+#[cfg(feature = "decode")]
+mod samples;
 
 pub use benchmark::Benchmark;
 pub use dataset::{Dataset, Sample, find_images};
 pub use evaluator::{Evaluator, Ranked};
 pub use mask::fit_mask;
 pub use report::{Compat, Evaluation, ImageResult};
+#[cfg(feature = "decode")]
+pub use samples::score_samples;

@@ -35,7 +35,7 @@ impl Metric {
         match self {
             Self::ImageAuroc => "image_auroc",
             Self::PixelAuroc => "pixel_auroc",
-            Self::ImageF1 => "image_f1",
+            Self::ImageF1 => "image_f1_max",
         }
     }
 

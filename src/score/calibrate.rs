@@ -42,7 +42,7 @@ impl Calibration {
             image: Normalization::above_good(lowest, from_good(scores, quantile)?),
             pixel: Normalization::above_good(map_lowest, from_good(map_peaks, quantile)?),
             rule: LabelRule::AtOrAbove,
-            source: CalibrationSource::LeaveOneOut {
+            source: CalibrationSource::CrossValidation {
                 images: u32::try_from(scores.len()).unwrap_or(u32::MAX),
                 quantile: quantile as f32,
             },
@@ -74,8 +74,9 @@ mod tests {
     fn from_good_puts_the_best_image_at_zero_and_labels_none() {
         let scores = [1.0, 1.5, 1.2];
         let calibration = Calibration::from_good(&scores, &[0.8, 0.9, 1.0], 0.1, 1.0).unwrap();
-        assert_eq!(calibration.normalize_score(1.0), 0.0);
-        assert!(scores.iter().all(|&s| !calibration.is_anomalous(s) && calibration.normalize_score(s) < 0.5));
+        assert_eq!(calibration.normalize_score(1.0), Some(0.0));
+        assert!(scores.iter().all(|&s| calibration.is_anomalous(s) == Some(false)));
+        assert!(scores.iter().all(|&s| calibration.normalize_score(s).unwrap() < 0.5));
         assert!(calibration.pixel.threshold > 1.0);
         assert_eq!(Calibration::from_good(&[], &[], 0.0, 1.0), None);
     }

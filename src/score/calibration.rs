@@ -42,7 +42,7 @@ pub enum CalibrationSource {
         defective: u32,
     },
     /// Good images alone, each scored against a memory bank without it.
-    LeaveOneOut {
+    CrossValidation {
         /// Images.
         images: u32,
         /// The quantile of their scores that the threshold starts from, 0 to 1.
@@ -174,22 +174,23 @@ impl Calibration {
         self.pixel.effective_threshold(self.rule)
     }
 
-    /// The image score in `[0, 1]`, the threshold at 0.5; the raw score where the range is unknown.
-    pub fn normalize_score(&self, score: f32) -> f32 {
-        self.image.apply(score)
+    /// The image score in `[0, 1]`, the threshold at 0.5; `None` where the range is unknown.
+    pub fn normalize_score(&self, score: f32) -> Option<f32> {
+        (!self.image.is_raw()).then(|| self.image.apply(score))
     }
 
-    /// Normalises the values of an anomaly map in place, as [`normalize_score`](Self::normalize_score) does a score.
+    /// Brings the values of an anomaly map to `[0, 1]` in place, the pixel threshold to 0.5. Where the range is unknown they
+    /// stay as they are.
     pub fn normalize_map(&self, map: &mut [f32]) {
         map.iter_mut().for_each(|value| *value = self.pixel.apply(*value));
     }
 
-    /// Whether an image of this raw score is anomalous.
-    pub fn is_anomalous(&self, score: f32) -> bool {
-        self.image.labeller(self.rule)(score)
+    /// Whether an image of this raw score is anomalous; `None` where there is no threshold.
+    pub fn is_anomalous(&self, score: f32) -> Option<bool> {
+        self.image_threshold().map(|_| self.image.labeller(self.rule)(score))
     }
 
-    /// Whether a pixel of this raw map value is anomalous.
+    /// Whether a pixel of this raw map value is anomalous; none is where there is no threshold.
     pub fn is_anomalous_pixel(&self, value: f32) -> bool {
         self.pixel.labeller(self.rule)(value)
     }
@@ -221,7 +222,7 @@ impl fmt::Display for CalibrationSource {
             Self::Defects { good, defective } => {
                 write!(f, "threshold of the highest F1 on {good} good and {defective} defective images")
             }
-            Self::LeaveOneOut { images, quantile } => write!(
+            Self::CrossValidation { images, quantile } => write!(
                 f,
                 "threshold from {images} good images, each scored against a memory bank without it \
                  (quantile {quantile} and a margin)"
@@ -259,15 +260,15 @@ mod tests {
         let point = Normalization { min: 1.0, max: 1.0, threshold: 1.0, ..KNOWN };
         assert_eq!([0.9, 1.0, 1.1].map(|x| point.apply(x)), [0.0, 0.5, 1.0]);
         let raw = Calibration::imported(Normalization::UNSET, Normalization::UNSET, true);
-        assert!(raw.is_anomalous(0.51) && !raw.is_anomalous(0.5));
+        assert_eq!([0.51, 0.5].map(|x| raw.is_anomalous(x)), [Some(true), Some(false)]);
     }
 
     #[test]
     fn a_score_at_the_threshold_is_anomalous_in_ours_and_not_in_the_reference() {
         let imported = Calibration::imported(KNOWN, KNOWN, true);
         let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
-        assert!(ours.is_anomalous(1.7) && !ours.is_anomalous(1.7f32.next_down()));
-        assert!(!imported.is_anomalous(1.7) && imported.is_anomalous(1.700_001));
+        assert_eq!([1.7, 1.7f32.next_down()].map(|x| ours.is_anomalous(x)), [Some(true), Some(false)]);
+        assert_eq!([1.7, 1.700_001].map(|x| imported.is_anomalous(x)), [Some(false), Some(true)]);
         let mut mask = [false; 3];
         ours.mask(&[1.6, 1.7, 1.8], &mut mask).unwrap();
         assert_eq!(mask, [false, true, true]);
@@ -298,7 +299,7 @@ mod tests {
             let scale = Normalization { sensitivity: f32::NAN, ..base };
             let imported = Calibration::imported(scale, scale, true);
             let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
-            assert!(!imported.is_anomalous(1e9) && !ours.is_anomalous(1e9));
+            assert_eq!((imported.is_anomalous(1e9), ours.is_anomalous(1e9)), (None, None));
         }
     }
 
@@ -311,10 +312,10 @@ mod tests {
                 let calibration = Calibration { rule, ..Calibration::imported(scale, scale, true) };
                 match calibration.image_threshold() {
                     Some(threshold) => {
-                        assert!(calibration.is_anomalous(threshold + 1e-4), "{scale:?} {rule:?}");
-                        assert!(!calibration.is_anomalous(threshold - 1e-4), "{scale:?} {rule:?}");
+                        let labels = [1e-4, -1e-4].map(|above| calibration.is_anomalous(threshold + above));
+                        assert_eq!(labels, [Some(true), Some(false)], "{scale:?} {rule:?}");
                     }
-                    None => assert!(!calibration.is_anomalous(1e9), "{scale:?} {rule:?}"),
+                    None => assert_eq!(calibration.is_anomalous(1e9), None, "{scale:?} {rule:?}"),
                 }
             }
         }
@@ -338,8 +339,8 @@ mod tests {
         let mut map = [3.0, 0.1];
         Calibration::NONE.normalize_map(&mut map);
         assert_eq!(map, [3.0, 0.1]);
-        assert_eq!(Calibration::NONE.normalize_score(7.0), 7.0);
-        assert!(!Calibration::NONE.is_anomalous(1e9));
+        assert_eq!(Calibration::NONE.normalize_score(7.0), None);
+        assert_eq!(Calibration::NONE.is_anomalous(1e9), None);
     }
 
     #[test]
@@ -354,7 +355,7 @@ mod tests {
     #[test]
     fn survives_encoding() {
         let config = bincode::config::standard();
-        let source = CalibrationSource::LeaveOneOut { images: 3, quantile: 0.99 };
+        let source = CalibrationSource::CrossValidation { images: 3, quantile: 0.99 };
         let calibration = Calibration { image: KNOWN, pixel: KNOWN, rule: LabelRule::AtOrAbove, source };
         let bytes = bincode::encode_to_vec(calibration, config).unwrap();
         let (back, _): (Calibration, usize) = bincode::decode_from_slice(&bytes, config).unwrap();

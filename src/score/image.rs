@@ -11,12 +11,12 @@ pub fn strongest(nearest: &[Neighbor]) -> Option<(usize, Neighbor)> {
     nearest.iter().copied().enumerate().reduce(farther)
 }
 
-/// The image score: `strongest`, the distance of the strongest patch, less the more of its neighbourhood in the bank
-/// is as near (PatchCore, equation 7).
+/// The image score: `strongest`, the distance of the strongest patch, times `1 - softmax(distances)[0]` (PatchCore,
+/// equation 7). `distances` are those from that patch to the `b` bank rows around its nearest row, that row first: where
+/// all are alike the score loses the share `1 / b`, where the nearest row is much nearer than the others hardly any.
 ///
-/// `distances` are those from the strongest patch to the `b` bank rows around its nearest row, that row first. The
-/// factor is `1 - softmax(distances)[0]`; with fewer than two rows there is nothing to weigh and the score is
-/// `strongest`. The reference gives 0 for a bank of one row.
+/// With fewer than two rows there is nothing to weigh and the score is `strongest`. The reference gives 0 for a bank of
+/// one row.
 pub fn reweight(distances: &[f32], strongest: f32) -> f32 {
     if distances.len() < 2 {
         return strongest;

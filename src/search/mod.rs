@@ -36,8 +36,8 @@ pub trait Search: Send + Sync {
     /// Writes the nearest row of each query to `out`.
     fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]);
 
-    /// As [`nearest`](Self::nearest) for the patches that are farthest from the memory bank; those that are nearer may get
-    /// a row that is not their nearest, but is nearer than the farthest patches' are.
+    /// As [`nearest`](Self::nearest) for the patches that are farthest from the memory bank. Any other may get another row
+    /// than its nearest, at a distance below the farthest patches'.
     fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
         self.nearest(queries, scratch, pool, out);
     }

@@ -48,6 +48,6 @@ pub fn saved(model: &PatchCore, path: &Path) -> Vec<u8> {
 pub fn answer(model: &PatchCore, pixels: &[u8]) -> Result<Vec<u32>> {
     let mut session = Session::new(model, 1)?;
     let found = session.predict(&frame(pixels))?;
-    let numbers = [found.score, found.normalized_score].into_iter().chain(found.map.iter().copied());
+    let numbers = [found.score].into_iter().chain(found.normalized_score).chain(found.map.iter().copied());
     Ok(numbers.map(f32::to_bits).collect())
 }

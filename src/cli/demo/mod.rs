@@ -89,7 +89,7 @@ fn draw_heat_maps(model: &PatchCore, dataset: &Dataset, folder: &Path, threads: 
     let paths: Vec<_> = dataset.test.iter().map(|sample| sample.path.clone()).collect();
     let mut session = Session::new(model, threads)?;
     let bar = Bar::new("heat maps", paths.len());
-    for (path, stem) in paths.iter().zip(pictures::stems(folder, &paths)) {
+    for (path, stem) in paths.iter().zip(pictures::stems(folder, &paths)?) {
         let picture = Picture::decode(path, &Limits::default())?;
         pictures::write(&stem, &picture, model, &session.predict(&picture.frame())?)?;
         bar.step()?;

@@ -7,6 +7,7 @@ use super::store::PatchStore;
 use crate::coreset;
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
+use crate::random::Random;
 use crate::score::{Calibration, GOOD_QUANTILE};
 use crate::search::{Index, SearchKind};
 use crate::tensor::Patches;
@@ -17,9 +18,10 @@ const MAX_SCORED: usize = 50;
 const MAX_FOLDS: usize = 5;
 /// Patches that the choices of all folds begin with, about: they shall not take much longer than that of the model.
 const PATCHES: usize = 300_000;
+const PURPOSE: u64 = 0x466F_6C64;
 
-/// What is left out of what.
-pub(super) struct LeaveOut<'a> {
+/// Trained photographs, and how their memory banks are made.
+pub(super) struct CrossValidation<'a> {
     pub store: &'a PatchStore,
     /// Rows and columns of a photograph's patches.
     pub grid: (usize, usize),
@@ -28,10 +30,11 @@ pub(super) struct LeaveOut<'a> {
     pub pool: &'a Pool,
 }
 
-impl LeaveOut<'_> {
-    /// Parts the photographs into folds, chooses a memory bank from all but one fold, scores that one, and so on. There are
-    /// five folds, or two where there are many patches; scores are a little high, as each bank knows less than the
-    /// model's. From one photograph alone, or where the others leave no memory bank, there is no calibration.
+impl CrossValidation<'_> {
+    /// Parts the photographs into folds by chance, chooses a memory bank from all but one fold, scores photographs of that one,
+    /// and so on. There are five folds, down to two where there are many patches; scores are a little high, as each bank
+    /// knows less than the model's. From one photograph alone, or where the others leave no memory bank, there is no
+    /// calibration.
     ///
     /// # Errors
     /// Memory runs out, patches cannot be read, or `observer` stopped it.
@@ -41,8 +44,9 @@ impl LeaveOut<'_> {
             return Ok(Calibration::NONE);
         }
         let folds = (PATCHES / rows).clamp(2, MAX_FOLDS).min(images);
-        let scored: Vec<usize> = spread(images, MAX_SCORED).collect();
-        let mut tell = |done| match observer(Stage::Calibration, done, scored.len()) {
+        let order = shuffled(images, self.options.seed);
+        let scored = images.min(MAX_SCORED);
+        let mut tell = |done| match observer(Stage::Calibration, done, scored) {
             ControlFlow::Break(()) => Err(Error::cancelled("calibration")),
             ControlFlow::Continue(()) => Ok(()),
         };
@@ -50,13 +54,10 @@ impl LeaveOut<'_> {
             Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
         let (mut scores, mut maps) = (Vec::new(), Vec::new());
         for fold in 0..folds {
-            let images: Vec<usize> = scored.iter().copied().filter(|image| image % folds == fold).collect();
-            if images.is_empty() {
-                continue;
-            }
+            let left_out: Vec<usize> = order.iter().copied().skip(fold).step_by(folds).collect();
             let done = scores.len();
-            let index = self.bank_without(fold, folds, &mut || tell(done))?;
-            for image in images {
+            let index = self.bank_without(&left_out, &mut || tell(done))?;
+            for &image in left_out.iter().take(share(scored, folds, fold)) {
                 tell(scores.len())?;
                 scores.push(self.score(image, &index, &mut scorer)?);
                 maps.push(range(&scorer.map));
@@ -68,11 +69,10 @@ impl LeaveOut<'_> {
         Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
     }
 
-    /// A memory bank of the photographs outside `fold`. `tell` may stop the choice.
-    fn bank_without(&self, fold: usize, folds: usize, tell: &mut dyn FnMut() -> Result<()>) -> Result<Index> {
+    /// A memory bank of the photographs that are not `left_out`. `tell` may stop the choice.
+    fn bank_without(&self, left_out: &[usize], tell: &mut dyn FnMut() -> Result<()>) -> Result<Index> {
         let Self { store, options, isa, pool, .. } = *self;
-        let outside = |row: &usize| row / store.image_rows() % folds != fold;
-        let others: Vec<usize> = (0..store.rows()).filter(outside).collect();
+        let others: Vec<usize> = (0..store.images()).filter(|image| !left_out.contains(image)).collect();
         let mut observer = |_, _, _| match tell() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -91,10 +91,16 @@ impl LeaveOut<'_> {
     }
 }
 
-/// `count` of `0..total`, evenly spread, or all.
-fn spread(total: usize, count: usize) -> impl Iterator<Item = usize> {
-    let count = count.min(total);
-    (0..count).map(move |i| i * total / count)
+/// `0..count` in an order of chance: cameras that take turns and parts that come in series fall into every fold.
+fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    Random::new(seed, PURPOSE).shuffle(&mut order, count);
+    order
+}
+
+/// How many of `total` things the one of number `at` gets, if `parts` take turns.
+fn share(total: usize, parts: usize, at: usize) -> usize {
+    (total + parts - 1 - at) / parts
 }
 
 fn range(values: &[f32]) -> (f32, f32) {
@@ -106,8 +112,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spread_takes_all_or_evenly_many() {
-        assert_eq!(spread(3, 50).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(spread(100, 4).collect::<Vec<_>>(), [0, 25, 50, 75]);
+    fn shares_are_as_even_as_can_be() {
+        for (total, parts) in [(0, 2), (1, 5), (7, 5), (50, 5), (49, 2)] {
+            let shares: Vec<usize> = (0..parts).map(|at| share(total, parts, at)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), total);
+            assert!(shares.iter().all(|&share| (total / parts..=total.div_ceil(parts)).contains(&share)));
+        }
+    }
+
+    #[test]
+    fn folds_of_a_shuffled_order_mix_what_takes_turns() {
+        let order = shuffled(200, 42);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..200).collect::<Vec<_>>());
+        for period in [2, 5] {
+            for fold in 0..period {
+                let first =
+                    order.iter().skip(fold).step_by(period).filter(|&image| image % period == 0).count();
+                let even = 200 / period / period;
+                assert!((even / 2..=even * 2).contains(&first), "{first} of {even}, {period}");
+            }
+        }
     }
 }
