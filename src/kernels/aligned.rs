@@ -64,18 +64,18 @@ impl Memory {
         let filled = filled(bytes);
         let spare = if filled.is_multiple_of(HUGE) { 0 } else { HUGE };
         let map = MmapMut::map_anon(filled + spare).ok()?;
-        // A system without them gives small ones.
+        let start = Some(map.as_ptr().align_offset(HUGE)).filter(|&start| start <= spare).unwrap_or(0);
+        // A system without them gives small ones. What is spare shall not become part of one.
         #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
-        let start = map.as_ptr().align_offset(HUGE);
-        Some(Self::Mapped { start: if start <= spare { start } else { 0 }, map })
+        let _ = map.advise_range(memmap2::Advice::HugePage, start, filled);
+        Some(Self::Mapped { map, start })
     }
 }
 
 /// Memory that fills up with `bytes`: whole huge pages, unless much of the last one would be left over.
 fn filled(bytes: usize) -> usize {
     let whole = bytes.next_multiple_of(HUGE);
-    if whole - bytes <= bytes / 8 { whole } else { bytes }
+    if whole - bytes <= bytes / 16 { whole } else { bytes }
 }
 
 impl Clone for Aligned {
