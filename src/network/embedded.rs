@@ -28,7 +28,7 @@ const SHIPPED: [Shipped; 2] = [
         name: "small",
         architecture: "resnet18_narrow",
         feature: "embedded-small",
-        checksum: 0x1bf8_e071,
+        checksum: 0x00f8_ccec,
     },
 ];
 
