@@ -6,6 +6,7 @@ use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 struct Counting;
 
@@ -94,12 +95,26 @@ fn main() {
 fn check_many() {
     let model = train(1, (SearchKind::Pruned, Precision::Single));
     let mut session = Session::new(&model, 2).unwrap();
+    settle(2);
     let pixels = photograph(4);
     let mut predict = || session.score(&frame(&pixels)).unwrap();
     let first = [predict(), predict()];
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!((0..70).all(|_| predict() == first[0]));
     assert_none(ALLOCATIONS.load(Ordering::Relaxed) - before, "70 predictions at 2 threads");
+}
+
+/// Waits until the threads of earlier sessions have ended and the `threads` of this one have begun, which allocate meanwhile.
+fn settle(threads: usize) {
+    let expected = if threads > 1 { threads + 1 } else { 1 };
+    let running = || std::fs::read_dir("/proc/self/task").map_or(expected, Iterator::count);
+    for _ in 0..1000 {
+        if running() == expected {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(50));
 }
 
 /// No allocations. Under ThreadSanitizer, and only then, the thread pool's library keeps books that allocate; `.ci/sanitize`
@@ -146,6 +161,7 @@ fn check(bank: Bank) -> Vec<Vec<u32>> {
     let expected: Vec<_> = (4..8).map(|seed| bits(&mut Session::new(model, 1).unwrap(), seed)).collect();
     for threads in [1, 2, 3, 8] {
         let mut session = Session::new(model, threads).unwrap();
+        settle(threads);
         let photographs: Vec<_> = (4..8).map(photograph).collect();
         for pixels in photographs.iter().chain(&photographs) {
             session.predict(&frame(pixels)).unwrap();
