@@ -169,7 +169,7 @@ typedef struct {
 } PatchcoreMemory;
 
 /**
- * A photograph in the caller's memory.
+ * A photograph in the caller's memory: at most 100,000,000 pixels.
  */
 typedef struct {
   /**
@@ -223,7 +223,8 @@ extern "C" {
 
 /**
  * Opens the model file `path`, and sets `*model`, which is for `patchcore_model_free`; to NULL where it fails.
- * `flags` are those of `PatchcoreOpen`.
+ * `flags` are those of `PatchcoreOpen`. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a model whose
+ * network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides).
  *
  * # Safety
  * `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call.
@@ -291,9 +292,10 @@ PatchcoreStatus patchcore_model_info(const PatchcoreModel *model,
 void patchcore_model_free(PatchcoreModel *model);
 
 /**
- * Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core) on frames of
- * `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one. Not counted
- * are the stacks of the threads that a session of more than one starts, and the pages of a mapped model.
+ * Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core; at most 1024) on
+ * frames of `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one.
+ * The sizes are those of `patchcore_session_predict`. Not counted are the stacks of the threads that a session of more
+ * than one starts, the pages of a mapped model, and what a k-d tree takes.
  *
  * # Safety
  * `model` is NULL, which is an error, or a model that is not freed during the call. `memory` is NULL, which is an
@@ -307,8 +309,8 @@ PatchcoreStatus patchcore_model_memory(const PatchcoreModel *model,
                                        PatchcoreMemory *memory);
 
 /**
- * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone), and sets
- * `*session`, which is for `patchcore_session_free`; to NULL where it fails.
+ * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and
+ * sets `*session`, which is for `patchcore_session_free`; to NULL where it fails.
  *
  * # Safety
  * `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
@@ -319,7 +321,8 @@ PatchcoreStatus patchcore_session_new(const PatchcoreModel *model,
                                       PatchcoreSession **session);
 
 /**
- * Frees `session`; NULL is nothing to free.
+ * Frees `session`; NULL is nothing to free. The threads of a session of several end by themselves, perhaps after this
+ * has returned, which matters before `fork` and before the library is unloaded; a session of one thread starts none.
  *
  * # Safety
  * `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
@@ -328,8 +331,12 @@ void patchcore_session_free(PatchcoreSession *session);
 
 /**
  * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
- * Where it fails there is also no map or mask any more. The first frame of a size allocates, later ones do not, unless the
- * model was trained for the search by k-d tree, which always does.
+ * Where it fails there is also no map or mask any more. A frame with a side below 8 is
+ * `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`.
+ *
+ * A frame allocates if it is the first, of another size than the one before, has more samples a pixel than any before, or
+ * fails; others do not. With a model that was trained for the search by k-d tree every frame allocates. A library without
+ * the feature `kdtree` searches such a model exhaustively: it finds the same, and allocates as for other models.
  *
  * # Safety
  * `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
