@@ -155,7 +155,7 @@ fn shown(c: char) -> impl Iterator<Item = char> {
 }
 
 /// Whether `c` ends lines, steers terminals or turns the direction of what is written.
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     let marks = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}');
     c.is_control() || marks || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -5,7 +5,7 @@
 mod common;
 mod golden;
 
-use common::{patchcore_fails, patchcore_ok, patchcore_refuses};
+use common::{patchcore_fails, patchcore_ok, patchcore_refuses, text};
 use golden::{Golden, formula};
 use patchcore::PatchCore;
 use patchcore::coreset::select;
@@ -42,10 +42,6 @@ impl Reference {
     fn patches(&self) -> Patches<'_> {
         Patches { dim: self.dim, grid_width: self.rows(), data: &self.features }
     }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 /// The integers of a file that the program wrote, whose header is 128 bytes long.

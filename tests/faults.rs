@@ -12,17 +12,13 @@ mod small;
 #[path = "common/state_dict.rs"]
 mod state_dict;
 
-use common::{patchcore, patchcore_fails, patchcore_ok};
+use common::{patchcore, patchcore_fails, patchcore_ok, text};
 use patchcore::search::SearchKind;
 use patchcore::{OpenOptions, PatchCore};
 use small::{answer, photograph};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// A data set of `count` photographs of `side` pixels.
 fn data(folder: &Path, count: u32, side: u32) -> PathBuf {

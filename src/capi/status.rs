@@ -1,6 +1,6 @@
 //! How a call ended, and the message that goes with it.
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, shortened};
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -68,7 +68,7 @@ pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> PatchcoreStatus {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => PatchcoreStatus::Ok,
         Ok(Err(error)) => failed(error.kind().into(), error.to_string()),
-        Err(payload) => failed(PatchcoreStatus::Panic, format!("panic: {}", words(&*payload))),
+        Err(payload) => failed(PatchcoreStatus::Panic, format!("panic: {}", shortened(words(&*payload)))),
     }
 }
 
@@ -121,6 +121,8 @@ mod tests {
         }
         assert_eq!(guard(|| panic!("number {}", 7)), PatchcoreStatus::Panic);
         assert_eq!(last_error(), "panic: number 7");
+        assert_eq!(guard(|| panic!("a\n{}", "b".repeat(1000))), PatchcoreStatus::Panic);
+        assert_eq!(last_error(), format!(r"panic: a\n{}...", "b".repeat(297)));
         assert_eq!(guard(|| std::panic::panic_any(7)), PatchcoreStatus::Panic);
         assert_eq!(last_error(), "panic: without words");
         assert_eq!(guard(|| Ok(())), PatchcoreStatus::Ok);

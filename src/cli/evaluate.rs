@@ -48,7 +48,7 @@ fn note(model: &PatchCore, data: &Dataset) -> Option<String> {
     (is_split && learned > others).then(|| {
         format!(
             "it learned from {learned} photographs, and {others} are kept for that here: if it learned from these, it \
-             knows some that are tested, and does worse on new ones"
+             knows some that are tested, and does worse on new ones; trained again it will not know them"
         )
     })
 }

@@ -110,8 +110,8 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
     let mut trainer = Trainer::new(backbone, &arguments.options(!dataset.has_both_classes()))?;
     if dataset.test.iter().any(|sample| sample.anomalous) && !dataset.has_both_classes() {
         super::tell(
-            "note: the defective photographs are not used, as no good ones are tested beside them: these \
-                     come from test/good, or are every fifth in good",
+            "note: the defective photographs are not used, as no good ones are tested beside them: these come from \
+             test/good, or are every fifth in good",
         );
     }
     let bar = Bar::new("embedding", dataset.train.len());

@@ -22,7 +22,7 @@ mod progress;
 mod train;
 mod usage;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, steers};
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -119,12 +119,11 @@ fn print_if_read(text: impl Display) -> Result<bool> {
     }
 }
 
-/// `text` with its control characters but line ends as `\u001b`, which JSON reads as well: a file's name must not steer
-/// the terminal.
+/// `text` with what steers a terminal, but for line ends, as `\u001b`, which JSON reads as well: names of files are not ours.
 fn without_controls(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() && c != '\n' {
+        match steers(c) && c != '\n' {
             true => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
             false => safe.push(c),
         }
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(without_controls("a\u{1b}[2J\u{9b}\tb\n"), "a\\u001b[2J\\u009b\\u0009b\n");
-        assert_eq!(in_one_line("a\r\nb"), "a\\u000d\\nb");
+        assert_eq!(in_one_line("a\r\nb\u{2028}c\u{202e}d"), r"a\u000d\nb\u2028c\u202ed");
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Timings {
     }
 }
 
-/// Scores photographs with one model. Owns its working memory: make one a thread, and keep it.
+/// Scores photographs with one model. Owns its working memory: make one a thread, and keep it. Dropped, its threads end by
+/// themselves, perhaps a little later.
 pub struct Session {
     model: PatchCore,
     pool: Arc<Pool>,
@@ -92,8 +93,9 @@ impl Session {
         Ok(Self { model: model.clone(), pool, extractor, scorer, has_predicted: false })
     }
 
-    /// Scores `frame`. The first call sizes the working memory; later ones with frames of that size allocate nothing.
-    /// Where it fails there is no map or mask, the one before is gone.
+    /// Scores `frame`. A frame allocates if it is the first, of another size than the one before, has more samples a pixel
+    /// than any before, or fails; others do not, except that [`SearchKind::KdTree`](crate::search::SearchKind::KdTree)
+    /// always does. Where it fails there is no map or mask, the one before is gone.
     ///
     /// # Errors
     /// The model is damaged so that the score is no finite number.

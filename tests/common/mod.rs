@@ -20,6 +20,10 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     found.then_some(file)
 }
 
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 /// Runs the program.
 pub fn patchcore<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -> Output {
     Command::new(env!("CARGO_BIN_EXE_patchcore")).args(arguments).output().expect("the program starts")

@@ -1,0 +1,129 @@
+//! The program interrupted: what it keeps, and that it leaves nothing half done behind.
+
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+mod common;
+#[path = "common/demo.rs"]
+mod demo;
+
+use common::text;
+use demo::{SMALL, demo, files};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether the process has a handler for SIGINT (number 2).
+fn catches_interrupts(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+}
+
+/// Starts work that takes minutes, interrupts it when `ready`, and returns what it left in `folder`, which is its
+/// temporary folder as well.
+fn interrupt(arguments: &[&str], folder: &Path, ready: impl Fn(&Child) -> bool) -> Vec<PathBuf> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args(arguments)
+        .env("TMPDIR", folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the work to begin", || ready(&child));
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(kill.success());
+    wait_for("the program to end", || child.try_wait().unwrap().is_some());
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.ends_with(": stopped at the caller's wish\n"), "{errors}");
+    files(folder)
+}
+
+/// Whether a process works with something in `folder`.
+fn is_used(folder: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
+    processes.filter_map(|path| std::fs::read(path).ok()).any(|line| {
+        // Its model's path is an argument; the parent's environment alone names the folder.
+        String::from_utf8_lossy(&line).contains(text(folder))
+    })
+}
+
+#[test]
+fn profile_leaves_neither_its_model_nor_its_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = ["profile", "--backbone", "small", "--image-size", "64", "--runs", "100000000"];
+    let measuring = |_: &Child| is_used(folder.path());
+    assert!(interrupt(&[&profile[..], &["--bank", "64"]].concat(), folder.path(), measuring).is_empty());
+    wait_for("the measuring process to end", || !is_used(folder.path()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let training = [&profile[..], &["--bank", "1000000000"]].concat();
+    assert!(interrupt(&training, folder.path(), catches_interrupts).is_empty());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_benchmark_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    // The first category is small, the second takes minutes.
+    for (category, copies) in [("a", 2), ("b", 3000)] {
+        for part in ["train/good", "test/good", "test/chip"] {
+            let to = root.join(category).join(part);
+            std::fs::create_dir_all(&to).unwrap();
+            for i in 0..if part == "train/good" { copies } else { 1 } {
+                let from = demo().path("parts").join(part).join("000.png");
+                std::os::unix::fs::symlink(from, to.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+    let out = folder.path().join("out");
+    let benchmark = ["benchmark", "--data", text(&root), "--out", text(&out)];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args([&benchmark[..], &SMALL].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut errors = std::io::BufReader::new(child.stderr.take().unwrap());
+    while !said.contains("small: b") {
+        assert!(std::io::BufRead::read_line(&mut errors, &mut said).unwrap() > 0, "{said}");
+    }
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("| | Avg | A |"), "{printed}");
+    assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap(), printed);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let photographs = folder.path().join("photographs/good");
+    std::fs::create_dir_all(&photographs).unwrap();
+    for i in 0..200 {
+        std::fs::copy(demo().path("parts/train/good/000.png"), photographs.join(format!("{i}.png"))).unwrap();
+    }
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let data = folder.path().join("photographs");
+    let (model, features) = (out.join("model.pcore"), out.join("features.npy"));
+    let train = ["train", "--image-size", "1024", "--data", text(&data), "--out", text(&model)];
+    assert!(interrupt(&train, &out, catches_interrupts).is_empty());
+
+    // `embed` writes while it works: wait until it has begun to.
+    let embed = ["embed", "--image-size", "1024", text(&photographs), "--out", text(&features)];
+    let writing = |_: &Child| !files(&out).is_empty();
+    assert!(interrupt(&embed, &out, writing).is_empty());
+}
