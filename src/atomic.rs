@@ -42,8 +42,8 @@ impl AtomicFile {
         if path.metadata().is_ok_and(|existing| !existing.is_file()) {
             return Err(fail(io::Error::other("it exists and is not an ordinary file")));
         }
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
+        // Longer than the file's own name, which may be as long as a name can be: 255 bytes.
+        let prefix: String = ['.'].into_iter().chain(name.to_string_lossy().chars().take(60)).collect();
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".tmp");
         #[cfg(unix)]
@@ -147,6 +147,15 @@ mod tests {
             "{message}"
         );
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn names_may_be_as_long_as_a_file_system_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a".repeat(255), "\u{1f527}".repeat(63)] {
+            write(&dir.path().join(&name), |out| out.write_all(b"x")).unwrap();
+            assert!(dir.path().join(name).is_file());
+        }
     }
 
     #[cfg(unix)]

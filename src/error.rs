@@ -136,6 +136,12 @@ pub(crate) fn shortened(text: impl Display) -> String {
     one_line(text, FOUND)
 }
 
+/// A path or another place, for a line of its own: harmless, and whole as far as files can be opened.
+#[cfg(feature = "train")]
+pub(crate) fn place(text: impl Display) -> String {
+    one_line(text, PLACE)
+}
+
 /// `text` in one line of at most `most` characters, and dots where there are more.
 fn one_line(text: impl Display, most: usize) -> String {
     let text = text.to_string();

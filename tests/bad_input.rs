@@ -77,6 +77,11 @@ fn a_truncated_photograph() {
     let whole = std::fs::read(set().path("test/good/0.png")).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     predict(&path, &["part.png"]);
+    let path = folder.path().join("part.jpg");
+    RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * y) as u8; 3])).save(&path).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 2]).unwrap();
+    predict(&path, &["part.jpg", "a JPEG file without its end"]);
 }
 
 #[test]
@@ -326,6 +331,14 @@ fn what_is_read_is_not_written_over() {
     std::fs::write(&photograph, "old").unwrap();
     let train = ["train", "--data", folder.path().to_str().unwrap(), "--out", photograph.to_str().unwrap()];
     patchcore_refuses(train, &["0.png", "another file than the one that is read"]);
+    let category = folder.path().join("category");
+    for path in ["train/good/0.png", "test/bent/0.png", "ground_truth/bent/0_mask.png"] {
+        let path = category.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "old").unwrap();
+        let train = ["train", "--data", category.to_str().unwrap(), "--out", path.to_str().unwrap()];
+        patchcore_refuses(train, &["another file than the one that is read"]);
+    }
     assert_eq!(std::fs::read(photograph).unwrap(), b"old");
 }
 

@@ -6,7 +6,7 @@ mod common;
 #[path = "common/demo.rs"]
 mod demo;
 
-use common::{patchcore, patchcore_fails, patchcore_ok, shared, text};
+use common::{patchcore, patchcore_fails, patchcore_ok, patchcore_refuses, shared, text};
 use demo::{IMAGE_FIELDS, SMALL, demo, files, keys};
 use serde_json::Value;
 use std::path::Path;
@@ -25,6 +25,16 @@ fn demo_prints_a_table_and_writes_model_and_heat_maps() {
         let picture = image::open(&path).unwrap();
         assert_eq!((picture.width(), picture.height()), (64, 64), "{}", path.display());
     }
+}
+
+#[test]
+fn the_demo_leaves_photographs_that_are_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("parts/train/good/mine.png");
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, "mine").unwrap();
+    patchcore_refuses(["demo", "--out", text(folder.path())], &["--out", "mine.png"]);
+    assert_eq!(files(folder.path()), [mine]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod demo;
 use common::{patchcore, patchcore_ok, patchcore_refuses, text};
 use demo::{IMAGE_FIELDS, SMALL, demo, files, keys};
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -89,6 +90,51 @@ fn predict_does_not_score_its_own_pictures() {
     }
     assert_eq!(files(&out).len(), 3);
     patchcore_refuses([&photographs[..], &[text(folder.path())]].concat(), &["--out"]);
+    // Other files in there are photographs.
+    std::fs::copy(demo().path("parts/test/chip/000.png"), out.join("000.png")).unwrap();
+    patchcore_refuses([&photographs[..], &[text(&out)]].concat(), &["--out", "puts pictures into"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_takes_no_pictures_is_refused_before_the_work() {
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let predict = ["predict", "--model", text(&model), text(&photographs), "--out", "/proc"];
+    let run = patchcore(predict);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!((run.status.code(), run.stdout.len()), (Some(1), 0), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("cannot create"), "{said}");
+}
+
+/// As at the root of a drive, where `lost+found` is.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_scored() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::create_dir_all(at("photographs/closed")).unwrap();
+    std::fs::copy(demo().path("parts/test/chip/000.png"), at("photographs/000.png")).unwrap();
+    std::fs::copy(demo().path("parts.pcore"), at("parts.pcore")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_patchcore"), at("patchcore")).unwrap();
+    allow(folder.path(), 0o755);
+    allow(&at("photographs/closed"), 0o000);
+    let mut program = Command::new(at("patchcore"));
+    // Root may read everything.
+    if folder.path().metadata().unwrap().uid() == 0 {
+        program.uid(65534).gid(65534);
+    }
+    let run = program
+        .args(["predict", "--model", text(&at("parts.pcore")), text(&at("photographs"))])
+        .output()
+        .unwrap();
+    allow(&at("photographs/closed"), 0o755);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("closed: cannot list"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 1);
 }
 
 #[test]

@@ -78,8 +78,9 @@ fn a_sampled_training_says_so_and_is_repeatable() {
 }
 
 #[test]
-fn a_bound_below_one_photograph_is_refused() {
-    let error = train(Some(1000), None).unwrap_err();
+fn a_bound_below_one_photograph_is_refused_before_any_work() {
+    let options = FitOptions { max_memory: Some(1000), ..FitOptions::default() };
+    let error = Trainer::new(&Backbone::embedded("default").unwrap(), &options).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.to_string().contains("max memory: found 1000 bytes"), "{error}");
 }

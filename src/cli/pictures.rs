@@ -6,6 +6,9 @@ use crate::image::{HeatMap, Picture};
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
+/// What the names of pictures end in: heat map, overlay, mask.
+const ENDINGS: [&str; 3] = ["-heat.png", "-overlay.png", "-mask.png"];
+
 /// Where the pictures of each photograph go: paths below `folder` that lack the pictures' endings. The layout of the
 /// photographs below their common folder is kept, and no two are the same.
 ///
@@ -53,10 +56,24 @@ pub fn write(stem: &Path, picture: &Picture, model: &PatchCore, prediction: &Pre
     }
     let mask: Vec<bool> = prediction.map.iter().map(|&value| calibration.is_anomalous_pixel(value)).collect();
     let heat = HeatMap::new(&map, &mask, height, width)?;
-    heat.colors()?.save_png(&with_suffix(stem, "-heat.png"))?;
-    heat.overlay(&picture.frame(), model.information().preprocess())?
-        .save_png(&with_suffix(stem, "-overlay.png"))?;
-    heat.mask()?.save_png(&with_suffix(stem, "-mask.png"))
+    let overlay = heat.overlay(&picture.frame(), model.information().preprocess())?;
+    let pictures = [heat.colors()?, overlay, heat.mask()?];
+    pictures
+        .iter()
+        .zip(ENDINGS)
+        .try_for_each(|(picture, ending)| picture.save_png(&with_suffix(stem, ending)))
+}
+
+/// Whether the file has a name that [`write`] gives.
+pub fn is_picture(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    ENDINGS.iter().any(|ending| name.ends_with(ending.as_bytes()))
+}
+
+/// Makes `folder` and those above it, and fails where no picture could be written there.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    create_folder(folder)?;
+    crate::atomic::check(&with_suffix(&folder.join("0"), ENDINGS[0]))
 }
 
 /// Makes `folder` and those above it.

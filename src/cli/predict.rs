@@ -4,7 +4,7 @@ use super::pictures;
 use super::progress;
 use crate::detector::{OpenOptions, PatchCore, Prediction, Session, Timings};
 use crate::error::{Error, Result};
-use crate::evaluate::find_images;
+use crate::evaluate::find_images_where_readable;
 use crate::image::{Limits, Picture};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let mut status = ExitCode::SUCCESS;
     let mut paths = Vec::new();
     for path in &arguments.paths {
-        match photographs(path, out) {
+        let mut unreadable = |error| {
+            status = super::report(error);
+            Ok(())
+        };
+        match photographs(path, out, &mut unreadable) {
             Ok(found) => paths.extend(found),
             Err(error) => status = super::report(error),
         }
@@ -67,7 +71,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
     let mut session = Session::new(&model, arguments.threads)?;
     if let Some(folder) = out {
-        pictures::create_folder(folder)?;
+        pictures::check_folder(folder)?;
     }
     for note in notes(&model, out.is_some()) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
@@ -152,20 +156,23 @@ fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
     })
 }
 
-/// The file `path`, or the photographs in the folder `path` in name order, but for those in `out`, which are pictures of an
-/// earlier run.
+/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run in `out`. What
+/// becomes of a folder inside that cannot be read is up to `unreadable`.
 ///
 /// # Errors
 /// The folder cannot be read or has no photograph.
-pub fn photographs(path: &Path, out: Option<&Path>) -> Result<Vec<PathBuf>> {
+pub fn photographs(
+    path: &Path,
+    out: Option<&Path>,
+    unreadable: &mut dyn FnMut(Error) -> Result<()>,
+) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
-    let mut found = find_images(path)?;
-    // That `out` is the folder itself is refused when all photographs are known.
-    let inside = out.and_then(|out| place_inside(path, out)).filter(|inside| !inside.as_os_str().is_empty());
-    if let Some(inside) = inside {
-        found.retain(|photograph| !photograph.starts_with(path.join(&inside)));
+    let mut found = find_images_where_readable(path, unreadable)?;
+    if let Some(inside) = out.and_then(|out| place_inside(path, out)) {
+        let inside = path.join(inside);
+        found.retain(|photograph| !(photograph.starts_with(&inside) && pictures::is_picture(photograph)));
     }
     if found.is_empty() {
         return Err(Error::argument(

@@ -12,7 +12,8 @@ use std::time::Instant;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/. Defective
-    /// photographs in test/DEFECT or bad/ set the threshold together with those in test/good or every fifth in good/
+    /// photographs in test/DEFECT or bad/ set the threshold together with those in test/good or every fifth in good/.
+    /// Folders inside these are not entered
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -34,11 +35,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
-    output::check(
-        "--out",
-        &arguments.out,
-        dataset.train.iter().chain(dataset.test.iter().map(|sample| &sample.path)),
-    )?;
+    output::check("--out", &arguments.out, dataset.files())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -44,6 +44,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct PatchCore(Arc<Model>);
 
+#[derive(Clone)]
 struct Model {
     record: Record,
     #[cfg(feature = "train")]
@@ -75,6 +76,14 @@ impl PatchCore {
     /// Thresholds and ranges.
     pub fn calibration(&self) -> &Calibration {
         &self.0.record.calibration
+    }
+
+    /// The same model with other thresholds and ranges, such as those found on defective photographs.
+    #[must_use]
+    pub fn with_calibration(self, calibration: Calibration) -> Self {
+        let mut model = Arc::unwrap_or_clone(self.0);
+        model.record.calibration = calibration;
+        Self(Arc::new(model))
     }
 
     /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy where it is of

@@ -33,7 +33,7 @@ pub(super) fn select(
     observer: &mut Observer<'_>,
 ) -> Result<Selection> {
     let all = images.len() * store.image_rows();
-    let rows = affordable(store, all, options)?;
+    let rows = affordable(store, all, options);
     if u32::try_from(rows).is_err() {
         return Err(Error::limit("training patches", rows, "less than 2^32"));
     }
@@ -56,21 +56,30 @@ pub(super) fn select(
     })
 }
 
-/// The number of patches that can be selected from: all `rows`, or as many as the bound allows.
-fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> Result<usize> {
-    let Some(bound) = options.max_memory else { return Ok(rows) };
-    let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
-    if needed(store.image_rows()) > bound {
-        let expected =
-            format!("at least {} bytes for the patches of one photograph", needed(store.image_rows()));
-        return Err(Error::argument("max memory", format!("{bound} bytes"), expected));
+/// Fails where the bound does not allow the `rows` patches of one photograph.
+pub(super) fn check_bound(rows: usize, dim: usize, options: &FitOptions) -> Result<()> {
+    let needed = bytes(rows, dim, options.coreset_ratio);
+    match options.max_memory {
+        Some(bound) if needed > bound => Err(Error::argument(
+            "max memory",
+            format!("{bound} bytes"),
+            format!("at least {needed} bytes for the patches of one photograph"),
+        )),
+        _ => Ok(()),
     }
+}
+
+/// The number of patches that can be selected from: all `rows`, or as many as the bound allows, which was
+/// [checked](check_bound).
+fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> usize {
+    let Some(bound) = options.max_memory else { return rows };
+    let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
     let (mut enough, mut many) = (store.image_rows(), rows + 1);
     while enough + 1 < many {
         let middle = enough + (many - enough) / 2;
         *if needed(middle) <= bound { &mut enough } else { &mut many } = middle;
     }
-    Ok(enough)
+    enough
 }
 
 /// Projects the patches `rows`, those of an image in sequence, reading one image after the other.

@@ -31,7 +31,8 @@ impl Trainer {
     /// A trainer that embeds with `backbone`.
     ///
     /// # Errors
-    /// An option is out of its range, or a thread cannot be started.
+    /// An option is out of its range, [`FitOptions::max_memory`] leaves no room for the patches of one photograph, or a
+    /// thread cannot be started.
     pub fn new(backbone: &Backbone, options: &FitOptions) -> Result<Self> {
         options.validate()?;
         let isa = Isa::detect()?;
@@ -40,6 +41,7 @@ impl Trainer {
         let network = Arc::new(Network::new(backbone, &options.layers, size, Mode::Fast, isa, &pool)?);
         let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
         let (height, width) = network.grid();
+        selection::check_bound(height * width, network.dim(), options)?;
         let store = PatchStore::new(height * width, network.dim());
         Ok(Self {
             backbone: backbone.clone(),
@@ -169,20 +171,6 @@ impl PatchCore {
             trainer.add(&image?.frame())?;
         }
         trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
-    }
-
-    /// The same model with other thresholds and ranges, such as those found on defective photographs.
-    #[must_use]
-    pub fn with_calibration(self, calibration: Calibration) -> Self {
-        let Model { record, backbone, network, index, isa, file_bytes } = &*self.0;
-        Self(Arc::new(Model {
-            record: Record { calibration, ..record.clone() },
-            backbone: backbone.clone(),
-            network: Arc::clone(network),
-            index: index.clone(),
-            isa: *isa,
-            file_bytes: *file_bytes,
-        }))
     }
 }
 

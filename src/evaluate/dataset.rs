@@ -66,7 +66,9 @@ impl Dataset {
     /// As of [`open`](Self::open), or there is none to test.
     pub fn open_test(path: &Path, category: Option<&str>) -> Result<Self> {
         let folder = category_folder(path, category)?;
-        let data = match folder.join("test").is_dir() {
+        let has = |name: &str| folder.join(name).is_dir();
+        let is_plain = has("good") && has("bad") && !has("train/good");
+        let data = match has("test") && !is_plain {
             true => Self { train: Vec::new(), test: mvtec_test(&folder)? },
             false => Self::open(path, category)?,
         };
@@ -83,13 +85,15 @@ impl Dataset {
     /// The categories in `root`: its folders that have a `train/good`, by name.
     ///
     /// # Errors
-    /// `root` is missing or unreadable.
+    /// `root` is missing or unreadable, or a category's name is not UTF-8.
     pub fn categories(root: &Path) -> Result<Vec<String>> {
-        let mut names: Vec<String> = entries(root)?
-            .into_iter()
-            .filter(|path| path.join("train/good").is_dir())
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect();
+        let mut names = Vec::new();
+        for path in entries(root)?.into_iter().filter(|path| path.join("train/good").is_dir()) {
+            let name = path.file_name().and_then(OsStr::to_str);
+            names.push(
+                name.ok_or_else(|| Error::format(path.display(), "a name", "one in UTF-8"))?.to_owned(),
+            );
+        }
         names.sort();
         Ok(names)
     }
@@ -98,6 +102,13 @@ impl Dataset {
     pub fn has_both_classes(&self) -> bool {
         let defective = self.test.iter().filter(|sample| sample.anomalous).count();
         defective > 0 && defective < self.test.len()
+    }
+
+    /// All files of the data set: images and masks.
+    #[cfg(feature = "cli")]
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let tested = self.test.iter().flat_map(|sample| [&sample.path].into_iter().chain(&sample.mask));
+        self.train.iter().chain(tested)
     }
 
     fn mvtec(folder: &Path) -> Result<Self> {
@@ -141,7 +152,7 @@ fn mvtec_test(folder: &Path) -> Result<Vec<Sample>> {
         for kind in entries(&tests)?.into_iter().filter(|path| path.is_dir()) {
             test.extend(samples(&kind, &masks)?);
         }
-        if test.is_empty() {
+        if test.is_empty() && !images(&tests)?.is_empty() {
             return Err(Error::format(tests.display(), "no images in folders", "test/good and test/DEFECT"));
         }
     }
@@ -155,7 +166,8 @@ fn samples(kind: &Path, masks: &Path) -> Result<Vec<Sample>> {
     let anomalous = defect != "good";
     let mut pairs: Vec<Option<PathBuf>> = vec![None; images.len()];
     if anomalous && masks.is_dir() && !images.is_empty() {
-        pairs = pair(&images, kind, &masks.join(&defect))?.into_iter().map(Some).collect();
+        let masks = masks.join(kind.file_name().unwrap_or_default());
+        pairs = pair(&images, kind, &masks)?.into_iter().map(Some).collect();
     }
     let sample = |(path, mask)| Sample { path, defect: defect.clone(), anomalous, mask };
     Ok(images.into_iter().zip(pairs).map(sample).collect())
@@ -163,13 +175,16 @@ fn samples(kind: &Path, masks: &Path) -> Result<Vec<Sample>> {
 
 /// The mask of each image: `000.png` or `000_mask.png` for `000.png`.
 fn pair(images: &[PathBuf], kind: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mismatch = |found: String| {
+        let expected = format!("a mask for each of the {} images in {}", images.len(), kind.display());
+        Error::format(folder.display(), found, expected).hint("without ground_truth no pixels are judged")
+    };
+    if !folder.is_dir() {
+        return Err(mismatch("no such folder".into()));
+    }
     let masks = self::images(folder)?;
     if masks.len() != images.len() {
-        return Err(Error::format(
-            folder.display(),
-            format!("{} masks", masks.len()),
-            format!("one for each of the {} images in {}", images.len(), kind.display()),
-        ));
+        return Err(mismatch(format!("{} masks", masks.len())));
     }
     let mut by_stem: BTreeMap<String, PathBuf> = masks.into_iter().map(|path| (stem(&path), path)).collect();
     let find = |image: &PathBuf| {
@@ -190,7 +205,11 @@ fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let images = images(folder)?;
     if images.is_empty() {
         let expected = format!("at least one ({})", EXTENSIONS.join(", "));
-        return Err(Error::format(folder.display(), "no images", expected));
+        let error = Error::format(folder.display(), "no images", expected);
+        return Err(match find_images(folder) {
+            Ok(deeper) if !deeper.is_empty() => error.hint("those in folders inside it are not taken"),
+            _ => error,
+        });
     }
     Ok(images)
 }
@@ -200,10 +219,25 @@ fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// A folder cannot be read.
 pub fn find_images(folder: &Path) -> Result<Vec<PathBuf>> {
+    find_images_where_readable(folder, &mut Err)
+}
+
+/// As [`find_images`]; a folder inside that cannot be read is passed over if `unreadable` says so.
+pub(crate) fn find_images_where_readable(
+    folder: &Path,
+    unreadable: &mut dyn FnMut(Error) -> Result<()>,
+) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for path in entries(&folder)? {
+    while let Some(inside) = folders.pop() {
+        let paths = match entries(&inside) {
+            Err(error) if inside != folder => {
+                unreadable(error)?;
+                continue;
+            }
+            paths => paths?,
+        };
+        for path in paths {
             if path.is_dir() && !path.is_symlink() {
                 folders.push(path);
             } else if is_image(&path) && path.is_file() {
@@ -314,6 +348,9 @@ mod tests {
         assert_eq!((data.train.len(), data.test.len()), (1, 0));
         let data = open(&tree(&["train/good/0.png", "test/odd/0.png"])).unwrap();
         assert!(data.test[0].anomalous && data.test[0].mask.is_none());
+        let root = tree(&["train/good/0.png"]);
+        fs::create_dir_all(root.path().join("test/good")).unwrap();
+        assert!(open(&root).unwrap().test.is_empty());
     }
 
     #[test]
@@ -324,6 +361,11 @@ mod tests {
         assert!(open(&root).is_err());
         let data = Dataset::open_test(tree(&["good/0.png", "bad/0.png"]).path(), None).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (1, 1));
+        // What `open` trains on and tests in a plain folder, whatever else lies there.
+        let data = Dataset::open_test(tree(&["good/0.png", "bad/0.png", "test/new/0.png"]).path(), None);
+        assert_eq!(data.unwrap().test[0].defect, "bad");
+        let data = Dataset::open_test(tree(&["good/0.png", "test/bad/0.png"]).path(), None);
+        assert_eq!(data.unwrap().test.len(), 1);
         let message = Dataset::open_test(tree(&["train/good/0.png"]).path(), None).unwrap_err().to_string();
         assert!(message.contains("found no images to test"), "{message}");
     }
@@ -348,6 +390,7 @@ mod tests {
         let empty = tree(&["a.txt"]);
         assert!(message(&empty).contains("neither train/good nor good"), "{}", message(&empty));
         assert!(message(&tree(&["train/good/a.txt"])).contains("no images, expected at least one (jpg"));
+        assert!(message(&tree(&["good/a/0.png"])).contains("(those in folders inside it are not taken)"));
         assert!(message(&tree(&["good/0.png", "bad/readme"])).contains("bad: found no images"));
         assert!(message(&tree(&["train/good/0.png", "test/0.png"])).contains("test/good and test/DEFECT"));
         let missing = Dataset::open(&empty.path().join("none"), None).unwrap_err().to_string();
@@ -378,11 +421,30 @@ mod tests {
         let with = |masks: &[&str]| message(&tree(&[&test[..], masks].concat()));
         assert!(
             with(&["ground_truth/bent/000_mask.png"])
-                .contains("found 1 masks, expected one for each of the 2")
+                .contains("found 1 masks, expected a mask for each of the 2")
         );
         let odd = with(&["ground_truth/bent/000_mask.png", "ground_truth/bent/002_mask.png"]);
         assert!(odd.contains("expected 001_mask.png or 001.png"), "{odd}");
-        assert!(with(&["ground_truth/other/000_mask.png"]).contains("bent: cannot list"));
+        let missing = with(&["ground_truth/other/000_mask.png"]);
+        assert!(missing.contains("bent: found no such folder, expected a mask for each"), "{missing}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_need_not_be_utf_8_but_for_those_of_categories() {
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        let odd = OsStr::from_bytes(b"st\xf6rung");
+        let at = |names: [&OsStr; 4]| root.path().join(names.iter().collect::<PathBuf>());
+        for names in [["train", "good", "0.png"], ["test", "?", "0.png"], ["ground_truth", "?", "0.png"]] {
+            let names = names.map(|name| if name == "?" { odd } else { OsStr::new(name) });
+            let path = at([odd, names[0], names[1], names[2]]);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, []).unwrap();
+        }
+        assert!(Dataset::open(&root.path().join(odd), None).unwrap().test[0].mask.is_some());
+        let message = Dataset::categories(root.path()).unwrap_err().to_string();
+        assert!(message.contains("expected one in UTF-8"), "{message}");
     }
 
     #[cfg(unix)]

@@ -16,6 +16,8 @@ mod report;
 mod samples;
 
 pub use benchmark::Benchmark;
+#[cfg(feature = "cli")]
+pub(crate) use dataset::find_images_where_readable;
 pub use dataset::{Dataset, Sample, find_images};
 pub use evaluator::{Evaluator, Ranked};
 pub use mask::fit_mask;

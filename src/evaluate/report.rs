@@ -1,5 +1,6 @@
 //! The result of an evaluation, as JSON and as a table.
 
+use crate::error::place;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
@@ -133,7 +134,8 @@ impl fmt::Display for Evaluation {
         writeln!(f, "{missed} missed, {alarms} false alarms")?;
         for image in self.images.iter().filter(|image| image.is_wrong()) {
             let verdict = if image.label { "missed" } else { "false alarm" };
-            writeln!(f, "  {verdict:<11}  {:.4}  {}", image.score, image.path.display())?;
+            let path = place(image.path.display());
+            writeln!(f, "  {verdict:<11}  {:.4}  {path}", image.score)?;
         }
         Ok(())
     }
@@ -205,6 +207,9 @@ threshold of the imported checkpoint
   missed       2.0000  test/bent/b.png
 ";
         assert_eq!(evaluation().to_string(), expected);
+        let mut named = evaluation();
+        named.images[1].path = "test/bent/b\n\u{1b}.png".into();
+        assert!(named.to_string().ends_with("test/bent/b\\n\\u{1b}.png\n"), "{named}");
         let unlabelled = Evaluation { image_threshold: None, ..evaluation() };
         assert!(!unlabelled.to_string().contains("missed"));
     }

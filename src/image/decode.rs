@@ -4,9 +4,9 @@
 
 #[cfg(feature = "train")]
 use super::PixelFormat;
-use super::{Frame, Picture, picture::Samples};
+use super::{Frame, Picture, jpeg, picture::Samples};
 use crate::error::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 #[cfg(feature = "train")]
 use image::{ImageEncoder, codecs::png::PngEncoder};
 use std::fs::File;
@@ -73,6 +73,9 @@ fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
     if reader.format().is_none() {
         let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
         return Err(bad(&found));
+    }
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
+        return Err(bad(&"a JPEG file without its end"));
     }
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.max_bytes);

@@ -4,6 +4,8 @@
 mod decode;
 mod frame;
 mod heatmap;
+#[cfg(feature = "decode")]
+mod jpeg;
 mod picture;
 mod preprocess;
 

@@ -72,6 +72,9 @@ mod tests {
 
     #[test]
     fn from_good_puts_the_best_image_at_zero_and_labels_none() {
+        let alike = Calibration::from_good(&[0.0; 3], &[0.0; 3], 0.0, 1.0).unwrap();
+        assert_eq!([0.0, 0.1, 10.0].map(|s| alike.is_anomalous(s)), [false, true, true].map(Some));
+        assert_eq!([0.0, 0.1, 10.0].map(|s| alike.normalize_score(s)), [0.0, 1.0, 1.0].map(Some));
         let scores = [1.0, 1.5, 1.2];
         let calibration = Calibration::from_good(&scores, &[0.8, 0.9, 1.0], 0.1, 1.0).unwrap();
         assert_eq!(calibration.normalize_score(1.0), Some(0.0));

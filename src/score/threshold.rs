@@ -31,8 +31,9 @@ pub fn f1_halfway(ranking: &Ranking) -> Option<f32> {
     Some(if halfway > lower.score { halfway } else { best.score })
 }
 
-/// A threshold from good samples alone: the `quantile` (0 to 1, linear between samples) of their scores, and beyond it
-/// a margin of half its distance from their median, at least a twentieth of itself. `None` without scores.
+/// A threshold from good samples alone: the `quantile` (0 to 1, linear between samples) of their scores, which are
+/// distances, and beyond it a margin of half its distance from their median, at least a twentieth of itself; above 0 even
+/// where all scores are 0. `None` without scores.
 ///
 /// The largest of n scores is passed by the next good one once in n + 1 times: too often for a line that stops
 /// production. Half the spread once more, with a floor where few images show no spread, makes that a fraction of a
@@ -43,7 +44,7 @@ pub fn from_good(scores: &[f32], quantile: f64) -> Option<f32> {
     let top = quantile_of(&ascending, quantile)?;
     let median = quantile_of(&ascending, 0.5)?;
     let margin = ((top - median) / 2.0).max(top.abs() / 20.0);
-    Some((top + margin).min(f64::from(f32::MAX)) as f32)
+    Some((top + margin).clamp(f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX)) as f32)
 }
 
 fn quantile_of(ascending: &[f64], quantile: f64) -> Option<f64> {
@@ -134,6 +135,7 @@ mod tests {
         assert_eq!(from_good(&[2.0], 1.0), Some(2.1));
         assert_eq!(from_good(&[1.0, 2.0, 4.0], 1.0), Some(5.0));
         assert_eq!(from_good(&[1.0, 2.0, 4.0], 0.75), Some(3.5));
+        assert_eq!(from_good(&[0.0, 0.0], 1.0), Some(f32::MIN_POSITIVE));
         assert_eq!(from_good(&[], 1.0), None);
         assert_eq!(from_good(&[f32::MAX], 1.0), Some(f32::MAX));
     }

@@ -8,10 +8,11 @@ use super::output;
 use super::pictures::{self, create_folder};
 use super::progress::Bar;
 use crate::detector::{PatchCore, Session};
-use crate::error::Result;
-use crate::evaluate::Dataset;
+use crate::error::{Error, Result};
+use crate::evaluate::{Dataset, find_images};
 use crate::image::{Limits, Picture};
 use parts::{Defect, draw};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Side length of the drawn photographs.
@@ -38,9 +39,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let (parts, model) = (folder.join("parts"), folder.join("parts.pcore"));
     let backbone = arguments.backbone.load()?;
     fit::check(&backbone, &arguments.fit)?;
+    let drawings = drawings(&parts);
+    check_parts(&parts, &drawings)?;
     create_folder(folder)?;
     output::check("--out", &model, &arguments.backbone.weights)?;
-    draw_parts(&parts)?;
+    draw_parts(&drawings)?;
     let dataset = Dataset::open(&parts, None)?;
     let trained = fit::train(&dataset, &backbone, &arguments.fit)?;
     trained.model.save(&model)?;
@@ -57,30 +60,51 @@ pub fn run(arguments: Arguments) -> Result<()> {
     ))
 }
 
-/// Draws the set in the MVTec AD layout.
-fn draw_parts(folder: &Path) -> Result<()> {
-    let total = TRAINING + GOOD + Defect::ALL.len() as u64 * DEFECTIVE;
-    let bar = Bar::new("drawing", total as usize);
-    let good = folder.join("train/good");
-    let good_test = folder.join("test/good");
-    for index in 0..TRAINING + GOOD {
-        let path = match index.checked_sub(TRAINING) {
-            None => numbered(&good, index),
-            Some(index) => numbered(&good_test, index),
-        };
-        save(&draw(None, index, SIZE).0, &path)?;
-        bar.step()?;
+/// A photograph of the set, and where it goes in the MVTec AD layout.
+struct Drawing {
+    defect: Option<Defect>,
+    seed: u64,
+    path: PathBuf,
+    mask: Option<PathBuf>,
+}
+
+fn drawings(folder: &Path) -> Vec<Drawing> {
+    let good = |seed, path| Drawing { defect: None, seed, path, mask: None };
+    let training = (0..TRAINING).map(|index| good(index, numbered(&folder.join("train/good"), index)));
+    let tested = (0..GOOD).map(|index| good(TRAINING + index, numbered(&folder.join("test/good"), index)));
+    let defective = Defect::ALL.iter().flat_map(|&defect| (0..DEFECTIVE).map(move |index| (defect, index)));
+    let defective = defective.zip(TRAINING + GOOD..).map(|((defect, index), seed)| Drawing {
+        defect: Some(defect),
+        seed,
+        path: numbered(&folder.join("test").join(defect.name()), index),
+        mask: Some(folder.join("ground_truth").join(defect.name()).join(format!("{index:03}_mask.png"))),
+    });
+    training.chain(tested).chain(defective).collect()
+}
+
+/// Fails where `folder` holds images that are not those of the demo: they would be overwritten, or learned from.
+fn check_parts(folder: &Path, drawings: &[Drawing]) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
     }
-    for (kind, &defect) in Defect::ALL.iter().enumerate() {
-        for index in 0..DEFECTIVE {
-            let seed = TRAINING + GOOD + kind as u64 * DEFECTIVE + index;
-            let (picture, mask) = draw(Some(defect), seed, SIZE);
-            save(&picture, &numbered(&folder.join("test").join(defect.name()), index))?;
-            let mask_path =
-                folder.join("ground_truth").join(defect.name()).join(format!("{index:03}_mask.png"));
-            save(&mask.picture()?, &mask_path)?;
-            bar.step()?;
+    let own: HashSet<&PathBuf> = drawings.iter().flat_map(|d| [&d.path].into_iter().chain(&d.mask)).collect();
+    match find_images(folder)?.iter().find(|path| !own.contains(path)) {
+        None => Ok(()),
+        Some(other) => {
+            Err(Error::argument("--out", other.display(), "a folder without photographs of yours"))
         }
+    }
+}
+
+fn draw_parts(drawings: &[Drawing]) -> Result<()> {
+    let bar = Bar::new("drawing", drawings.len());
+    for Drawing { defect, seed, path, mask } in drawings {
+        let (picture, marked) = draw(*defect, *seed, SIZE);
+        save(&picture, path)?;
+        if let Some(mask) = mask {
+            save(&marked.picture()?, mask)?;
+        }
+        bar.step()?;
     }
     Ok(())
 }
