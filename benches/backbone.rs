@@ -19,7 +19,7 @@ use std::time::Duration;
 const SIDE: usize = 256;
 /// Sides of the layer tables: the smaller ones have maps of few positions.
 const SIDES: [usize; 4] = [SIDE, 128, 64, 32];
-const NETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
+const NETS: [&str; 5] = ["resnet18_narrow", "resnet18", "resnet34", "resnet50", "wide_resnet50_2"];
 
 fn network(name: &str, side: usize, mode: Mode) -> Network {
     let backbone = Backbone::pseudo_random(&Architecture::named(name).expect("a known name"));

@@ -20,7 +20,7 @@ pub(crate) struct Iteration {
 /// Evenly many of the rows, all where there are few.
 pub(crate) fn sample(rows: Patches<'_>) -> impl ExactSizeIterator<Item = &[f32]> {
     let (all, count) = (rows.rows(), rows.rows().min(SAMPLE));
-    (0..count).map(move |i| rows.row(i * all / count))
+    (0..count).map(move |i| rows.row((i as u64 * all as u64 / count as u64) as usize))
 }
 
 /// The mean of rows of `dim` values.

@@ -92,6 +92,11 @@ impl<'a> Lazy<'a> {
     ) -> Result<Vec<u32>> {
         while self.chosen.len() < count {
             let level = self.level();
+            if level < 0.0 {
+                // Every row is equal to a centre: the plain loop takes the first again and again.
+                self.chosen.resize(count, 0);
+                break;
+            }
             let candidates = self.refresh(level);
             self.pick(candidates, level, count, observer)?;
         }
@@ -104,7 +109,7 @@ impl<'a> Lazy<'a> {
         self.centers.push(self.leading.row(row), self.leading.half(row));
     }
 
-    /// A distance with about as many rows above it as there shall be candidates, and at least one.
+    /// A distance with about as many rows above it as there shall be candidates, and at least one; below 0 where all are 0.
     fn level(&mut self) -> f32 {
         self.order.copy_from_slice(&self.nearest);
         let place = self.candidates.min(self.order.len() - 1);

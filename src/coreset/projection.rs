@@ -58,7 +58,7 @@ impl Projection {
     /// # Panics
     /// The features have another number of values a row.
     pub fn apply(&self, features: Patches<'_>, isa: Isa, pool: &Pool) -> Result<Vec<f32>> {
-        let mut projected = zeros("projected features", features.rows() * self.output_dim())?;
+        let mut projected = zeros("projected features", features.rows().saturating_mul(self.output_dim()))?;
         self.apply_into(features, isa, pool, &mut projected);
         Ok(projected)
     }

@@ -2,7 +2,7 @@
 
 use super::{Frame, PixelFormat};
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, resize};
+use crate::kernels::{Isa, Pool, weighted};
 use crate::tensor::ImageTensor;
 use bincode::{Decode, Encode};
 
@@ -175,7 +175,7 @@ impl Preprocessor {
                     out.iter_mut().zip(pairs).for_each(|(out, value)| *out += weight * value);
                 }
             } else {
-                resize::weighted_rows(isa, frame.rows_from(*first), frame.stride(), weights, out);
+                weighted::sum_of_bytes(isa, weights, frame.rows_from(*first), frame.stride(), out);
             }
         });
     }

@@ -9,6 +9,8 @@ const SPARE: usize = LINE / size_of::<f32>() - 1;
 /// Bytes of a huge page of most systems. From here on memory comes from the system directly, in huge pages where it has them:
 /// asking for each small page when it is first touched takes longer than filling it.
 const HUGE: usize = 2 << 20;
+/// Bytes of the longest slice, less what can be spare.
+const MOST: usize = isize::MAX as usize - HUGE;
 
 /// A slice of f32 values that starts on a cache line. Zero where nothing was written yet.
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ impl Default for Memory {
 impl Aligned {
     /// `len` zeros, which the system hands out as such: they are not written.
     pub(crate) fn zeros(len: usize) -> Self {
-        let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes >= HUGE);
+        let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes >= HUGE && filled(bytes) <= MOST);
         if let Some(memory) = bytes.and_then(Memory::mapped) {
             return Self { memory, len };
         }
@@ -43,9 +45,9 @@ impl Aligned {
         Self { memory: Memory::Heap { values, start }, len }
     }
 
-    /// Memory that `len` values take.
+    /// Memory that `len` values take; more than there can be where that is so.
     pub(crate) fn bytes(len: usize) -> usize {
-        let bytes = len * size_of::<f32>();
+        let bytes = len.saturating_mul(size_of::<f32>());
         if bytes >= HUGE { filled(bytes) } else { bytes + SPARE * size_of::<f32>() }
     }
 
@@ -74,8 +76,8 @@ impl Memory {
 
 /// Memory that fills up with `bytes`: whole huge pages, unless much of the last one would be left over.
 fn filled(bytes: usize) -> usize {
-    let whole = bytes.next_multiple_of(HUGE);
-    if whole - bytes <= bytes / 16 { whole } else { bytes }
+    let whole = bytes.checked_next_multiple_of(HUGE);
+    whole.filter(|whole| whole - bytes <= bytes / 16).unwrap_or(bytes)
 }
 
 impl Clone for Aligned {
@@ -116,6 +118,14 @@ impl std::ops::DerefMut for Aligned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_memory_holds_is_no_less_than_it_is() {
+        for bytes in [usize::MAX, usize::MAX - 1, MOST, MOST - HUGE / 2] {
+            assert!(filled(bytes) >= bytes);
+        }
+        assert_eq!(Aligned::bytes(usize::MAX / 2), usize::MAX);
+    }
 
     #[test]
     fn every_length_is_aligned_and_holds_what_is_written() {

@@ -112,7 +112,7 @@ mod tests {
 
     fn filled(shape: Shape, border: usize, values: &[f32]) -> Map {
         let mut map = Map::new(shape, border);
-        map.fill_planar(values);
+        map.fill_planar(values, &Pool::new(1).unwrap());
         map
     }
 
@@ -222,6 +222,28 @@ mod tests {
         }
         check([64, 48, 3, 3], 1, (16, 40));
         check([96, 32, 3, 3], 1, (70, 6));
+    }
+
+    /// As in the reference: an overflow in the network shows, rather than look like a good part.
+    #[test]
+    fn a_relu_keeps_what_is_no_number() {
+        for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
+            for outputs in [32, 33] {
+                let shape = [outputs, 32, 3, 3];
+                let (weights, bias) = (wave(outputs * 32 * 9, 0.1), wave(outputs, 0.2));
+                let convolution = Convolution::new(shape, 1, &weights, &bias, fast, isa, &Pool::CALLER);
+                let source = filled(Shape { height: 5, width: 5, channels: 32 }, 1, &wave(25 * 32, 0.3));
+                let out_shape = convolution.output(source.shape());
+                let mut residual = filled(out_shape, 1, &wave(25 * outputs, 0.4));
+                let at = residual.at(1 + 4, 1 + 4) + outputs - 1;
+                residual.data_mut()[at] = f32::NAN;
+                let (mut out, mut scratch) = (Map::new(out_shape, 1), Scratch::default());
+                scratch.reserve(convolution.needs(out_shape), 1);
+                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &Pool::CALLER);
+                let are_none = (0..out.data().len()).filter(|&i| out.data()[i].is_nan());
+                assert_eq!(are_none.collect::<Vec<_>>(), [at], "{isa:?} {}", convolution.algorithm());
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //! fixed order, so that all of them see the same bits.
 
 use super::Isa;
-use super::simd::{Simd, dispatch};
-use crate::half;
+use super::simd::{Simd, Value, dispatch};
 
 /// Sum of the squared differences of `a` and `b`.
 ///
@@ -35,39 +34,6 @@ dispatch! {
     /// # Safety
     /// `a` and `b` are of equal length.
     unsafe fn run_to_half(a: &[f32], b: &[u16]) -> f32 = sum_to_half
-}
-
-/// A value of a row as it is kept.
-trait Value: Copy {
-    /// # Safety
-    /// As [`Simd::load`].
-    unsafe fn load<V: Simd>(from: *const Self) -> V;
-    fn single(self) -> f32;
-}
-
-impl Value for f32 {
-    #[inline(always)]
-    unsafe fn load<V: Simd>(from: *const f32) -> V {
-        // SAFETY: as the function's contract says.
-        unsafe { V::load(from) }
-    }
-    #[inline(always)]
-    fn single(self) -> f32 {
-        self
-    }
-}
-
-/// A half.
-impl Value for u16 {
-    #[inline(always)]
-    unsafe fn load<V: Simd>(from: *const u16) -> V {
-        // SAFETY: as the function's contract says.
-        unsafe { V::load_half(from) }
-    }
-    #[inline(always)]
-    fn single(self) -> f32 {
-        half::to_f32(self)
-    }
 }
 
 /// Asks for `values` to be brought near, where the CPU can be asked: for rows that are compared a little later.
@@ -143,6 +109,7 @@ unsafe fn add<V: Simd, T: Value>(a: &[f32], b: &[T], at: usize, sum: V) -> V {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::half;
 
     #[test]
     fn every_instruction_set_agrees_with_the_sum_in_double_precision() {

@@ -1,5 +1,6 @@
 //! Activations between two operations: a map with a border of zeros, so that no kernel asks where the map ends.
 
+use super::Pool;
 use super::aligned::Aligned;
 use crate::tensor::FeatureMap;
 
@@ -29,7 +30,7 @@ impl Map {
         Self { shape, border, data: Aligned::zeros(len(shape, border)) }
     }
 
-    /// Memory that such a map takes.
+    /// Memory that such a map takes; more than there can be where that is so.
     pub(crate) fn bytes(shape: Shape, border: usize) -> usize {
         Aligned::bytes(len(shape, border))
     }
@@ -79,25 +80,25 @@ impl Map {
     }
 
     /// Takes the values of a dense planar map `[channels, height, width]`.
-    pub(crate) fn fill_planar(&mut self, planar: &[f32]) {
+    pub(crate) fn fill_planar(&mut self, planar: &[f32], pool: &Pool) {
         let Shape { height, width, channels } = self.shape;
         let (line, border) = (self.line(), self.border);
-        for (y, row) in self.rows_mut().chunks_exact_mut(line).enumerate() {
+        pool.for_each_chunk(self.rows_mut(), line, |y, row| {
             let row = &mut row[border * channels..][..width * channels];
             for c in 0..channels {
                 let values = &planar[(c * height + y) * width..][..width];
                 row[c..].iter_mut().step_by(channels).zip(values).for_each(|(out, &value)| *out = value);
             }
-        }
+        });
     }
 }
 
 fn len(shape: Shape, border: usize) -> usize {
-    (shape.height.next_multiple_of(TILE) + 2 * border) * line(shape, border)
+    (shape.height.next_multiple_of(TILE) + 2 * border).saturating_mul(line(shape, border))
 }
 
 fn line(shape: Shape, border: usize) -> usize {
-    (shape.width.next_multiple_of(TILE) + 2 * border) * shape.channels
+    (shape.width.next_multiple_of(TILE) + 2 * border).saturating_mul(shape.channels)
 }
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
     fn planar_values_land_inside_a_border_of_zeros() {
         let shape = Shape { height: 2, width: 3, channels: 2 };
         let mut map = Map::new(shape, 1);
-        map.fill_planar(&(1..=12).map(|v| v as f32).collect::<Vec<_>>());
+        map.fill_planar(&(1..=12).map(|v| v as f32).collect::<Vec<_>>(), &Pool::new(2).unwrap());
         let view = map.view();
         assert_eq!(view.at(0, 0), [1.0, 7.0]);
         assert_eq!(view.at(1, 2), [6.0, 12.0]);

@@ -57,7 +57,7 @@ mod tests {
         for (height, width, channels) in [(4, 5, 1), (1, 1, 7), (6, 3, 16), (5, 9, 35), (8, 8, 64)] {
             let values: Vec<f32> = (0..height * width * channels).map(|i| (i * 7919 % 1009) as f32).collect();
             let mut map = Map::new(Shape { height, width, channels }, 1);
-            map.fill_planar(&values);
+            map.fill_planar(&values, &Pool::new(1).unwrap());
             for isa in Isa::available() {
                 let shape = Shape { height: height.div_ceil(2), width: width.div_ceil(2), channels };
                 let mut out = Map::new(shape, 1);

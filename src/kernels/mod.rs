@@ -9,7 +9,6 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 pub(crate) mod aligned;
-pub(crate) mod blur;
 pub(crate) mod bounds;
 pub(crate) mod code;
 pub(crate) mod conv;
@@ -28,7 +27,6 @@ pub(crate) mod pool;
 mod portable;
 #[cfg(feature = "train")]
 pub(crate) mod product;
-pub(crate) mod resize;
 #[cfg(feature = "train")]
 pub(crate) mod screen;
 #[cfg(feature = "train")]
@@ -36,6 +34,7 @@ pub(crate) mod signed_sum;
 pub(crate) mod simd;
 mod tile;
 pub(crate) mod upsample;
+pub(crate) mod weighted;
 pub(crate) mod widen;
 pub(crate) mod winograd;
 #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,7 @@
 //! The vector type that kernels are written over.
 
+use crate::half;
+
 /// A register of `LANES` f32 values.
 ///
 /// # Safety
@@ -27,13 +29,62 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    /// The larger of each lane; either where one is NaN or both are zeros.
+    /// The larger of each lane; `other` where that is NaN, either where `self` is or both are zeros.
     unsafe fn max(self, other: Self) -> Self;
     /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`; never where one is NaN.
     #[cfg_attr(not(feature = "train"), allow(dead_code))]
     unsafe fn at_least(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
+}
+
+/// A number as it is kept in memory.
+pub(crate) trait Value: Copy {
+    /// As [`Simd::load`], made single.
+    ///
+    /// # Safety
+    /// As `Simd::load`.
+    unsafe fn load<V: Simd>(from: *const Self) -> V;
+    /// Made single.
+    fn single(self) -> f32;
+}
+
+impl Value for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Simd>(from: *const f32) -> V {
+        // SAFETY: as the function's contract says.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+}
+
+/// A half.
+impl Value for u16 {
+    #[inline(always)]
+    unsafe fn load<V: Simd>(from: *const u16) -> V {
+        // SAFETY: as the function's contract says.
+        unsafe { V::load_half(from) }
+    }
+    #[inline(always)]
+    fn single(self) -> f32 {
+        half::to_f32(self)
+    }
+}
+
+/// A whole number.
+impl Value for u8 {
+    #[inline(always)]
+    unsafe fn load<V: Simd>(from: *const u8) -> V {
+        // SAFETY: as the function's contract says.
+        unsafe { V::load_u8(from) }
+    }
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self.into()
+    }
 }
 
 /// `N` registers, `step` values from one to the next.

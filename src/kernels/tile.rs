@@ -146,9 +146,12 @@ impl Panels {
         out: &mut [f32],
         out_step: usize,
     ) {
+        if m == 0 {
+            return;
+        }
         let first = panel * self.width();
         let columns = self.width().min(self.n - first);
-        let end = if m == 0 { 0 } else { (m - 1) * out_step + first + columns };
+        let end = (m - 1) * out_step + first + columns;
         assert!(rows.lines * rows.run == self.k && a.len() >= rows.end(m) && out.len() >= end);
         assert!(epilogue.bias.is_none_or(|bias| bias.len() == self.n));
         assert!(epilogue.residual.is_none_or(|residual| residual.len() >= end));
@@ -342,7 +345,7 @@ unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTORS]; 
                     sum = sum.add(V::load(residual.add(at)));
                 }
                 if job.relu {
-                    sum = sum.max(V::splat(0.0));
+                    sum = V::splat(0.0).max(sum);
                 }
                 sum.store(job.out.add(at));
             }
@@ -367,7 +370,7 @@ unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTO
                 if let Some(residual) = job.residual {
                     sum += *residual.add(r * job.step + c);
                 }
-                *job.out.add(r * job.step + c) = if job.relu { sum.max(0.0) } else { sum };
+                *job.out.add(r * job.step + c) = if job.relu && sum < 0.0 { 0.0 } else { sum };
             }
         }
     }
@@ -390,6 +393,12 @@ mod tests {
     #[test]
     fn slices_that_just_hold_the_product_are_enough() {
         multiply(6 + 10 + 3, 1, 9, 9);
+    }
+
+    #[test]
+    fn of_no_rows_nothing_is_written() {
+        let panels = Panels::new(6, 2 * MAX_WIDTH, Isa::best(), &Pool::CALLER, |_, _| 1.0);
+        panels.multiply(1, &[], ROWS, 0, Epilogue::default(), &mut [], 4);
     }
 
     #[test]

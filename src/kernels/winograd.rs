@@ -67,27 +67,29 @@ impl Scratch {
     }
 }
 
-/// The tiles of a map in blocks of whole rows.
+/// The tiles of a map in blocks of whole rows, as evenly as can be.
 #[derive(Clone, Copy)]
 struct Grid {
     rows: usize,
     columns: usize,
-    /// Rows of tiles a block.
-    block: usize,
+    blocks: usize,
 }
 
 impl Grid {
+    /// As few blocks as keep to [`BLOCK_TILES`].
     fn new(Shape { height, width, .. }: Shape) -> Self {
         let (rows, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
-        Self { rows, columns, block: BLOCK_TILES.div_ceil(columns).min(rows) }
+        Self { rows, columns, blocks: rows.div_ceil(BLOCK_TILES.div_ceil(columns)) }
     }
 
-    fn blocks(&self) -> usize {
-        self.rows.div_ceil(self.block)
+    /// Where each thread has a block or more, as many for each.
+    fn shared_out(self, threads: usize) -> Self {
+        let blocks = if self.blocks < threads { self.blocks } else { self.blocks.next_multiple_of(threads) };
+        Self { blocks: blocks.min(self.rows), ..self }
     }
 
     fn rows_of(&self, block: usize) -> std::ops::Range<usize> {
-        block * self.block..((block + 1) * self.block).min(self.rows)
+        block * self.rows / self.blocks..(block + 1) * self.rows / self.blocks
     }
 }
 
@@ -124,7 +126,7 @@ impl Winograd {
     /// The working memory that an output of `shape` takes.
     pub(crate) fn needs(&self, shape: Shape) -> Needs {
         let grid = Grid::new(shape);
-        let tiles = grid.block * grid.columns;
+        let tiles = grid.rows.div_ceil(grid.blocks) * grid.columns;
         let values = POINTS * point_len(tiles, self.input);
         Needs { values, own: values + POINTS * point_len(tiles, self.points.width()) }
     }
@@ -147,7 +149,8 @@ impl Winograd {
         out: &mut Map,
         pool: &Pool,
     ) {
-        let grid = Grid::new(out.shape());
+        assert!(residual.is_none_or(|map| (map.shape(), map.border()) == (out.shape(), out.border())));
+        let grid = Grid::new(out.shape()).shared_out(pool.threads());
         let run = Run {
             convolution: self,
             grid,
@@ -160,10 +163,10 @@ impl Winograd {
             origin: out.at(out.border(), out.border()),
             out: Shared::new(out.data_mut()),
         };
-        if grid.blocks() >= pool.threads() {
-            pool.for_each_with(&mut scratch.own, grid.blocks(), |own, block| run.whole_block(block, own));
+        if grid.blocks >= pool.threads() {
+            pool.for_each_with(&mut scratch.own, grid.blocks, |own, block| run.whole_block(block, own));
         } else {
-            for block in 0..grid.blocks() {
+            for block in 0..grid.blocks {
                 run.shared_block(block, scratch, pool);
             }
         }
@@ -415,7 +418,7 @@ unsafe fn output_row<V: Simd>(job: &OutputJob) {
                             value = value.add(V::load(residual.add(at)));
                         }
                         if job.relu {
-                            value = value.max(V::splat(0.0));
+                            value = V::splat(0.0).max(value);
                         }
                         value.store(job.out.add(at));
                     }

@@ -111,7 +111,14 @@ impl Network {
                 planner.kept.push(at);
             }
         }
-        Ok(Self { layers, input, steps: planner.steps, maps: planner.maps, outputs, timed: timing::wanted() })
+        let Planner { steps, maps, .. } = planner;
+        let network = Self { layers, input, steps, maps, outputs, timed: timing::wanted() };
+        // Of 32 bits there are not enough for every input.
+        if isize::try_from(network.arena_bytes(1)).is_err() {
+            let found = format!("{}x{}", input.0, input.1);
+            return Err(Error::limit("network input", found, "maps that fit the address space"));
+        }
+        Ok(network)
     }
 
     /// The layers whose maps a run gives, in depth order.
@@ -147,8 +154,9 @@ impl Network {
 
     /// Bytes that the arena takes, once it was used on `threads` threads.
     pub fn arena_bytes(&self, threads: usize) -> usize {
-        let maps = self.maps.iter().map(|&(shape, border)| size_of::<Map>() + Map::bytes(shape, border));
-        maps.sum::<usize>() + self.needs().bytes(threads)
+        let maps = self.maps.iter().map(|&(shape, border)| Map::bytes(shape, border));
+        let maps = maps.fold(self.maps.len() * size_of::<Map>(), usize::saturating_add);
+        maps.saturating_add(self.needs().bytes(threads))
     }
 
     /// Bytes that the packed weights take.
@@ -192,8 +200,8 @@ impl Network {
             return Err(Error::argument("network input", found, expected));
         }
         arena.scratch.reserve(self.needs(), pool.threads());
-        arena.maps[0].fill_planar(&image.data);
         pool.run(|| {
+            arena.maps[0].fill_planar(&image.data, pool);
             for step in &self.steps {
                 let start = Instant::now();
                 step.run(arena, pool);
@@ -420,7 +428,7 @@ mod tests {
             let [output, channels, kernel, _] = shape;
             let (weights, bias) = (wave(shape.iter().product(), 0.1), vec![0.25; output]);
             let mut source = Map::new(Shape { height: 18, width: 21, channels }, kernel / 2);
-            source.fill_planar(&wave(18 * 21 * channels, 0.2));
+            source.fill_planar(&wave(18 * 21 * channels, 0.2), &pool);
             for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
                 let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa, &pool);
                 let mut scratch = Scratch::default();

@@ -1,7 +1,7 @@
 //! The anomaly map: patch distances spread over the image and blurred.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, blur};
+use crate::kernels::{Isa, weighted};
 
 /// Width of the reference's blur in pixels.
 pub const DEFAULT_SIGMA: f32 = 4.0;
@@ -67,7 +67,7 @@ impl MapPlan {
         }
         for (y, row) in out.chunks_exact_mut(width).enumerate() {
             let (first, weights) = self.down.weights(y);
-            blur::weighted_rows(isa, weights, &self.wide[first * width..], row);
+            weighted::sum_of_values(isa, weights, &self.wide[first * width..], width, row);
         }
         Ok(())
     }
