@@ -3,8 +3,8 @@
  * Every function that returns a PatchcoreStatus leaves a message for patchcore_last_error where that is not
  * PATCHCORE_STATUS_OK. "Is an error" means that such a status is returned; what a buffer then
  * holds is of no meaning. Where memory runs out there is no status: the process aborts, except
- * that room for a model file that is read is asked for first; patchcore_model_memory says before
- * what will be taken.
+ * that room for a model file that is read is asked for first (PATCHCORE_STATUS_IO).
+ * patchcore_model_memory says what a session will take; `patchcore info` says what opening takes.
  *
  * Within 0.1 structs and the values of enumerations stay as they are; functions are added, none is
  * changed or taken away. Take a status that you do not know for a failure. Libraries of another
@@ -18,6 +18,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of this header. The library that runs says its own by patchcore_version. */
+#define PATCHCORE_VERSION_MAJOR 0
+#define PATCHCORE_VERSION_MINOR 1
 
 /**
  * How a call ended.
@@ -40,7 +44,7 @@ typedef enum {
    */
   PATCHCORE_STATUS_ARGUMENT = 3,
   /**
-   * The work would pass a stated limit.
+   * The work would pass a stated limit, or the system's of threads.
    */
   PATCHCORE_STATUS_LIMIT = 4,
   /**
@@ -97,11 +101,11 @@ typedef enum {
    */
   PATCHCORE_PIXEL_FORMAT_BGRA8 = 4,
   /**
-   * Two bytes, in the byte order of the machine; full scale is 65,535.
+   * Two bytes, in the byte order of the machine; full scale is 65,535: samples of 10 or 12 bits are to be shifted up.
    */
   PATCHCORE_PIXEL_FORMAT_GRAY16 = 5,
   /**
-   * Red, green, blue, each two bytes, in the byte order of the machine; full scale is 65,535.
+   * Red, green, blue, each as that of `Gray16`.
    */
   PATCHCORE_PIXEL_FORMAT_RGB16 = 6,
 } PatchcorePixelFormat;
@@ -207,8 +211,9 @@ typedef struct {
    */
   float score;
   /**
-   * The score relative to the threshold, from 0 to 1, with the threshold at 0.5; equal to `score` where the model
-   * has no calibration.
+   * The score brought to 0 to 1, with the model's own threshold at 0.5. The sensitivity of an imported model moves the
+   * label and not this: take `is_anomalous`. Equal to `score`, so not bounded by 1, where the model knows no range of
+   * scores.
    */
   float normalized_score;
   /**
@@ -224,7 +229,8 @@ extern "C" {
 /**
  * Opens the model file `path`, and sets `*model`, which is for `patchcore_model_free`; to NULL where it fails.
  * `flags` are those of `PatchcoreOpen`. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a model whose
- * network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides).
+ * network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides). `PATCHCORE_ISA` in the environment names the
+ * instruction set to use; one that the CPU has not is `PATCHCORE_STATUS_ARGUMENT`.
  *
  * # Safety
  * `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call.
@@ -310,7 +316,8 @@ PatchcoreStatus patchcore_model_memory(const PatchcoreModel *model,
 
 /**
  * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and
- * sets `*session`, which is for `patchcore_session_free`; to NULL where it fails.
+ * sets `*session`, which is for `patchcore_session_free`; to NULL where it fails. More threads than that, or than the system
+ * starts, are `PATCHCORE_STATUS_LIMIT`.
  *
  * # Safety
  * `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
@@ -332,7 +339,8 @@ void patchcore_session_free(PatchcoreSession *session);
 /**
  * Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
  * Where it fails there is also no map or mask any more. A frame with a side below 8 is
- * `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`.
+ * `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`; a
+ * model whose score for it is no finite number is damaged, `PATCHCORE_STATUS_FORMAT`.
  *
  * A frame allocates if it is the first, of another size than the one before, has more samples a pixel than any before, or
  * fails; others do not. With a model that was trained for the search by k-d tree every frame allocates. A library without
@@ -363,8 +371,8 @@ PatchcoreStatus patchcore_session_map(const PatchcoreSession *session,
 
 /**
  * Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
- * photograph, which `len` must be the product of; in the score's units. Outside a centre crop, where nothing was looked
- * at, it is 0. Errors as `patchcore_session_map`.
+ * photograph, which `len` must be the product of, and not 0; in the score's units. Outside a centre crop, where nothing was
+ * looked at, it is 0. Errors as `patchcore_session_map`.
  *
  * # Safety
  * As `patchcore_session_map`.

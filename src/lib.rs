@@ -70,8 +70,8 @@
 //! | `capi` | the C interface | no |
 //! | `cli` | the program, and all that it needs | yes |
 //!
-//! A device that only predicts needs none of them: `default-features = false` is the library alone, with the fewest
-//! crates.
+//! A device that only predicts needs the feature of the backbone that its models refer to, and none where they hold a copy
+//! (`patchcore train --copy-backbone`): `default-features = false` is the library alone, with the fewest crates.
 
 #![deny(unsafe_code)]
 #![cfg_attr(

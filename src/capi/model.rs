@@ -52,7 +52,8 @@ pub struct PatchcoreInfo {
 
 /// Opens the model file `path`, and sets `*model`, which is for `patchcore_model_free`; to NULL where it fails.
 /// `flags` are those of `PatchcoreOpen`. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a model whose
-/// network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides).
+/// network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides). `PATCHCORE_ISA` in the environment names the
+/// instruction set to use; one that the CPU has not is `PATCHCORE_STATUS_ARGUMENT`.
 ///
 /// # Safety
 /// `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call.

@@ -34,9 +34,9 @@ pub enum PatchcorePixelFormat {
     Rgba8 = 3,
     /// Blue, green, red, ignored.
     Bgra8 = 4,
-    /// Two bytes, in the byte order of the machine; full scale is 65,535.
+    /// Two bytes, in the byte order of the machine; full scale is 65,535: samples of 10 or 12 bits are to be shifted up.
     Gray16 = 5,
-    /// Red, green, blue, each two bytes, in the byte order of the machine; full scale is 65,535.
+    /// Red, green, blue, each as that of `Gray16`.
     Rgb16 = 6,
 }
 
@@ -64,8 +64,9 @@ pub struct PatchcoreFrame {
 pub struct PatchcoreResult {
     /// Distance in embedding space, from 0 up.
     pub score: f32,
-    /// The score relative to the threshold, from 0 to 1, with the threshold at 0.5; equal to `score` where the model
-    /// has no calibration.
+    /// The score brought to 0 to 1, with the model's own threshold at 0.5. The sensitivity of an imported model moves the
+    /// label and not this: take `is_anomalous`. Equal to `score`, so not bounded by 1, where the model knows no range of
+    /// scores.
     pub normalized_score: f32,
     /// Whether the score reaches the model's `image_threshold`; always false where that is NaN.
     pub is_anomalous: bool,
@@ -108,7 +109,8 @@ pub unsafe extern "C" fn patchcore_model_memory(
 }
 
 /// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and
-/// sets `*session`, which is for `patchcore_session_free`; to NULL where it fails.
+/// sets `*session`, which is for `patchcore_session_free`; to NULL where it fails. More threads than that, or than the system
+/// starts, are `PATCHCORE_STATUS_LIMIT`.
 ///
 /// # Safety
 /// `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
@@ -142,7 +144,8 @@ pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) 
 
 /// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
 /// Where it fails there is also no map or mask any more. A frame with a side below 8 is
-/// `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`.
+/// `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`; a
+/// model whose score for it is no finite number is damaged, `PATCHCORE_STATUS_FORMAT`.
 ///
 /// A frame allocates if it is the first, of another size than the one before, has more samples a pixel than any before, or
 /// fails; others do not. With a model that was trained for the search by k-d tree every frame allocates. A library without
@@ -201,8 +204,8 @@ pub unsafe extern "C" fn patchcore_session_map(
 }
 
 /// Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
-/// photograph, which `len` must be the product of; in the score's units. Outside a centre crop, where nothing was looked
-/// at, it is 0. Errors as `patchcore_session_map`.
+/// photograph, which `len` must be the product of, and not 0; in the score's units. Outside a centre crop, where nothing was
+/// looked at, it is 0. Errors as `patchcore_session_map`.
 ///
 /// # Safety
 /// As `patchcore_session_map`.

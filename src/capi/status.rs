@@ -18,7 +18,7 @@ pub enum PatchcoreStatus {
     Format = 2,
     /// An argument is out of its range, null or misaligned, or a buffer has another size.
     Argument = 3,
-    /// The work would pass a stated limit.
+    /// The work would pass a stated limit, or the system's of threads.
     Limit = 4,
     /// The caller asked to stop; no function returns it yet.
     Cancelled = 5,
