@@ -37,5 +37,23 @@ fn predict(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, predict);
+/// Map and mask scaled to a camera's frame.
+fn over_image(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("over image");
+    group.sample_size(20);
+    let mut session = Session::new(&model(8, 0.1), 1).expect("one thread");
+    session.predict(&parts::draw(None, 1_000_000, SIDE).0.frame()).expect("a drawn part is a fit photograph");
+    for (width, height) in [(640, 480), (1920, 1080)] {
+        let (mut map, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
+        group.bench_function(BenchmarkId::new("map", format!("{width}x{height}")), |bencher| {
+            bencher.iter(|| session.map_over_image(width, height, &mut map).expect("it has predicted"));
+        });
+        group.bench_function(BenchmarkId::new("mask", format!("{width}x{height}")), |bencher| {
+            bencher.iter(|| session.mask_over_image(width, height, &mut mask).expect("it has predicted"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, predict, over_image);
 criterion_main!(benches);

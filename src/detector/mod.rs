@@ -8,6 +8,7 @@ mod file;
 mod import;
 mod memory;
 mod options;
+mod over_image;
 mod record;
 #[cfg(feature = "train")]
 mod selection;

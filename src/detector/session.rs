@@ -1,10 +1,11 @@
 //! Predictions, without allocating after the first.
 
+use super::over_image::over_image;
 use super::{PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
-use crate::image::{Frame, Preprocess};
+use crate::image::Frame;
 use crate::kernels::Pool;
-use crate::score::{self, DEFAULT_SIGMA, MapPlan};
+use crate::score::{self, Calibration, DEFAULT_SIGMA, MapPlan};
 use crate::search::{Index, Precision, Scratch, Search};
 use crate::tensor::{Neighbor, Patches};
 use std::fmt;
@@ -170,9 +171,9 @@ impl Session {
     /// # Errors
     /// As `map_over_image`.
     pub fn mask_over_image(&self, width: usize, height: usize, out: &mut [u8]) -> Result<()> {
-        let calibration = self.model.calibration();
-        let mark = |value| if calibration.is_anomalous_pixel(value) { 255 } else { 0 };
-        self.over_image("mask buffer", width, height, out, mark)
+        let Calibration { pixel, rule, .. } = self.model.calibration();
+        let is_anomalous = pixel.labeller(*rule);
+        self.over_image("mask buffer", width, height, out, |value| if is_anomalous(value) { 255 } else { 0 })
     }
 
     /// Writes what `of` makes of the map's values to `out`, which errors call `name`.
@@ -192,13 +193,7 @@ impl Session {
                 format!("{width} x {height}"),
             ));
         }
-        let placement = Placement::new(self.model.information().preprocess(), map);
-        for (y, row) in out.chunks_exact_mut(width).enumerate() {
-            for (x, value) in row.iter_mut().enumerate() {
-                *value =
-                    of(placement.sample((y as f32 + 0.5) / height as f32, (x as f32 + 0.5) / width as f32));
-            }
-        }
+        over_image(map, self.model.information().preprocess(), width, out, of);
         Ok(())
     }
 
@@ -211,49 +206,6 @@ impl Session {
     pub fn model(&self) -> &PatchCore {
         &self.model
     }
-}
-
-/// Where an anomaly map lies on the photograph: the centre crop of its resized version.
-struct Placement<'a> {
-    map: &'a [f32],
-    size: (usize, usize),
-    resized: (f32, f32),
-    offset: (f32, f32),
-}
-
-impl<'a> Placement<'a> {
-    fn new(preprocess: &Preprocess, map: &'a [f32]) -> Self {
-        let offset = preprocess.crop_offset();
-        Self {
-            map,
-            size: preprocess.output_size(),
-            resized: (preprocess.resize.0 as f32, preprocess.resize.1 as f32),
-            offset: (offset.0 as f32, offset.1 as f32),
-        }
-    }
-
-    /// The map, bilinearly, at a place of the photograph given in shares of its height and width.
-    fn sample(&self, y: f32, x: f32) -> f32 {
-        let (height, width) = self.size;
-        let (y, x) = (y * self.resized.0 - self.offset.0, x * self.resized.1 - self.offset.1);
-        if y < 0.0 || x < 0.0 || y > height as f32 || x > width as f32 {
-            return 0.0;
-        }
-        let (top, bottom, down) = between(y, height);
-        let (left, right, across) = between(x, width);
-        let row = |at: usize| {
-            let row = &self.map[at * width..][..width];
-            row[left] + (row[right] - row[left]) * across
-        };
-        row(top) + (row(bottom) - row(top)) * down
-    }
-}
-
-/// The two samples around `position` (in pixels, centres at halves), and the share of the second.
-fn between(position: f32, length: usize) -> (usize, usize, f32) {
-    let position = (position - 0.5).clamp(0.0, (length - 1) as f32);
-    let first = position as usize;
-    (first, (first + 1).min(length - 1), position - first as f32)
 }
 
 /// Patch embeddings in, image score and anomaly map out: the second half of the way.

@@ -1,0 +1,158 @@
+//! Anomaly maps scaled to the photograph.
+
+use crate::image::Preprocess;
+
+/// Columns that are scaled together: their samples stay in the nearest cache, and need no memory of their own.
+const COLUMNS: usize = 256;
+
+/// Between two samples: that before, that behind, and the share of the latter.
+#[derive(Clone, Copy)]
+struct Place {
+    before: usize,
+    behind: usize,
+    share: f32,
+}
+
+/// One axis of a photograph, on which the map covers the centre crop of the resized version.
+struct Axis {
+    /// Pixels of the photograph, its resized version, and the map.
+    pixels: usize,
+    resized: usize,
+    samples: usize,
+    /// Of the crop in the resized version.
+    offset: usize,
+}
+
+impl Axis {
+    /// Where a pixel's centre lies among the samples, whose centres are at halves; `None` outside the crop.
+    fn place(&self, pixel: usize) -> Option<Place> {
+        let share = (pixel as f32 + 0.5) / self.pixels as f32;
+        let position = share * self.resized as f32 - self.offset as f32;
+        if position < 0.0 || position > self.samples as f32 {
+            return None;
+        }
+        let position = (position - 0.5).clamp(0.0, (self.samples - 1) as f32);
+        let before = position as usize;
+        Some(Place { before, behind: (before + 1).min(self.samples - 1), share: position - before as f32 })
+    }
+}
+
+/// Writes `of` the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole photograph,
+/// to `out`, whose rows have `width` values. Outside a centre crop the map is 0.
+pub(super) fn over_image<T>(
+    map: &[f32],
+    preprocess: &Preprocess,
+    width: usize,
+    out: &mut [T],
+    of: impl Fn(f32) -> T,
+) {
+    let (size, resize, offset) = (preprocess.output_size(), preprocess.resize, preprocess.crop_offset());
+    let height = out.len() / width;
+    let down = Axis { pixels: height, resized: resize.0, samples: size.0, offset: offset.0 };
+    let across = Axis { pixels: width, resized: resize.1, samples: size.1, offset: offset.1 };
+    for first in (0..width).step_by(COLUMNS) {
+        let places: [_; COLUMNS] = std::array::from_fn(|column| across.place(first + column));
+        let mut above = Stretched::new(map, size.1, &places);
+        let mut below = above;
+        for (y, row) in out.chunks_exact_mut(width).enumerate() {
+            let row = row[first..].iter_mut().take(COLUMNS);
+            let Some(place) = down.place(y) else {
+                row.for_each(|value| *value = of(0.0));
+                continue;
+            };
+            if below.row == Some(place.before) {
+                std::mem::swap(&mut above, &mut below);
+            }
+            above.take(place.before);
+            below.take(place.behind);
+            for ((value, above), below) in row.zip(&above.values).zip(&below.values) {
+                *value = of(above + (below - above) * place.share);
+            }
+        }
+    }
+}
+
+/// A row of the map at the places of some columns.
+#[derive(Clone, Copy)]
+struct Stretched<'a> {
+    map: &'a [f32],
+    /// Samples of a row.
+    len: usize,
+    places: &'a [Option<Place>; COLUMNS],
+    row: Option<usize>,
+    values: [f32; COLUMNS],
+}
+
+impl<'a> Stretched<'a> {
+    fn new(map: &'a [f32], len: usize, places: &'a [Option<Place>; COLUMNS]) -> Self {
+        Self { map, len, places, row: None, values: [0.0; COLUMNS] }
+    }
+
+    /// Takes row `row`, which it may have taken before.
+    fn take(&mut self, row: usize) {
+        if self.row.replace(row) == Some(row) {
+            return;
+        }
+        let samples = &self.map[row * self.len..][..self.len];
+        for (value, place) in self.values.iter_mut().zip(self.places) {
+            *value = match place {
+                Some(place) => {
+                    samples[place.before] + (samples[place.behind] - samples[place.before]) * place.share
+                }
+                None => 0.0,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One pixel, bilinearly.
+    fn naive(
+        map: &[f32],
+        preprocess: &Preprocess,
+        (y, x): (usize, usize),
+        (rows, columns): (usize, usize),
+    ) -> f32 {
+        let (height, width) = preprocess.output_size();
+        let (resized, offset) = (preprocess.resize, preprocess.crop_offset());
+        let y = (y as f32 + 0.5) / rows as f32 * resized.0 as f32 - offset.0 as f32;
+        let x = (x as f32 + 0.5) / columns as f32 * resized.1 as f32 - offset.1 as f32;
+        if y < 0.0 || x < 0.0 || y > height as f32 || x > width as f32 {
+            return 0.0;
+        }
+        let between = |position: f32, length: usize| {
+            let position = (position - 0.5).clamp(0.0, (length - 1) as f32);
+            (position as usize, (position as usize + 1).min(length - 1), position.fract())
+        };
+        let ((top, bottom, down), (left, right, across)) = (between(y, height), between(x, width));
+        let row = |at: usize| {
+            let row = &map[at * width..][..width];
+            row[left] + (row[right] - row[left]) * across
+        };
+        row(top) + (row(bottom) - row(top)) * down
+    }
+
+    #[test]
+    fn every_pixel_is_that_of_the_naive_sum_to_the_bit() {
+        for (resize, crop) in [((32, 40), None), ((40, 37), Some((32, 33))), ((33, 64), Some((32, 32)))] {
+            let preprocess = Preprocess { resize, crop, ..Preprocess::default() };
+            let (height, width) = preprocess.output_size();
+            let map: Vec<f32> = (0..height * width).map(|i| (i * 7919 % 1009) as f32 / 7.0).collect();
+            for (rows, columns) in [(1, 1), (3, 255), (16, 256), (40, 257), (99, 600), (70, 32), (31, 1000)] {
+                let mut out = vec![f32::NAN; rows * columns];
+                over_image(&map, &preprocess, columns, &mut out, |value| value);
+                for (i, found) in out.iter().enumerate() {
+                    let expected = naive(&map, &preprocess, (i / columns, i % columns), (rows, columns));
+                    assert_eq!(
+                        found.to_bits(),
+                        expected.to_bits(),
+                        "{resize:?} {crop:?} {rows}x{columns} at {i}"
+                    );
+                }
+            }
+        }
+    }
+}
