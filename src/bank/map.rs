@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::sections::length_said;
+use super::header::length_said;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read};

@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
+mod header;
 pub mod map;
 pub mod record;
 pub mod sections;

@@ -79,7 +79,7 @@ impl CrossValidation<'_> {
         };
         let selection = selection::select(store, &others, options, isa, pool, &mut observer)?;
         let bank = store.gather(&selection.rows)?;
-        super::train::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
+        super::selection::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
     }
 
     fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<f32> {

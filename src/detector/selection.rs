@@ -1,10 +1,11 @@
-//! Which patches of the training images the memory bank keeps, within a bound of memory.
+//! Which patches of the training images the memory bank keeps, within a bound of memory, and the search over them.
 
 use super::options::{FitOptions, Observer, Stage};
 use super::store::PatchStore;
 use crate::coreset::{self, Projection};
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, Pool};
+use crate::search::{Index, Precision, Rows, SearchKind};
 use crate::tensor::Patches;
 
 /// Rows that the memory bank keeps.
@@ -111,4 +112,20 @@ fn project(
         out = rest;
     }
     Ok(projected)
+}
+
+/// The search of a memory bank.
+pub(super) fn index(
+    bank: Vec<f32>,
+    dim: usize,
+    precision: Precision,
+    kind: SearchKind,
+    isa: Isa,
+    pool: &Pool,
+) -> Result<Index> {
+    let rows = match precision {
+        Precision::Single => Rows::single(bank.into(), dim)?,
+        Precision::Half => Rows::half(&bank, dim)?,
+    };
+    Index::build(rows, kind, isa, pool)
 }

@@ -11,7 +11,7 @@ use crate::image::{Frame, Picture};
 use crate::kernels::{Isa, Pool};
 use crate::network::{Backbone, Mode, Network};
 use crate::score::Calibration;
-use crate::search::{Index, Precision, Rows, SearchKind};
+use crate::search::Index;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl Trainer {
             false => Calibration::NONE,
         };
         let bank = store.gather(&selection.rows)?;
-        let index = index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
+        let index = selection::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, calibration, selection.sampled))
     }
 
@@ -109,7 +109,8 @@ impl Trainer {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
         let Self { options, isa, pool, .. } = &self;
-        let index = index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
+        let index =
+            selection::index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, Calibration::NONE, None))
     }
 
@@ -137,22 +138,6 @@ impl Trainer {
         };
         PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
     }
-}
-
-/// The search of a memory bank.
-pub(super) fn index(
-    bank: Vec<f32>,
-    dim: usize,
-    precision: Precision,
-    kind: SearchKind,
-    isa: Isa,
-    pool: &Pool,
-) -> Result<Index> {
-    let rows = match precision {
-        Precision::Single => Rows::single(bank.into(), dim)?,
-        Precision::Half => Rows::half(&bank, dim)?,
-    };
-    Index::build(rows, kind, isa, pool)
 }
 
 impl PatchCore {
