@@ -75,6 +75,29 @@ fn a_model_says_whether_it_brings_its_backbone() {
 }
 
 #[test]
+fn a_threshold_that_is_given_labels_and_the_scores_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("parts.pcore");
+    let (data, photograph) = (demo().path("parts"), demo().path("parts/test/good/000.png"));
+    let predict = |model: &Path| -> Value {
+        let printed = patchcore_ok(["predict", "--json", "--model", text(model), text(&photograph)]);
+        serde_json::from_str(&printed).unwrap()
+    };
+    let calibrated = predict(&demo().path("parts.pcore"));
+    assert_eq!(calibrated["is_anomalous"], false);
+    let score = calibrated["score"].as_f64().unwrap();
+    for (threshold, is_anomalous) in [(score * 0.99, true), (score * 1.01, false)] {
+        let given = threshold.to_string();
+        let train = ["train", "--threshold", &given, "--data", text(&data), "--out", text(&out)];
+        let printed = patchcore_ok([&train[..], &SMALL].concat());
+        assert!(printed.contains("\ncalibration: threshold given\n"), "{printed}");
+        let found = predict(&out);
+        assert_eq!((&found["score"], &found["is_anomalous"]), (&calibrated["score"], &is_anomalous.into()));
+        assert_eq!(found["normalized_score"].as_f64().unwrap() >= 0.5, is_anomalous);
+    }
+}
+
+#[test]
 fn a_memory_bank_of_half_precision_is_half_as_large_and_says_what_it_costs() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("parts.pcore");

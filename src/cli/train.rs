@@ -23,6 +23,9 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     fit: FitArguments,
+    /// The score from which on a photograph is anomalous, as `predict` prints scores; found by calibration if not given
+    #[arg(long, value_name = "SCORE", value_parser = super::usage::score)]
+    threshold: Option<f32>,
     /// Put the embedded backbone into the model, which then opens in programs that were built without it or with another
     #[arg(long)]
     copy_backbone: bool,
@@ -41,7 +44,11 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     arguments.fit.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
     arguments.fit.copy_backbone = arguments.copy_backbone;
-    let model = fit::train(&dataset, &backbone, &arguments.fit)?.model;
+    let mut model = fit::train(&dataset, &backbone, &arguments.fit)?.model;
+    if let Some(threshold) = arguments.threshold {
+        let calibration = model.calibration().with_image_threshold(threshold);
+        model = model.with_calibration(calibration);
+    }
     model.save(&arguments.out)?;
     let information = model.information();
     super::print(format!(

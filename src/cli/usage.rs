@@ -32,6 +32,14 @@ pub fn threads(text: &str) -> Result<usize, String> {
     Ok(threads)
 }
 
+/// The value of `--threshold`.
+pub fn score(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(score) if score > 0.0 && score < f32::INFINITY => Ok(score),
+        _ => Err("not a score above 0".into()),
+    }
+}
+
 /// The value of `--coreset-ratio` and `--ratio`.
 pub fn share(text: &str) -> Result<f64, String> {
     match text.parse() {

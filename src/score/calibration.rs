@@ -50,6 +50,8 @@ pub enum CalibrationSource {
     },
     /// A checkpoint of the reference implementation.
     Imported,
+    /// Somebody who knows: the threshold of images. The rest is as it was found.
+    Given,
 }
 
 /// Turns raw scores and maps into normalised ones and into labels.
@@ -150,6 +152,13 @@ impl Calibration {
         Self { image, pixel, rule: LabelRule::StrictlyAbove, source: CalibrationSource::Imported }
     }
 
+    /// The same with the raw image score from which on an image is anomalous.
+    #[must_use]
+    pub fn with_image_threshold(self, threshold: f32) -> Self {
+        let image = Normalization { threshold, sensitivity: 0.5, ..self.image };
+        Self { image, source: CalibrationSource::Given, ..self }
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -228,6 +237,7 @@ impl fmt::Display for CalibrationSource {
                  (quantile {quantile} and a margin)"
             ),
             Self::Imported => write!(f, "threshold of the imported checkpoint"),
+            Self::Given => write!(f, "threshold given"),
         }
     }
 }
