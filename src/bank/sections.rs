@@ -1,4 +1,4 @@
-//! The sections of a model file: what is between the [header](super::header)'s table and the file's end.
+//! The sections of a model file: what is between the table in its header and its end.
 
 use super::header::{ENTRY, HEADER, MAGIC, NAME, VERSION, checksum, table};
 use super::map::{ALIGNMENT, Bytes, Plain, Slice, as_bytes};
