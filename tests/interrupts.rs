@@ -20,16 +20,26 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether the process has a handler for SIGINT (number 2).
+/// Whether the process has a handler for SIGTERM (number 15), the second of those that it catches, and so for SIGINT.
 fn catches_interrupts(child: &Child) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
-    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+    u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
 }
 
-/// Starts work that takes minutes, interrupts it when `ready`, and returns what it left in `folder`, which is its
+fn send(signal: &str, child: &Child) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
+    assert!(kill.success());
+}
+
+/// Starts work that takes minutes, sends it `signal` when `ready`, and returns what it left in `folder`, which is its
 /// temporary folder as well.
-fn interrupt(arguments: &[&str], folder: &Path, ready: impl Fn(&Child) -> bool) -> Vec<PathBuf> {
+fn interrupt(
+    signal: &str,
+    arguments: &[&str],
+    folder: &Path,
+    ready: impl Fn(&Child) -> bool,
+) -> Vec<PathBuf> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
         .args(arguments)
         .env("TMPDIR", folder)
@@ -38,13 +48,12 @@ fn interrupt(arguments: &[&str], folder: &Path, ready: impl Fn(&Child) -> bool) 
         .spawn()
         .unwrap();
     wait_for("the work to begin", || ready(&child));
-    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
-    assert!(kill.success());
+    send(signal, &child);
     wait_for("the program to end", || child.try_wait().unwrap().is_some());
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.ends_with(": stopped at the caller's wish\n"), "{errors}");
+    assert!(errors.ends_with(": interrupted\n"), "{errors}");
     files(folder)
 }
 
@@ -62,11 +71,13 @@ fn profile_leaves_neither_its_model_nor_its_process() {
     let folder = tempfile::tempdir().unwrap();
     let profile = ["profile", "--backbone", "small", "--image-size", "64", "--runs", "100000000"];
     let measuring = |_: &Child| is_used(folder.path());
-    assert!(interrupt(&[&profile[..], &["--bank", "64"]].concat(), folder.path(), measuring).is_empty());
+    assert!(
+        interrupt("TERM", &[&profile[..], &["--bank", "64"]].concat(), folder.path(), measuring).is_empty()
+    );
     wait_for("the measuring process to end", || !is_used(folder.path()));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     let training = [&profile[..], &["--bank", "1000000000"]].concat();
-    assert!(interrupt(&training, folder.path(), catches_interrupts).is_empty());
+    assert!(interrupt("HUP", &training, folder.path(), catches_interrupts).is_empty());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -98,8 +109,7 @@ fn a_benchmark_keeps_what_it_has() {
     while !said.contains("small: b") {
         assert!(std::io::BufRead::read_line(&mut errors, &mut said).unwrap() > 0, "{said}");
     }
-    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
-    assert!(kill.success());
+    send("INT", &child);
     let output = child.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{printed}");
@@ -120,10 +130,31 @@ fn nothing_is_left_behind() {
     let data = folder.path().join("photographs");
     let (model, features) = (out.join("model.pcore"), out.join("features.npy"));
     let train = ["train", "--image-size", "1024", "--data", text(&data), "--out", text(&model)];
-    assert!(interrupt(&train, &out, catches_interrupts).is_empty());
+    assert!(interrupt("INT", &train, &out, catches_interrupts).is_empty());
 
     // `embed` writes while it works: wait until it has begun to.
     let embed = ["embed", "--image-size", "1024", text(&photographs), "--out", text(&features)];
     let writing = |_: &Child| !files(&out).is_empty();
-    assert!(interrupt(&embed, &out, writing).is_empty());
+    assert!(interrupt("TERM", &embed, &out, writing).is_empty());
+}
+
+/// As `nohup` starts it, it outlives the terminal.
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_patchcore");
+    let profile =
+        format!("trap '' HUP; exec {program} profile --backbone small --image-size 64 --bank 1000000000");
+    let mut child = Command::new("sh")
+        .args(["-c", &profile])
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the work to begin", || catches_interrupts(&child));
+    send("HUP", &child);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it was ended");
+    send("TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

@@ -34,7 +34,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// Runs the command. A category that fails, or Ctrl-C, does not cost the results that there are, but the exit status tells.
+/// Runs the command. A category that fails, or a signal to stop, does not cost the results that there are, but the exit status tells.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let networks = networks(&arguments)?;
     let datasets = datasets(&arguments)?;

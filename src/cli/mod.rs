@@ -22,10 +22,10 @@ mod progress;
 mod train;
 mod usage;
 
-use crate::error::{Error, Result, steers};
+use crate::error::{Error, ErrorKind, Result, steers};
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -52,8 +52,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether an interrupt in the middle would leave something to clear up. The others start no thread for it: each takes
-    /// 64 MiB of addresses, of which small devices have few.
+    /// Whether an interrupt in the middle would leave something to clear up. The others end at once.
     fn writes(&self) -> bool {
         match self {
             Self::Evaluate(_) | Self::Info(_) => false,
@@ -93,7 +92,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
 /// Tells the error, and gives the exit status that it stands for.
 fn report(error: Error) -> ExitCode {
     let error = usage::name_flag(error);
-    tell(format!("patchcore: {error}"));
+    match error.kind() {
+        ErrorKind::Cancelled => tell(format!("patchcore: {}: interrupted", error.subject())),
+        _ => tell(format!("patchcore: {error}")),
+    }
     usage::status(&error).into()
 }
 
@@ -114,7 +116,7 @@ fn print_if_read(text: impl Display) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Error::io(Path::new("standard output"), "write", &e)),
     }
 }

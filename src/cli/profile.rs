@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     photograph: Option<PathBuf>,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     threads: usize,
     /// Predictions to time
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
@@ -109,7 +109,7 @@ fn in_new_process(arguments: &Arguments) -> Result<ExitCode> {
 /// Waits for `child` to end.
 ///
 /// # Errors
-/// Ctrl-C was pressed, or the operating system does not tell.
+/// A signal asked to stop, or the operating system does not tell.
 fn wait(child: &mut Child) -> Result<ExitStatus> {
     loop {
         let ended =

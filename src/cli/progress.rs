@@ -1,25 +1,34 @@
-//! Progress bars on standard error, and Ctrl-C.
+//! Progress bars on standard error, and signals that ask the program to stop.
 
 use crate::detector::Stage;
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From now on the first Ctrl-C asks the work to stop, so that it can clear up behind itself; the second ends the
-/// process.
+/// From now on the first Ctrl-C, or signal to end or hang up, asks the work to stop, so that it can clear up behind itself; the
+/// second ends the process. What the caller has ignored, as `nohup` does, stays ignored.
 pub fn catch_interrupts() {
-    // Without a handler Ctrl-C ends the process at once, which loses a temporary file and nothing else.
-    let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)) {
+        // Without a handler a signal ends the process at once, which loses a temporary file and nothing else.
+        let _ = flag::register_conditional_shutdown(signal, 130, INTERRUPTED.clone())
+            .and_then(|_| flag::register(signal, INTERRUPTED.clone()));
+    }
 }
 
-/// An error if Ctrl-C was pressed during `what`.
+/// Whether the process was started with `signal` ignored, where the operating system tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(ignored.trim(), 16).is_ok_and(|ignored| ignored >> (signal - 1) & 1 == 1)
+}
+
+/// An error if a signal asked to stop during `what`.
 pub fn check(what: &str) -> Result<()> {
     if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::cancelled(what)) } else { Ok(()) }
 }
@@ -45,7 +54,7 @@ impl Bar {
     /// One more is done.
     ///
     /// # Errors
-    /// Ctrl-C was pressed.
+    /// A signal asked to stop.
     pub fn step(&self) -> Result<()> {
         self.bar.inc(1);
         check(self.what)
@@ -58,7 +67,7 @@ impl Drop for Bar {
     }
 }
 
-/// Shows the stages of a training one after the other, and stops it at Ctrl-C.
+/// Shows the stages of a training one after the other, and stops it at a signal.
 #[derive(Default)]
 pub struct TrainingProgress {
     current: Option<(Stage, Bar)>,
