@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a part.
 ///
@@ -30,7 +30,9 @@ pub(crate) fn check(path: &Path) -> Result<()> {
 /// A file under construction: beside its `path` until [`commit`](Self::commit), gone if dropped before.
 pub(crate) struct AtomicFile {
     path: PathBuf,
-    content: BufWriter<NamedTempFile>,
+    /// The file itself: errors of tempfile's own would name the temporary path.
+    content: BufWriter<File>,
+    temporary: TempPath,
 }
 
 impl AtomicFile {
@@ -53,16 +55,17 @@ impl AtomicFile {
             true => fail(e.kind().into()),
             false => fail(io::Error::other(format!("there is no folder {}", folder(path).display()))),
         })?;
-        Ok(Self { path: path.into(), content: BufWriter::with_capacity(1 << 16, file) })
+        let (file, temporary) = file.into_parts();
+        Ok(Self { path: path.into(), content: BufWriter::with_capacity(1 << 16, file), temporary })
     }
 
     /// Makes the file durable, then visible at its path.
     pub(crate) fn commit(self) -> Result<()> {
-        let Self { path, content } = self;
+        let Self { path, content, temporary } = self;
         let fail = |e: io::Error| Error::io(&path, "write", &e);
         let file = content.into_inner().map_err(|e| fail(e.into_error()))?;
-        file.as_file().sync_all().map_err(fail)?;
-        file.persist(&path).map_err(|e| fail(e.error))?;
+        file.sync_all().map_err(fail)?;
+        temporary.persist(&path).map_err(|e| fail(e.error))?;
         sync_folder(folder(&path)).map_err(fail)
     }
 }

@@ -389,6 +389,27 @@ fn a_benchmark_keeps_what_it_has_when_a_category_fails() {
     assert_eq!(std::fs::read_to_string(out.join("benchmark.md")).unwrap(), printed);
 }
 
+/// Training may take long: what comes after it is looked at before.
+#[test]
+fn a_test_part_is_read_before_the_training() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    photograph(&at("train/good/0.png"), 64, 100);
+    std::fs::write(at("train/good/1.png"), "found by the training").unwrap();
+    for name in ["test/good/0.png", "test/stain/0.png"] {
+        photograph(&at(name), 64, 104);
+    }
+    photograph(&at("ground_truth/stain/0_mask.png"), 48, 255);
+    let out = at("model.pcore");
+    let train = ["train", "--data", root.path().to_str().unwrap(), "--out", out.to_str().unwrap()];
+    patchcore_fails(train, &["0_mask.png: found 48x48, expected 64x64, the photograph's size"]);
+    photograph(&at("ground_truth/stain/0_mask.png"), 64, 255);
+    std::fs::write(at("test/stain/0.png"), "no photograph").unwrap();
+    patchcore_fails(train, &["test/stain/0.png"]);
+    photograph(&at("test/stain/0.png"), 64, 104);
+    patchcore_fails(train, &["train/good/1.png"]);
+}
+
 #[test]
 fn a_benchmark_is_checked_before_its_first_training() {
     let root = categories();
@@ -403,7 +424,7 @@ fn a_benchmark_is_checked_before_its_first_training() {
     patchcore_refuses(on(&["--neighbors", "0"]), &["--neighbors"]);
     let file = root.path().join("a/test/good/0.png");
     let out = ["benchmark", "--data", data, "--category", "a", "--out", file.to_str().unwrap()];
-    patchcore_fails(out, &["0.png: cannot create"]);
+    patchcore_fails(out, &["0.png: found a file, expected a folder"]);
     let category = root.path().join("a");
     let one = ["benchmark", "--data", category.to_str().unwrap()];
     patchcore_fails(one, &["a: found no category", "CATEGORY/train/good"]);

@@ -109,18 +109,23 @@ fn a_folder_that_takes_no_pictures_is_refused_before_the_work() {
 /// As at the root of a drive, where `lost+found` is.
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_scored() {
+fn what_cannot_be_read_is_told_and_does_not_keep_the_others_from_being_scored() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::process::CommandExt;
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     std::fs::create_dir_all(at("photographs/closed")).unwrap();
-    std::fs::copy(demo().path("parts/test/chip/000.png"), at("photographs/000.png")).unwrap();
+    std::fs::create_dir_all(at("photographs/listed")).unwrap();
+    for name in ["photographs/000.png", "photographs/listed/001.png"] {
+        std::fs::copy(demo().path("parts/test/chip/000.png"), at(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("missing", at("photographs/link.png")).unwrap();
     std::fs::copy(demo().path("parts.pcore"), at("parts.pcore")).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_patchcore"), at("patchcore")).unwrap();
     allow(folder.path(), 0o755);
     allow(&at("photographs/closed"), 0o000);
+    allow(&at("photographs/listed"), 0o744);
     let mut program = Command::new(at("patchcore"));
     // Root may read everything.
     if folder.path().metadata().unwrap().uid() == 0 {
@@ -133,7 +138,10 @@ fn a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_scored() {
     allow(&at("photographs/closed"), 0o755);
     let said = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{said}");
-    assert!(said.lines().count() == 1 && said.contains("closed: cannot list"), "{said}");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    for part in ["closed: cannot list", "link.png: cannot read", "001.png: cannot read"] {
+        assert!(said.contains(part), "{said}");
+    }
     assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 1);
 }
 

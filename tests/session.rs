@@ -54,7 +54,7 @@ type Bank = (SearchKind, Precision);
 fn options(threads: usize, (search, bank_precision): Bank) -> FitOptions {
     let mut options =
         FitOptions { threads, search, bank_precision, coreset_ratio: 0.3, ..FitOptions::default() };
-    options.preprocess.resize = (64, 96);
+    options.preprocess.resize = (48, 64);
     options
 }
 

@@ -6,6 +6,7 @@
 mod common;
 
 use patchcore::image::{Frame, PixelFormat};
+use patchcore::score::CalibrationSource;
 use patchcore::{Backbone, ErrorKind, FitOptions, PatchCore, Result, Session, Trainer};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,13 +21,22 @@ fn photograph(seed: usize) -> Vec<u8> {
 }
 
 fn train(max_memory: Option<u64>, spool_folder: Option<PathBuf>) -> Result<PatchCore> {
-    let mut options =
+    let options =
         FitOptions { threads: 2, coreset_ratio: 0.2, max_memory, spool_folder, ..FitOptions::default() };
+    finish(trainer(options, 0..IMAGES)?)
+}
+
+/// A trainer that has seen the photographs `seeds`.
+fn trainer(mut options: FitOptions, seeds: impl IntoIterator<Item = usize>) -> Result<Trainer> {
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("default")?, &options)?;
-    for seed in 0..IMAGES {
+    for seed in seeds {
         trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &photograph(seed))?)?;
     }
+    Ok(trainer)
+}
+
+fn finish(trainer: Trainer) -> Result<PatchCore> {
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
 }
 
@@ -108,4 +118,26 @@ fn photographs_that_are_nearly_equal_give_a_threshold_near_their_scores() {
     });
     let highest = scores.iter().copied().fold(0.0, f32::max);
     assert!(highest < threshold && threshold < 2.0 * highest, "{threshold}, {scores:?}");
+}
+
+/// A bank that knows a copy of a photograph would score it near 0, and every new part above such a threshold.
+#[test]
+fn copies_of_a_photograph_do_not_calibrate() {
+    let trainer = |seeds: &[usize]| trainer(FitOptions::default(), seeds.iter().copied()).unwrap();
+    let same = trainer(&[3; 8]);
+    assert_eq!((same.images(), same.copies()), (8, 7));
+    assert_eq!(finish(same).unwrap().calibration().source, CalibrationSource::None);
+    let four = trainer(&[0, 1, 2, 3, 0, 0, 1, 0]);
+    assert_eq!(four.copies(), 4);
+    let four = finish(four).unwrap();
+    assert!(
+        matches!(four.calibration().source, CalibrationSource::CrossValidation { images: 4, .. }),
+        "{:?}",
+        four.calibration()
+    );
+    let mut session = Session::new(&four, 1).unwrap();
+    let new = photograph(4);
+    let found = session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &new).unwrap()).unwrap();
+    let threshold = four.calibration().image_threshold().unwrap();
+    assert!(threshold > found.score / 2.0, "{threshold} for a good part of {}", found.score);
 }

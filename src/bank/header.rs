@@ -43,7 +43,11 @@ pub(super) fn table(bytes: &[u8]) -> Result<&[u8]> {
     };
     let magic: [u8; 8] = array_at(header, 0);
     if magic != *MAGIC {
-        return Err(bad(format!("magic {:?}", magic.escape_ascii().to_string()), "a .pcore file".into()));
+        let error = bad(format!("magic \"{}\"", magic.escape_ascii()), "a .pcore file".into());
+        return Err(match magic.starts_with(b"PK") {
+            true => error.hint("if it is a checkpoint, import makes a model of it"),
+            false => error,
+        });
     }
     let version = u32_at(header, 8);
     if version != VERSION {

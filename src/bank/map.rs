@@ -56,6 +56,16 @@ fn fill(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
+/// The file `path`, which is no folder.
+fn open(path: &Path) -> Result<File> {
+    let fail = |e| Error::io(path, "open", &e);
+    let file = File::open(path).map_err(fail)?;
+    match file.metadata().map_err(fail)?.is_dir() {
+        true => Err(fail(io::ErrorKind::IsADirectory.into())),
+        false => Ok(file),
+    }
+}
+
 /// A whole model file: mapped, read into aligned memory, or lent by the program for its whole life.
 pub struct Bytes(Source);
 
@@ -69,7 +79,7 @@ impl Bytes {
     /// Maps `path`. The file must not be changed in place while it is open: replace it by renaming, as
     /// `save` does, and this keeps showing the old content.
     pub fn map(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let file = open(path)?;
         // SAFETY: the mapping is read-only and private to this value. Another process that truncates or edits the
         // file in place breaks the documented contract of `map`; `read` is the alternative that is immune.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, "map", &e))?;
@@ -81,7 +91,7 @@ impl Bytes {
     /// # Errors
     /// It cannot be read, or is longer than `max_bytes`.
     pub fn read(path: &Path, max_bytes: u64) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, "open", &e))?;
+        let file = open(path)?;
         let len = file.metadata().map_err(|e| Error::io(path, "read", &e))?.len();
         if len > max_bytes {
             return Err(Error::too_long(path.display(), max_bytes));

@@ -17,19 +17,19 @@ pub struct Arguments {
     #[arg(value_name = "FEATURES.npy")]
     features: PathBuf,
     /// Share of the rows to keep
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share, allow_negative_numbers = true)]
     ratio: f64,
     /// The row to begin with; a random one by default
-    #[arg(long, value_name = "ROW")]
+    #[arg(long, value_name = "ROW", allow_negative_numbers = true)]
     start: Option<usize>,
     /// Compare the rows themselves, not random projections of them: slower
     #[arg(long)]
     no_projection: bool,
     /// Seed of the random start and projection: the same gives the same rows
-    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     threads: usize,
     /// The file to write
     #[arg(long, value_name = "INDICES.npy")]

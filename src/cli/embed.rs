@@ -32,7 +32,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<()> {
     let mut paths = Vec::new();
     for path in &arguments.paths {
-        paths.extend(photographs(path, None, &mut Err)?);
+        paths.extend(photographs(path, &mut Err)?);
     }
     output::check("--out", &arguments.out, &paths)?;
     let preprocess = arguments.embedding.preprocess();

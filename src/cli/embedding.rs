@@ -23,7 +23,7 @@ pub struct EmbeddingArguments {
     #[arg(long, value_name = "HOW", default_value = "antialias")]
     resize: Resize,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     pub threads: usize,
 }
 

@@ -4,7 +4,7 @@ use super::embedding::EmbeddingArguments;
 use super::progress::{Bar, TrainingProgress};
 use crate::detector::{FitOptions, PatchCore, Session, Trainer};
 use crate::error::Result;
-use crate::evaluate::{Dataset, Ranked, Sample, score_samples};
+use crate::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
 use crate::image::{Limits, Picture};
 use crate::network::Backbone;
 use crate::search::Precision;
@@ -17,13 +17,13 @@ pub struct FitArguments {
     #[command(flatten)]
     pub embedding: EmbeddingArguments,
     /// Share of the patches kept in the memory bank
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share, allow_negative_numbers = true)]
     coreset_ratio: f64,
     /// Memory bank rows that re-weight the image score, at most 4096; 1 turns re-weighting off
     #[arg(long, value_name = "COUNT", default_value_t = 9)]
     neighbors: u32,
     /// Seed of the coreset's random start and projection: the same gives the same model
-    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
@@ -111,7 +111,7 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
     if dataset.test.iter().any(|sample| sample.anomalous) && !dataset.has_both_classes() {
         super::tell(
             "note: the defective photographs are not used, as no good ones are tested beside them: these come from \
-             test/good, or are every fifth in good",
+             test/good, or are every fifth in good, which takes five",
         );
     }
     let bar = Bar::new("embedding", dataset.train.len());
@@ -122,6 +122,13 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
         bar.step()?;
     }
     drop(bar);
+    if trainer.copies() > 0 {
+        let copies = super::counted(trainer.copies() as u64, "good photograph");
+        super::tell(format!(
+            "note: {copies} of {} copied from another, and nothing new",
+            dataset.train.len()
+        ));
+    }
     let mut progress = TrainingProgress::default();
     let model = trainer.finish(&mut |stage, done, total| progress.observe(stage, done, total))?;
     drop(progress);
@@ -134,6 +141,15 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
         None => model,
     };
     Ok(Trained { model, scored: Some(scored) })
+}
+
+/// Fails where scoring the test part would after the training, if its photographs are to set the thresholds.
+pub fn check_test(dataset: &Dataset) -> Result<()> {
+    if !dataset.has_both_classes() {
+        return Ok(());
+    }
+    let bar = Bar::new("checking", dataset.test.len());
+    check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
 }
 
 /// Scores every photograph of a test part.

@@ -64,10 +64,15 @@ pub fn write(stem: &Path, picture: &Picture, model: &PatchCore, prediction: &Pre
         .try_for_each(|(picture, ending)| picture.save_png(&with_suffix(stem, ending)))
 }
 
-/// Whether the file has a name that [`write`] gives.
-pub fn is_picture(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    ENDINGS.iter().any(|ending| name.ends_with(ending.as_bytes()))
+/// `found` without the pictures that [`write`] made: those that lie beside both others of their photograph.
+pub fn left_out(mut found: Vec<PathBuf>) -> Vec<PathBuf> {
+    let all: HashSet<String> = found.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    found.retain(|path| {
+        let path = path.to_string_lossy();
+        let stem = ENDINGS.iter().find_map(|ending| path.strip_suffix(ending));
+        !stem.is_some_and(|stem| ENDINGS.iter().all(|ending| all.contains(&format!("{stem}{ending}"))))
+    });
+    found
 }
 
 /// Makes `folder` and those above it, and fails where no picture could be written there.
@@ -78,7 +83,10 @@ pub fn check_folder(folder: &Path) -> Result<()> {
 
 /// Makes `folder` and those above it.
 pub fn create_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e))
+    match folder.metadata() {
+        Ok(there) if !there.is_dir() => Err(Error::argument(folder.display(), "a file", "a folder")),
+        _ => std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "create", &e)),
+    }
 }
 
 /// The names that lead from the root to `path`, none of them upwards.
@@ -152,6 +160,17 @@ mod tests {
     fn no_two_photographs_share_a_name() {
         let found = below_out(&["x.jpg", "x.png", "X.png", "x.png.tif", "x.png", "a/../x.png"]);
         assert_eq!(found, ["x", "x.png", "X.png-2", "x.png.tif", "x.png-3", "x.png-4"]);
+    }
+
+    #[test]
+    fn pictures_are_known_by_one_another() {
+        let left = |names: &[&str]| left_out(names.iter().map(PathBuf::from).collect());
+        let pictures = ["a/0-heat.png", "a/0-mask.png", "a/0-overlay.png"];
+        assert_eq!(
+            left(&[&pictures[..], &["a/0.png", "b/0-mask.png"]].concat()),
+            ["a/0.png", "b/0-mask.png"].map(PathBuf::from)
+        );
+        assert_eq!(left(&pictures[..2]), pictures[..2].iter().map(PathBuf::from).collect::<Vec<_>>());
     }
 
     #[test]

@@ -17,17 +17,18 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// Photographs, or folders of them
+    /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a heat map, an overlay with the mask's contour, and the mask of each photograph to this folder
+    /// Write a heat map, an overlay with the mask's contour, and the mask of each photograph to this folder, all of the size of
+    /// the network's input
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
     #[arg(long)]
     json: bool,
     /// Threads; 0 means one for each core
-    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     threads: usize,
 }
 
@@ -55,7 +56,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             status = super::report(error);
             Ok(())
         };
-        match photographs(path, out, &mut unreadable) {
+        match photographs(path, &mut unreadable) {
             Ok(found) => paths.extend(found),
             Err(error) => status = super::report(error),
         }
@@ -104,6 +105,8 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     let mut notes = Vec::new();
     if calibration.image_threshold().is_none() {
         notes.push("the model has no threshold: photographs are scored, and not labelled");
+    } else if draws && calibration.pixel_threshold().is_none() {
+        notes.push("the model has no threshold for pixels: masks are empty");
     }
     if draws && calibration.pixel.is_raw() {
         notes.push("the model knows no range of map values: each heat map is scaled by its own");
@@ -156,36 +159,23 @@ fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
     })
 }
 
-/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run in `out`. What
-/// becomes of a folder inside that cannot be read is up to `unreadable`.
+/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run. What becomes of
+/// a folder inside that cannot be read is up to `unreadable`.
 ///
 /// # Errors
 /// The folder cannot be read or has no photograph.
-pub fn photographs(
-    path: &Path,
-    out: Option<&Path>,
-    unreadable: &mut dyn FnMut(Error) -> Result<()>,
-) -> Result<Vec<PathBuf>> {
+pub fn photographs(path: &Path, unreadable: &mut dyn FnMut(Error) -> Result<()>) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
-    let mut found = find_images_where_readable(path, unreadable)?;
-    if let Some(inside) = out.and_then(|out| place_inside(path, out)) {
-        let inside = path.join(inside);
-        found.retain(|photograph| !(photograph.starts_with(&inside) && pictures::is_picture(photograph)));
-    }
+    let found = pictures::left_out(find_images_where_readable(path, unreadable)?);
     if found.is_empty() {
         return Err(Error::argument(
             path.display(),
             "no photograph",
             "a folder with .png, .jpg, .bmp or .tif files",
-        ));
+        )
+        .hint("links to folders are not followed"));
     }
     Ok(found)
-}
-
-/// The way from `folder` to `inner`, if it lies in there.
-fn place_inside(folder: &Path, inner: &Path) -> Option<PathBuf> {
-    let (folder, inner) = (folder.canonicalize().ok()?, inner.canonicalize().ok()?);
-    inner.strip_prefix(folder).ok().map(Path::to_path_buf)
 }

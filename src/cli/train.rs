@@ -23,8 +23,9 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     fit: FitArguments,
-    /// The score from which on a photograph is anomalous, as `predict` prints scores; found by calibration if not given
-    #[arg(long, value_name = "SCORE", value_parser = super::usage::score)]
+    /// The score from which on a photograph is anomalous, found by calibration if not given: as `predict --json` has it, in
+    /// text it is rounded. Masks keep the threshold of pixels that calibration found
+    #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Put the embedded backbone into the model, which then opens in programs that were built without it or with another
     #[arg(long)]
@@ -39,6 +40,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     output::check("--out", &arguments.out, dataset.files())?;
+    fit::check_test(&dataset)?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());

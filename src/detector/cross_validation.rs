@@ -33,18 +33,22 @@ pub(super) struct CrossValidation<'a> {
 impl CrossValidation<'_> {
     /// Parts the photographs into folds by chance, chooses a memory bank from all but one fold, scores photographs of that one,
     /// and so on. There are five folds, down to two where there are many patches; scores are a little high, as each bank
-    /// knows less than the model's. From one photograph alone, or where the others leave no memory bank, there is no
-    /// calibration.
+    /// knows less than the model's. Copies of a photograph count once: a bank that knows one of them says nothing of new
+    /// parts. From one photograph alone, or where the others leave no memory bank, there is no calibration.
     ///
     /// # Errors
     /// Memory runs out, patches cannot be read, or `observer` stopped it.
     pub fn calibrate(&self, observer: &mut Observer<'_>) -> Result<Calibration> {
-        let (images, rows) = (self.store.images(), self.store.rows());
-        if images < 2 || coreset::size(rows / 2, self.options.coreset_ratio).is_err() {
+        let photographs = self.store.distinct();
+        let images = photographs.len();
+        let folds = (PATCHES / self.store.rows().max(1)).clamp(2, MAX_FOLDS).min(images);
+        let order = shuffled(images, self.options.seed);
+        let folds: Vec<Vec<&[usize]>> = (0..folds)
+            .map(|fold| order.iter().skip(fold).step_by(folds).map(|&at| &photographs[at][..]).collect())
+            .collect();
+        if folds.iter().any(|fold| !self.leaves_a_bank(fold)) {
             return Ok(Calibration::NONE);
         }
-        let folds = (PATCHES / rows).clamp(2, MAX_FOLDS).min(images);
-        let order = shuffled(images, self.options.seed);
         let scored = images.min(MAX_SCORED);
         let mut tell = |done| match observer(Stage::Calibration, done, scored) {
             ControlFlow::Break(()) => Err(Error::cancelled("calibration")),
@@ -53,13 +57,12 @@ impl CrossValidation<'_> {
         let mut scorer =
             Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
         let (mut scores, mut maps) = (Vec::new(), Vec::new());
-        for fold in 0..folds {
-            let left_out: Vec<usize> = order.iter().copied().skip(fold).step_by(folds).collect();
+        for (at, fold) in folds.iter().enumerate() {
             let done = scores.len();
-            let index = self.bank_without(&left_out, &mut || tell(done))?;
-            for &image in left_out.iter().take(share(scored, folds, fold)) {
+            let index = self.bank_without(&fold.concat(), &mut || tell(done))?;
+            for copies in fold.iter().take(share(scored, folds.len(), at)) {
                 tell(scores.len())?;
-                scores.push(self.score(image, &index, &mut scorer)?);
+                scores.push(self.score(copies[0], &index, &mut scorer)?);
                 maps.push(range(&scorer.map));
             }
         }
@@ -67,6 +70,12 @@ impl CrossValidation<'_> {
         let peaks: Vec<f32> = maps.iter().map(|range| range.1).collect();
         let lowest = maps.iter().map(|range| range.0).fold(f32::INFINITY, f32::min);
         Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
+    }
+
+    /// Whether the photographs that are not in `fold` are enough for a memory bank.
+    fn leaves_a_bank(&self, fold: &[&[usize]]) -> bool {
+        let others = self.store.images() - fold.iter().map(|copies| copies.len()).sum::<usize>();
+        others > 0 && coreset::size(others * self.store.image_rows(), self.options.coreset_ratio).is_ok()
     }
 
     /// A memory bank of the photographs that are not `left_out`. `tell` may stop the choice.

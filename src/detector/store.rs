@@ -3,6 +3,7 @@
 use crate::bank::map::as_bytes;
 use crate::coreset::zeros;
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct PatchStore {
     dim: usize,
     image_rows: usize,
-    images: usize,
+    /// A checksum of each image's patches.
+    checksums: Vec<u32>,
     kept: Kept,
 }
 
@@ -23,7 +25,7 @@ enum Kept {
 impl PatchStore {
     /// For images of `image_rows` patches of `dim` values.
     pub fn new(image_rows: usize, dim: usize) -> Self {
-        Self { dim, image_rows, images: 0, kept: Kept::Memory(Vec::new()) }
+        Self { dim, image_rows, checksums: Vec::new(), kept: Kept::Memory(Vec::new()) }
     }
 
     /// Adds the patches of an image.
@@ -38,9 +40,9 @@ impl PatchStore {
                 image.copy_from_slice(patches);
                 images.push(image);
             }
-            Kept::Spool(spool) => spool.write(self.images * patches.len(), patches)?,
+            Kept::Spool(spool) => spool.write(self.checksums.len() * patches.len(), patches)?,
         }
-        self.images += 1;
+        self.checksums.push(crc32fast::hash(as_bytes(patches)));
         Ok(())
     }
 
@@ -61,7 +63,21 @@ impl PatchStore {
     }
 
     pub fn images(&self) -> usize {
-        self.images
+        self.checksums.len()
+    }
+
+    /// All images, copies of one another together, each in the order of being added.
+    pub fn distinct(&self) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut known = HashMap::new();
+        for (image, checksum) in self.checksums.iter().enumerate() {
+            let group = *known.entry(checksum).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[group].push(image);
+        }
+        groups
     }
 
     /// Patches an image.
@@ -76,7 +92,7 @@ impl PatchStore {
 
     /// Patches of all images.
     pub fn rows(&self) -> usize {
-        self.images * self.image_rows
+        self.images() * self.image_rows
     }
 
     /// The patches of one image, read into `buffer` if they are not in memory.
@@ -218,6 +234,15 @@ mod tests {
         for i in 0..5 {
             assert_eq!(store.image(i, &mut Vec::new()).unwrap(), image(i));
         }
+    }
+
+    #[test]
+    fn copies_are_one_image() {
+        let mut store = PatchStore::new(3, 2);
+        for seed in [5, 6, 5, 7, 5, 6] {
+            store.add(&image(seed)).unwrap();
+        }
+        assert_eq!(store.distinct(), [vec![0, 2, 4], vec![1, 5], vec![3]]);
     }
 
     #[test]

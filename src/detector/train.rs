@@ -75,6 +75,11 @@ impl Trainer {
         self.store.images()
     }
 
+    /// Number of photographs that are copies of one before, up to what is lost when they are resized.
+    pub fn copies(&self) -> usize {
+        self.store.images() - self.store.distinct().len()
+    }
+
     /// Number of patches of the photographs added.
     pub fn rows(&self) -> usize {
         self.store.rows()

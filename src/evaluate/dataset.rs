@@ -2,13 +2,12 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
+use super::folders::{self, find_images, folders_in, images, is_folder};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 const LAYOUT: &str = "train/good (and test/good, test/DEFECT, ground_truth/DEFECT), or good (and bad)";
 /// In a plain folder with defects every fifth good image is tested and not trained on.
 const HELD_OUT: usize = 5;
@@ -49,13 +48,19 @@ impl Dataset {
     /// A folder is missing, unreadable or without images; masks do not pair with the images.
     pub fn open(path: &Path, category: Option<&str>) -> Result<Self> {
         let folder = category_folder(path, category)?;
-        if folder.join("train/good").is_dir() {
+        if is_folder(&folder.join("train/good"))? {
             Self::mvtec(&folder)
-        } else if folder.join("good").is_dir() {
+        } else if is_folder(&folder.join("good"))? {
             Self::plain(&folder)
         } else {
             let missing = Error::format(folder.display(), "neither train/good nor good", LAYOUT);
-            Err(with_categories(missing, &folder))
+            Err(match images(&folder)?.is_empty() {
+                true => with_categories(missing, &folder),
+                false => missing.hint(
+                    "it holds photographs itself: put the good ones into a folder good in it, or, if these are the good \
+                     ones, name the folder above",
+                ),
+            })
         }
     }
 
@@ -66,9 +71,9 @@ impl Dataset {
     /// As of [`open`](Self::open), or there is none to test.
     pub fn open_test(path: &Path, category: Option<&str>) -> Result<Self> {
         let folder = category_folder(path, category)?;
-        let has = |name: &str| folder.join(name).is_dir();
-        let is_plain = has("good") && has("bad") && !has("train/good");
-        let data = match has("test") && !is_plain {
+        let has = |name: &str| is_folder(&folder.join(name));
+        let is_plain = has("good")? && has("bad")? && !has("train/good")?;
+        let data = match has("test")? && !is_plain {
             true => Self { train: Vec::new(), test: mvtec_test(&folder)? },
             false => Self::open(path, category)?,
         };
@@ -88,13 +93,13 @@ impl Dataset {
     /// `root` is missing or unreadable, or a category's name is not UTF-8.
     pub fn categories(root: &Path) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for path in entries(root)?.into_iter().filter(|path| path.join("train/good").is_dir()) {
-            let name = path.file_name().and_then(OsStr::to_str);
-            names.push(
-                name.ok_or_else(|| Error::format(path.display(), "a name", "one in UTF-8"))?.to_owned(),
-            );
+        for path in folders_in(root)? {
+            if is_folder(&path.join("train/good"))? {
+                let name = path.file_name().and_then(OsStr::to_str);
+                let name = name.ok_or_else(|| Error::format(path.display(), "a name", "one in UTF-8"))?;
+                names.push(name.to_owned());
+            }
         }
-        names.sort();
         Ok(names)
     }
 
@@ -118,11 +123,15 @@ impl Dataset {
     fn plain(folder: &Path) -> Result<Self> {
         let good = some_images(&folder.join("good"))?;
         let bad = folder.join("bad");
-        if !bad.is_dir() {
+        if !is_folder(&bad)? {
             return Ok(Self { train: good, test: Vec::new() });
         }
         let defective = |path| Sample { path, defect: "bad".into(), anomalous: true, mask: None };
-        let mut test: Vec<Sample> = some_images(&bad)?.into_iter().map(defective).collect();
+        let mut test: Vec<Sample> = images(&bad)?.into_iter().map(defective).collect();
+        if test.is_empty() {
+            let error = Error::format(bad.display(), "no images", "defective ones");
+            return Err(error.hint("where there are none, remove the folder"));
+        }
         let mut train = Vec::new();
         for (i, path) in good.into_iter().enumerate() {
             if i % HELD_OUT == HELD_OUT - 1 {
@@ -137,19 +146,23 @@ impl Dataset {
 
 fn category_folder(path: &Path, category: Option<&str>) -> Result<PathBuf> {
     let folder = category.map_or_else(|| path.to_path_buf(), |name| path.join(name));
-    if folder.is_dir() {
+    if is_folder(&folder)? {
         return Ok(folder);
     }
     let found = if folder.exists() { "a file" } else { "no such folder" };
-    Err(with_categories(Error::format(folder.display(), found, "a folder of images"), path))
+    let missing = Error::format(folder.display(), found, "a folder of images");
+    if category.is_some() && (is_folder(&path.join("train/good"))? || is_folder(&path.join("good"))?) {
+        return Err(missing.hint(format!("{} is a category itself: name none in it", path.display())));
+    }
+    Err(with_categories(missing, path))
 }
 
 /// The images in `test`, if it is there.
 fn mvtec_test(folder: &Path) -> Result<Vec<Sample>> {
     let (tests, masks) = (folder.join("test"), folder.join("ground_truth"));
     let mut test = Vec::new();
-    if tests.is_dir() {
-        for kind in entries(&tests)?.into_iter().filter(|path| path.is_dir()) {
+    if is_folder(&tests)? {
+        for kind in folders_in(&tests)? {
             test.extend(samples(&kind, &masks)?);
         }
         if test.is_empty() && !images(&tests)?.is_empty() {
@@ -163,9 +176,9 @@ fn mvtec_test(folder: &Path) -> Result<Vec<Sample>> {
 fn samples(kind: &Path, masks: &Path) -> Result<Vec<Sample>> {
     let images = images(kind)?;
     let defect = kind.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let anomalous = defect != "good";
+    let anomalous = !defect.eq_ignore_ascii_case("good");
     let mut pairs: Vec<Option<PathBuf>> = vec![None; images.len()];
-    if anomalous && masks.is_dir() && !images.is_empty() {
+    if anomalous && is_folder(masks)? && !images.is_empty() {
         let masks = masks.join(kind.file_name().unwrap_or_default());
         pairs = pair(&images, kind, &masks)?.into_iter().map(Some).collect();
     }
@@ -179,10 +192,10 @@ fn pair(images: &[PathBuf], kind: &Path, folder: &Path) -> Result<Vec<PathBuf>> 
         let expected = format!("a mask for each of the {} images in {}", images.len(), kind.display());
         Error::format(folder.display(), found, expected).hint("without ground_truth no pixels are judged")
     };
-    if !folder.is_dir() {
+    if !is_folder(folder)? {
         return Err(mismatch("no such folder".into()));
     }
-    let masks = self::images(folder)?;
+    let masks = folders::images(folder)?;
     if masks.len() != images.len() {
         return Err(mismatch(format!("{} masks", masks.len())));
     }
@@ -201,10 +214,11 @@ fn stem(path: &Path) -> String {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The images in `folder`, of which there must be one.
 fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let images = images(folder)?;
     if images.is_empty() {
-        let expected = format!("at least one ({})", EXTENSIONS.join(", "));
+        let expected = format!("at least one ({})", folders::EXTENSIONS.join(", "));
         let error = Error::format(folder.display(), "no images", expected);
         return Err(match find_images(folder) {
             Ok(deeper) if !deeper.is_empty() => error.hint("those in folders inside it are not taken"),
@@ -212,67 +226,6 @@ fn some_images(folder: &Path) -> Result<Vec<PathBuf>> {
         });
     }
     Ok(images)
-}
-
-/// The images in `folder` and in the folders inside it, by path. Links to folders are not followed.
-///
-/// # Errors
-/// A folder cannot be read.
-pub fn find_images(folder: &Path) -> Result<Vec<PathBuf>> {
-    find_images_where_readable(folder, &mut Err)
-}
-
-/// As [`find_images`]; a folder inside that cannot be read is passed over if `unreadable` says so.
-pub(crate) fn find_images_where_readable(
-    folder: &Path,
-    unreadable: &mut dyn FnMut(Error) -> Result<()>,
-) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(inside) = folders.pop() {
-        let paths = match entries(&inside) {
-            Err(error) if inside != folder => {
-                unreadable(error)?;
-                continue;
-            }
-            paths => paths?,
-        };
-        for path in paths {
-            if path.is_dir() && !path.is_symlink() {
-                folders.push(path);
-            } else if is_image(&path) && path.is_file() {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The images in `folder`, by path.
-fn images(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut images = entries(folder)?;
-    images.retain(|path| is_image(path) && path.is_file());
-    Ok(images)
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
-}
-
-/// What is in `folder`, by path, without hidden files.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = |e: std::io::Error| Error::io(folder, "list", &e);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// Adds to `error` which categories `root` has, if it is a folder of categories.
@@ -288,6 +241,7 @@ fn with_categories(error: Error, root: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// Makes a file of no content for each of `names`, with its folders.
     fn tree(names: &[&str]) -> tempfile::TempDir {
@@ -335,6 +289,8 @@ mod tests {
         let test: Vec<_> =
             data.test.iter().map(|s| (s.defect.as_str(), s.anomalous, s.mask.is_some())).collect();
         assert_eq!(test, [("bent", true, true), ("bent", true, true), ("good", false, false)]);
+        let inside = Dataset::open(&root.path().join("nut"), Some("nut")).unwrap_err().to_string();
+        assert!(inside.ends_with("nut is a category itself: name none in it)"), "{inside}");
         let masks: Vec<_> = data.test.iter().filter_map(|s| s.mask.clone()).collect();
         let expected = ["nut/ground_truth/bent/000_mask.png", "nut/ground_truth/bent/001.png"];
         assert_eq!(names(root.path(), &masks), expected);
@@ -348,6 +304,8 @@ mod tests {
         assert_eq!((data.train.len(), data.test.len()), (1, 0));
         let data = open(&tree(&["train/good/0.png", "test/odd/0.png"])).unwrap();
         assert!(data.test[0].anomalous && data.test[0].mask.is_none());
+        let data = open(&tree(&["train/good/0.png", "test/Good/0.png"])).unwrap();
+        assert!(!data.test[0].anomalous);
         let root = tree(&["train/good/0.png"]);
         fs::create_dir_all(root.path().join("test/good")).unwrap();
         assert!(open(&root).unwrap().test.is_empty());
@@ -391,7 +349,11 @@ mod tests {
         assert!(message(&empty).contains("neither train/good nor good"), "{}", message(&empty));
         assert!(message(&tree(&["train/good/a.txt"])).contains("no images, expected at least one (jpg"));
         assert!(message(&tree(&["good/a/0.png"])).contains("(those in folders inside it are not taken)"));
-        assert!(message(&tree(&["good/0.png", "bad/readme"])).contains("bad: found no images"));
+        let no_bad = message(&tree(&["good/0.png", "bad/readme"]));
+        assert!(no_bad.ends_with(
+            "bad: found no images, expected defective ones (where there are none, remove the folder)"
+        ));
+        assert!(message(&tree(&["0.png"])).contains("(it holds photographs itself: "));
         assert!(message(&tree(&["train/good/0.png", "test/0.png"])).contains("test/good and test/DEFECT"));
         let missing = Dataset::open(&empty.path().join("none"), None).unwrap_err().to_string();
         assert!(missing.contains("none: found no such folder"), "{missing}");
@@ -445,14 +407,5 @@ mod tests {
         assert!(Dataset::open(&root.path().join(odd), None).unwrap().test[0].mask.is_some());
         let message = Dataset::categories(root.path()).unwrap_err().to_string();
         assert!(message.contains("expected one in UTF-8"), "{message}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_to_itself_is_no_image_and_no_loop() {
-        let root = tree(&["train/good/0.png"]);
-        std::os::unix::fs::symlink("self.png", root.path().join("train/good/self.png")).unwrap();
-        std::os::unix::fs::symlink(root.path(), root.path().join("train/good/up.png")).unwrap();
-        assert_eq!(open(&root).unwrap().train.len(), 1);
     }
 }

@@ -8,6 +8,7 @@
 mod benchmark;
 mod dataset;
 mod evaluator;
+mod folders;
 mod mask;
 pub mod metrics;
 mod published;
@@ -16,11 +17,12 @@ mod report;
 mod samples;
 
 pub use benchmark::Benchmark;
-#[cfg(feature = "cli")]
-pub(crate) use dataset::find_images_where_readable;
-pub use dataset::{Dataset, Sample, find_images};
+pub use dataset::{Dataset, Sample};
 pub use evaluator::{Evaluator, Ranked};
+pub use folders::find_images;
+#[cfg(feature = "cli")]
+pub(crate) use folders::find_images_where_readable;
 pub use mask::fit_mask;
 pub use report::{Compat, Evaluation, ImageResult};
 #[cfg(feature = "decode")]
-pub use samples::score_samples;
+pub use samples::{check_samples, score_samples};

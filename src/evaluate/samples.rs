@@ -3,8 +3,7 @@
 use super::{Evaluator, Ranked, Sample, fit_mask};
 use crate::detector::Session;
 use crate::error::{Error, Result};
-use crate::image::{Limits, Picture, Preprocess, decode_mask};
-use std::path::Path;
+use crate::image::{Limits, Mask, Picture, Preprocess, decode_mask};
 
 /// Scores every photograph of a test part, and ranks the results with its masks. Calls `step` after each; its error ends
 /// the work.
@@ -17,12 +16,12 @@ pub fn score_samples(
     limits: &Limits,
     step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ranked> {
-    let preprocess = *session.model().information().preprocess();
-    let mut evaluator = Evaluator::new(preprocess.output_size());
+    let Preprocess { resize, crop, .. } = *session.model().information().preprocess();
+    let mut evaluator = Evaluator::new(session.model().information().preprocess().output_size());
     for sample in samples {
-        let picture = Picture::decode(&sample.path, limits)?;
+        let (picture, mask) = read(sample, limits)?;
         let mask =
-            sample.mask.as_deref().map(|path| mask(path, &picture, &preprocess, limits)).transpose()?;
+            mask.map(|mask| fit_mask(&mask.data, (mask.height, mask.width), resize, crop)).transpose()?;
         let found = session.predict(&picture.frame()).map_err(|e| e.within(sample.path.display()))?;
         evaluator.add(&sample.path, sample.anomalous, found.score, found.map, mask.as_deref())?;
         step()?;
@@ -30,17 +29,28 @@ pub fn score_samples(
     Ok(evaluator.rank())
 }
 
-/// The mask in `path`, which must be of the photograph's size, brought to the size of the anomaly map.
-fn mask(path: &Path, picture: &Picture, preprocess: &Preprocess, limits: &Limits) -> Result<Vec<bool>> {
+/// Reads every photograph and mask of a test part, as [`score_samples`] will after a long training. Calls `step` after each.
+///
+/// # Errors
+/// As `score_samples`.
+pub fn check_samples(
+    samples: &[Sample],
+    limits: &Limits,
+    step: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    samples.iter().try_for_each(|sample| read(sample, limits).and_then(|_| step()))
+}
+
+/// A photograph, and its mask of the same size.
+fn read(sample: &Sample, limits: &Limits) -> Result<(Picture, Option<Mask>)> {
+    let picture = Picture::decode(&sample.path, limits)?;
+    let Some(path) = &sample.mask else { return Ok((picture, None)) };
     let mask = decode_mask(path, limits)?;
     let (found, expected) = ((mask.width, mask.height), (picture.width(), picture.height()));
     if found != expected {
         let size = |(width, height): (usize, usize)| format!("{width}x{height}");
-        return Err(Error::format(
-            path.display(),
-            size(found),
-            format!("{}, the photograph's size", size(expected)),
-        ));
+        let expected = format!("{}, the photograph's size", size(expected));
+        return Err(Error::format(path.display(), size(found), expected));
     }
-    fit_mask(&mask.data, (mask.height, mask.width), preprocess.resize, preprocess.crop)
+    Ok((picture, Some(mask)))
 }

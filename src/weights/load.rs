@@ -30,13 +30,16 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
     if bytes.get(8) == Some(&b'{') {
         return safetensors::parse(source, bytes, limits);
     }
-    let start = bytes.get(..8).unwrap_or(bytes);
-    let found = if bytes.is_empty() {
-        "an empty file".into()
-    } else {
-        format!("{:?}", start.escape_ascii().to_string())
-    };
-    Err(Error::format(source, found, "the start of torch's .pth or .ckpt, or of a .safetensors file"))
+    let expected = "the start of torch's .pth or .ckpt, or of a .safetensors file";
+    Err(Error::format(source, first_bytes(bytes), expected))
+}
+
+/// How the file `bytes` begins, for an error about a file of another kind.
+pub(crate) fn first_bytes(bytes: &[u8]) -> String {
+    match bytes.get(..8).unwrap_or(bytes) {
+        [] => "an empty file".into(),
+        start => format!("\"{}\"", start.escape_ascii()),
+    }
 }
 
 /// The bytes of `path`.
@@ -60,6 +63,7 @@ mod tests {
         let message = |bytes: &[u8]| parse("w.pth", bytes, &WeightLimits::default()).unwrap_err().to_string();
         assert!(message(b"").starts_with("w.pth: found an empty file, expected the start of torch's"));
         assert!(message(b"hello, world").starts_with("w.pth: found \"hello, w\", expected"));
+        assert!(message(b"\x89PNG\r\n\x1a\n").starts_with(r#"w.pth: found "\x89PNG\r\n\x1a\n", expected"#));
     }
 
     #[test]

@@ -75,13 +75,8 @@ impl Import {
 
     fn parse(source: &str, origin: &str, bytes: Vec<u8>, limits: &WeightLimits) -> Result<Self> {
         if !Checkpoint::recognises(&bytes) {
-            let start = bytes.get(..8).unwrap_or(&bytes);
-            let found = format!("{:?}", start.escape_ascii().to_string());
-            return Err(Error::format(
-                source,
-                found,
-                "the start of a checkpoint (.ckpt) of anomalib's PatchCore",
-            ));
+            let expected = "the start of a checkpoint (.ckpt) of anomalib's PatchCore";
+            return Err(Error::format(source, weights::first_bytes(&bytes), expected));
         }
         let checkpoint = Checkpoint::parse(source, &bytes)?;
         let mut notes = Vec::new();

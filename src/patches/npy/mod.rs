@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::half;
 use header::Header;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,11 @@ pub struct Array {
 pub fn read(path: &Path) -> Result<Array> {
     let io = |e| Error::io(path, "read", &e);
     let file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.is_dir() {
+        return Err(io(ErrorKind::IsADirectory.into()));
+    }
+    let length = metadata.len();
     parse(&mut BufReader::new(file), length).map_err(|e| e.within(path.display()))
 }
 
