@@ -39,7 +39,11 @@ impl AtomicFile {
     /// Starts the file that will be `path`.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let fail = |e: io::Error| Error::io(path, "create", &e);
-        let name = path.file_name().ok_or_else(|| fail(io::ErrorKind::IsADirectory.into()))?;
+        // `file_name` sees no difference between `name` and `name/` or `name/.`, which can only be a folder.
+        let name = path
+            .file_name()
+            .filter(|name| path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()));
+        let name = name.ok_or_else(|| fail(io::ErrorKind::IsADirectory.into()))?;
         // Renaming over a device or a pipe would destroy it.
         if path.metadata().is_ok_and(|existing| !existing.is_file()) {
             return Err(fail(io::Error::other("it exists and is not an ordinary file")));
@@ -144,6 +148,10 @@ mod tests {
         assert!(write(dir.path(), |_| Ok(())).is_err());
         assert!(write(Path::new(""), |_| Ok(())).is_err());
         assert!(write(&dir.path().join("missing/model"), |_| Ok(())).is_err());
+        for name in ["model/", "model/.", "model/./"] {
+            let message = check(&dir.path().join(name)).unwrap_err().to_string();
+            assert!(message.contains("cannot create"), "{message}");
+        }
         let message = check(&dir.path().join("missing/model")).unwrap_err().to_string();
         assert!(
             message.ends_with(&format!("there is no folder {}", dir.path().join("missing").display())),

@@ -102,14 +102,29 @@ fn means(map: &FeatureMap) -> Vec<f32> {
 
 #[test]
 fn layers_and_embeddings_are_those_of_larger_reference_outputs() {
-    for net in ["resnet18", "resnet34", "resnet50", "wide_resnet50_2"] {
+    const BOTH: &[&str] = &["", "_odd"];
+    for (net, sizes) in
+        [("resnet18", BOTH), ("resnet34", &[""]), ("resnet50", &[""]), ("wide_resnet50_2", BOTH)]
+    {
         let backbone =
             Backbone::from_tensors(&Architecture::named(net).unwrap(), &StateDict::new(net).0).unwrap();
-        for name in [format!("formula_{net}.safetensors"), format!("formula_{net}_odd.safetensors")] {
+        for size in sizes {
+            let name = format!("formula_{net}{size}.safetensors");
             if let Some(golden) = Golden::beside(&name) {
                 compare(&name, &backbone, &golden);
             }
         }
+    }
+}
+
+#[test]
+fn a_deeper_network_is_not_taken_for_a_shallower_one() {
+    for (weights, net) in
+        [("resnet34", "resnet18"), ("wide_resnet50_2", "resnet50"), ("resnet18", "resnet34")]
+    {
+        let architecture = Architecture::named(net).unwrap();
+        let error = Backbone::from_tensors(&architecture, &StateDict::new(weights).0).unwrap_err();
+        assert!(error.to_string().contains("tensor layer"), "{error}");
     }
 }
 

@@ -30,10 +30,11 @@ fn draw(pattern: Pattern) -> Vec<u8> {
     (0..SIDE * SIDE).map(|i| pattern(i % SIDE, i / SIDE)).collect()
 }
 
+/// That a score and its map are distances.
 fn assert_finite(what: &str, bits: &[u32]) {
-    let numbers: Vec<f32> = bits.iter().map(|&bits| f32::from_bits(bits)).collect();
-    assert!(numbers.iter().all(|number| number.is_finite()), "{what}");
-    assert!(numbers[0] >= 0.0 && (0.0..=1.0).contains(&numbers[1]), "{what}: {:?}", &numbers[..2]);
+    for number in bits.iter().map(|&bits| f32::from_bits(bits)) {
+        assert!((0.0..=f32::MAX).contains(&number), "{what}: {number}");
+    }
 }
 
 fn searches() -> Vec<SearchKind> {

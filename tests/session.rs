@@ -91,6 +91,7 @@ fn main() {
         check_memory((SearchKind::Pruned, precision));
     }
     check_many();
+    check_training();
     println!("predictions allocate nothing and give the same bits at every thread count; memory is as told");
 }
 
@@ -105,6 +106,36 @@ fn check_many() {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!((0..70).all(|_| predict() == first[0]));
     assert_none(ALLOCATIONS.load(Ordering::Relaxed) - before, "70 predictions at 2 threads");
+}
+
+/// A training keeps to its bound: the patches past it go to a file, and the memory bank and its search fit as well, up to what
+/// does not grow with the rows.
+fn check_training() {
+    const BOUND: u64 = 1 << 20;
+    const FIXED: usize = 400_000;
+    for bank_precision in [Precision::Single, Precision::Half] {
+        let options = FitOptions {
+            max_memory: Some(BOUND),
+            coreset_ratio: 1.0,
+            cross_validate: false,
+            ..options(1, (SearchKind::Auto, bank_precision))
+        };
+        let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
+        trainer.add(&frame(&photograph(0))).unwrap();
+        let before = LIVE.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        for seed in 1..12 {
+            trainer.add(&frame(&photograph(seed))).unwrap();
+        }
+        let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
+        let taken = PEAK.load(Ordering::Relaxed) - before;
+        let sampled = model.information().training().sampled;
+        println!(
+            "training, {bank_precision:?}: took {taken} of {BOUND} bytes, chose from {sampled:?} patches"
+        );
+        let most = BOUND as usize + FIXED;
+        assert!(sampled.is_some() && taken <= most, "{bank_precision:?}: took {taken} of {most} bytes");
+    }
 }
 
 /// Threads of the process; 0 where the system does not tell.

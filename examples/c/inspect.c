@@ -84,6 +84,8 @@ int main(int argc, char **argv)
     }
     if (patchcore_model_open(argv[1], 0, &model) != PATCHCORE_STATUS_OK)
         return failed("open", patchcore_last_error());
+    /* A line reaches whoever reads it when it is printed, also through a pipe. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
     status = with_model(model, width, height);
     patchcore_model_free(model);
     return status;

@@ -152,22 +152,30 @@ def optimize(student, optimizer, loss, rate):
     optimizer.step()
 
 
-def resume(path, students, optimizers):
+def settings(args):
+    """What a run is made with, but for where it lies."""
+    return {name: str(value) for name, value in vars(args).items() if name not in ("work", "out")}
+
+
+def resume(path, args, students, optimizers):
     """The step to go on from."""
     if not path.exists():
         return 0
     state = torch.load(path)
+    if state["settings"] != settings(args):
+        raise SystemExit(f"{path} is of a run with {state['settings']}: remove it to begin anew")
     for name, student in students.items():
         student.load_state_dict(state["students"][name])
         optimizers[name].load_state_dict(state["optimizers"][name])
     return state["step"]
 
 
-def save(path, step, students, optimizers):
+def save(path, args, step, students, optimizers):
     states = {name: student.state_dict() for name, student in students.items()}
     optimizer_states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
     fresh = path.with_suffix(".new")
-    torch.save({"step": step, "students": states, "optimizers": optimizer_states}, fresh)
+    state = {"settings": settings(args), "step": step, "students": states, "optimizers": optimizer_states}
+    torch.save(state, fresh)
     fresh.rename(path)
 
 
@@ -186,7 +194,7 @@ def main():
         for name, student in students.items()
     }
     checkpoint = args.work / "checkpoint.pt"
-    first = resume(checkpoint, students, optimizers)
+    first = resume(checkpoint, args, students, optimizers)
     run(args, crops, targets, students, optimizers, checkpoint, first)
     for name, student in students.items():
         export(student.network, args.out / f"{name}.safetensors")
@@ -208,7 +216,7 @@ def run(args, crops, targets, students, optimizers, checkpoint, first):
             optimize(student, optimizers[name], loss, rate_at(share, student.rate * args.rate))
         log.add(step + 1, found)
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
-            save(checkpoint, step + 1, students, optimizers)
+            save(checkpoint, args, step + 1, students, optimizers)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def main():
         for name, student in students.items()
     }
     checkpoint = args.work / "tuned.pt"
-    first = resume(checkpoint, students, optimizers)
+    first = resume(checkpoint, args, students, optimizers)
     run(args, crops, targets, students, optimizers, checkpoint, first)
     for name, student in students.items():
         export(student.network, args.out / f"{name}.safetensors")
@@ -161,7 +161,7 @@ def run(args, crops, targets, students, optimizers, checkpoint, first):
             found[name] = [*errors, rank, wrong]
         log.add(step + 1, found)
         if (step + 1) % 500 == 0 or step + 1 == args.steps:
-            save(checkpoint, step + 1, students, optimizers)
+            save(checkpoint, args, step + 1, students, optimizers)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,10 @@ def backbone(text, arguments):
     if what in PSEUDO_RANDOM:
         what = f"{PSEUDO_RANDOM[what]}:{pseudo_random(PSEUDO_RANDOM[what], arguments.scratch)}"
     net, _, weights = what.partition(":")
+    meant = f"{net} of {digest(arguments.program)}"
     if not weights:
-        return name, ["--backbone", net], f"{net} of {digest(arguments.program)}"
-    return name, ["--backbone", net, "--weights", weights], f"{net} {digest(weights)}"
+        return name, ["--backbone", net], meant
+    return name, ["--backbone", net, "--weights", weights], f"{meant} with {digest(weights)}"
 
 
 def digest(path):
@@ -237,8 +238,9 @@ def table(results, names):
     for category in categories:
         cells = [cell(results[category, name]) for name in names]
         lines.append(f"| {category} | " + " | ".join(cells) + " |")
-    overall = [mean(means[c][n] for c in categories) for n in names]
-    lines.append("| **mean** | " + " | ".join(f"**{value:.4f}**" for value in overall) + " |")
+    # Of many real cells, on which all are nearly alike.
+    overall = [mean(means[c][n] for c in categories if c != "elpv" or categories == ["elpv"]) for n in names]
+    lines.append("| **mean but elpv** | " + " | ".join(f"**{value:.4f}**" for value in overall) + " |")
     lines.append(f"| share of {names[0]} | " + " | ".join(f"{value / overall[0]:.3f}" for value in overall) + " |")
     return "\n".join(lines)
 

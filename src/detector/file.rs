@@ -116,7 +116,8 @@ impl OpenOptions {
         let isa = self.isa.map_or_else(Isa::detect, Ok)?;
         check_record(&record).map_err(|e| e.of_file(source))?;
         let size = record.preprocess.output_size();
-        check_input(size, self.max_pixels).map_err(|e| e.within(source))?;
+        check_input(size, self.max_pixels)
+            .map_err(|e| e.within(source).hint("OpenOptions::max_pixels is the limit"))?;
         let backbone = backbone(source, &sections, &record)?;
         check_backbone(&record, &backbone).map_err(|e| e.within(source))?;
         let pool = Pool::new(self.threads)?;

@@ -38,8 +38,8 @@ impl Axis {
 }
 
 /// Writes `of` the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole photograph,
-/// to `out`, whose rows have `width` values. Outside a centre crop the map is 0.
-pub(super) fn over_image<T>(
+/// to `out`, whose rows have `width` values. Outside a centre crop there is no map, and the default is written.
+pub(super) fn over_image<T: Copy + Default>(
     map: &[f32],
     preprocess: &Preprocess,
     width: usize,
@@ -52,12 +52,15 @@ pub(super) fn over_image<T>(
     let across = Axis { pixels: width, resized: resize.1, samples: size.1, offset: offset.1 };
     for first in (0..width).step_by(COLUMNS) {
         let places: [_; COLUMNS] = std::array::from_fn(|column| across.place(first + column));
+        let columns = COLUMNS.min(width - first);
+        let inside = places[..columns].iter().position(Option::is_some).unwrap_or(columns);
+        let outside = places[..columns].iter().rposition(Option::is_some).map_or(columns, |last| last + 1);
         let mut above = Stretched::new(map, size.1, &places);
         let mut below = above;
         for (y, row) in out.chunks_exact_mut(width).enumerate() {
-            let row = row[first..].iter_mut().take(COLUMNS);
+            let row = &mut row[first..][..columns];
             let Some(place) = down.place(y) else {
-                row.for_each(|value| *value = of(0.0));
+                row.fill(T::default());
                 continue;
             };
             if below.row == Some(place.before) {
@@ -65,9 +68,11 @@ pub(super) fn over_image<T>(
             }
             above.take(place.before);
             below.take(place.behind);
-            for ((value, above), below) in row.zip(&above.values).zip(&below.values) {
+            for ((value, above), below) in row.iter_mut().zip(&above.values).zip(&below.values) {
                 *value = of(above + (below - above) * place.share);
             }
+            row[..inside].fill(T::default());
+            row[outside..].fill(T::default());
         }
     }
 }
@@ -108,6 +113,17 @@ impl<'a> Stretched<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outside_a_centre_crop_nothing_is_marked_whatever_the_rule() {
+        let preprocess = Preprocess { resize: (64, 64), crop: Some((32, 32)), ..Preprocess::default() };
+        let mut mask = [7u8; 64 * 64];
+        over_image(&[0.0; 32 * 32], &preprocess, 64, &mut mask, |_| 255);
+        for (i, &value) in mask.iter().enumerate() {
+            let inside = [i / 64, i % 64].iter().all(|at| (16..48).contains(at));
+            assert_eq!(value, if inside { 255 } else { 0 }, "{i}");
+        }
+    }
 
     /// One pixel, bilinearly.
     fn naive(

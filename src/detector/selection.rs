@@ -17,11 +17,10 @@ pub(super) struct Selection {
 }
 
 /// Bytes that making a memory bank of `rows` patches takes at most, beside the patches: those of the selection, or
-/// later two copies of the bank.
-pub(super) fn bytes(rows: usize, dim: usize, ratio: f64) -> u64 {
-    let count = (rows as f64 * ratio) as usize;
-    let bank = 2 * 4 * count as u64 * dim as u64;
-    coreset::bytes(rows, count).max(bank)
+/// later of the bank and its search.
+pub(super) fn bytes(rows: usize, dim: usize, options: &FitOptions) -> u64 {
+    let count = (rows as f64 * options.coreset_ratio) as usize;
+    coreset::bytes(rows, count).max(count as u64 * Index::build_bytes(dim, options.bank_precision))
 }
 
 /// Projects the patches of some images of `store`, or as many as the bound allows, and selects greedily.
@@ -59,7 +58,7 @@ pub(super) fn select(
 
 /// Fails where the bound does not allow the `rows` patches of one photograph.
 pub(super) fn check_bound(rows: usize, dim: usize, options: &FitOptions) -> Result<()> {
-    let needed = bytes(rows, dim, options.coreset_ratio);
+    let needed = bytes(rows, dim, options);
     match options.max_memory {
         Some(bound) if needed > bound => Err(Error::argument(
             "max memory",
@@ -74,7 +73,7 @@ pub(super) fn check_bound(rows: usize, dim: usize, options: &FitOptions) -> Resu
 /// [checked](check_bound).
 fn affordable(store: &PatchStore, rows: usize, options: &FitOptions) -> usize {
     let Some(bound) = options.max_memory else { return rows };
-    let needed = |rows| bytes(rows, store.dim(), options.coreset_ratio);
+    let needed = |rows| bytes(rows, store.dim(), options);
     let (mut enough, mut many) = (store.image_rows(), rows + 1);
     while enough + 1 < many {
         let middle = enough + (many - enough) / 2;
@@ -125,7 +124,11 @@ pub(super) fn index(
 ) -> Result<Index> {
     let rows = match precision {
         Precision::Single => Rows::single(bank.into(), dim)?,
-        Precision::Half => Rows::half(&bank, dim)?,
+        Precision::Half => {
+            let rows = Rows::half(&bank, dim)?;
+            drop(bank);
+            rows
+        }
     };
     Index::build(rows, kind, isa, pool)
 }

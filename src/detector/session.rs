@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 where the
-    /// map reaches the pixel threshold, else 0.
+    /// map reaches the pixel threshold, else 0, as outside a centre crop.
     ///
     /// # Errors
     /// As `map_over_image`.
@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// Writes what `of` makes of the map's values to `out`, which errors call `name`.
-    fn over_image<T>(
+    fn over_image<T: Copy + Default>(
         &self,
         name: &str,
         width: usize,

@@ -5,6 +5,7 @@ use crate::coreset::zeros;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct PatchStore {
     dim: usize,
     image_rows: usize,
-    /// A checksum of each image's patches.
-    checksums: Vec<u32>,
+    /// Of each image's patches, to know copies by.
+    hashes: Vec<u64>,
     kept: Kept,
 }
 
@@ -25,7 +26,7 @@ enum Kept {
 impl PatchStore {
     /// For images of `image_rows` patches of `dim` values.
     pub fn new(image_rows: usize, dim: usize) -> Self {
-        Self { dim, image_rows, checksums: Vec::new(), kept: Kept::Memory(Vec::new()) }
+        Self { dim, image_rows, hashes: Vec::new(), kept: Kept::Memory(Vec::new()) }
     }
 
     /// Adds the patches of an image.
@@ -40,9 +41,11 @@ impl PatchStore {
                 image.copy_from_slice(patches);
                 images.push(image);
             }
-            Kept::Spool(spool) => spool.write(self.checksums.len() * patches.len(), patches)?,
+            Kept::Spool(spool) => spool.write(place(self.hashes.len(), patches.len()), patches)?,
         }
-        self.checksums.push(crc32fast::hash(as_bytes(patches)));
+        let mut hash = DefaultHasher::new();
+        hash.write(as_bytes(patches));
+        self.hashes.push(hash.finish());
         Ok(())
     }
 
@@ -55,7 +58,7 @@ impl PatchStore {
         if let Kept::Memory(images) = &self.kept {
             let mut spool = Spool::new(folder)?;
             for (i, image) in images.iter().enumerate() {
-                spool.write(i * image.len(), image)?;
+                spool.write(place(i, image.len()), image)?;
             }
             self.kept = Kept::Spool(spool);
         }
@@ -63,15 +66,15 @@ impl PatchStore {
     }
 
     pub fn images(&self) -> usize {
-        self.checksums.len()
+        self.hashes.len()
     }
 
     /// All images, copies of one another together, each in the order of being added.
     pub fn distinct(&self) -> Vec<Vec<usize>> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut known = HashMap::new();
-        for (image, checksum) in self.checksums.iter().enumerate() {
-            let group = *known.entry(checksum).or_insert(groups.len());
+        for (image, hash) in self.hashes.iter().enumerate() {
+            let group = *known.entry(hash).or_insert(groups.len());
             if group == groups.len() {
                 groups.push(Vec::new());
             }
@@ -104,7 +107,7 @@ impl PatchStore {
             Kept::Memory(images) => Ok(&images[image]),
             Kept::Spool(spool) => {
                 buffer.resize(self.image_rows * self.dim, 0.0);
-                spool.read(image * self.image_rows * self.dim, buffer)?;
+                spool.read(place(image, buffer.len()), buffer)?;
                 Ok(buffer)
             }
         }
@@ -144,18 +147,18 @@ impl Spool {
         Ok(Self { file, folder: folder.into() })
     }
 
-    /// Writes the values from number `first` on, over what a write that failed has left there.
-    fn write(&mut self, first: usize, values: &[f32]) -> Result<()> {
-        let written = self.file.seek(place(first)).and_then(|_| self.file.write_all(as_bytes(values)));
+    /// Writes values to `place`, over what a write that failed has left there.
+    fn write(&mut self, place: SeekFrom, values: &[f32]) -> Result<()> {
+        let written = self.file.seek(place).and_then(|_| self.file.write_all(as_bytes(values)));
         written.map_err(|e| Error::io(&self.folder, "write training features to a temporary file in", &e))
     }
 
-    /// Reads the values from number `first` on.
-    fn read(&self, first: usize, out: &mut [f32]) -> Result<()> {
+    /// Reads the values at `place`.
+    fn read(&self, place: SeekFrom, out: &mut [f32]) -> Result<()> {
         let mut bytes = vec![0; size_of_val(out)];
         let mut fill = || -> io::Result<()> {
             let mut file = &self.file;
-            file.seek(place(first))?;
+            file.seek(place)?;
             file.read_exact(&mut bytes)
         };
         fill().map_err(|e| Error::io(&self.folder, "read training features from a temporary file in", &e))?;
@@ -165,9 +168,9 @@ impl Spool {
     }
 }
 
-/// Where number `first` lies.
-fn place(first: usize) -> SeekFrom {
-    SeekFrom::Start(first as u64 * size_of::<f32>() as u64)
+/// Where image `image` of `values` numbers each lies: beyond the addresses of 32 bits as well.
+fn place(image: usize, values: usize) -> SeekFrom {
+    SeekFrom::Start(image as u64 * values as u64 * size_of::<f32>() as u64)
 }
 
 #[cfg(test)]
@@ -220,8 +223,8 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, "").unwrap();
         let mut spool = Spool { file: File::open(&path).unwrap(), folder: folder.path().into() };
-        assert!(spool.write(0, &[1.0]).is_err());
-        assert!(spool.read(0, &mut [0.0]).is_err());
+        assert!(spool.write(place(0, 1), &[1.0]).is_err());
+        assert!(spool.read(place(0, 1), &mut [0.0]).is_err());
     }
     #[test]
     fn after_a_write_that_failed_the_images_before_and_after_it_are_whole() {
@@ -229,7 +232,7 @@ mod tests {
         let mut store = store(1, folder.path());
         let Kept::Spool(spool) = &mut store.kept else { panic!("spooled") };
         // Half an image, as a full disk leaves.
-        spool.write(4 * 6, &[f32::NAN; 3]).unwrap();
+        spool.write(place(4, 6), &[f32::NAN; 3]).unwrap();
         store.add(&image(4)).unwrap();
         for i in 0..5 {
             assert_eq!(store.image(i, &mut Vec::new()).unwrap(), image(i));

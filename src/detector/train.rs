@@ -62,7 +62,7 @@ impl Trainer {
         let Self { extractor, pool, .. } = self;
         let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
-        let needed = 4 * rows as u64 * dim as u64 + selection::bytes(rows, dim, self.options.coreset_ratio);
+        let needed = 4 * rows as u64 * dim as u64 + selection::bytes(rows, dim, &self.options);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
             let folder = self.options.spool_folder.clone().unwrap_or_else(std::env::temp_dir);
             self.store.spool(&folder)?;

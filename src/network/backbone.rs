@@ -3,14 +3,19 @@
 use super::architecture::{Architecture, Convolution};
 use super::embedded::Embedded;
 use crate::bank::map::{Slice, as_bytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shortened};
 use crate::kernels::Isa;
 use crate::kernels::aligned::Aligned;
 use crate::random::Random;
 use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
+/// The parts of a batch norm.
+const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+/// What the names of the tensors begin with that are used.
+const STATIONS: [&str; 5] = ["conv1.", "bn1.", "layer1.", "layer2.", "layer3."];
 /// Of every batch norm in torchvision and timm.
 const EPSILON: f64 = 1e-5;
 
@@ -33,12 +38,13 @@ impl Backbone {
     /// Folds the batch norms of torchvision's or timm's state dict into its convolutions.
     ///
     /// # Errors
-    /// A tensor is missing, has another shape, or is not finite.
+    /// A tensor is missing, has another shape, is not finite, or belongs to these layers of another network.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
         let mut flat = Vec::with_capacity(architecture.values());
         for convolution in architecture.convolutions() {
             fold(&convolution, tensors, &mut flat)?;
         }
+        check_none_is_left(architecture, tensors)?;
         if let Some((at, value)) = not_finite(&flat) {
             let subject = format!("{}: folded weights", tensors.source());
             return Err(Error::format(subject, format!("{value} at {at}"), "finite numbers"));
@@ -211,9 +217,9 @@ fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) 
         flat.extend_from_slice(tensors.get(&bias, &[convolution.output])?);
         return Ok(());
     }
-    let norm = |part: &str| tensors.get(&format!("{}.{part}", convolution.norm), &[convolution.output]);
-    let (gamma, beta, mean, variance) =
-        (norm("weight")?, norm("bias")?, norm("running_mean")?, norm("running_var")?);
+    let [weight, bias, mean, variance] = NORM.map(|part| format!("{}.{part}", convolution.norm));
+    let norm = |name: &str| tensors.get(name, &[convolution.output]);
+    let (gamma, beta, mean, variance) = (norm(&weight)?, norm(&bias)?, norm(&mean)?, norm(&variance)?);
     let scale: Vec<f64> =
         gamma.iter().zip(variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + EPSILON).sqrt()).collect();
     for (row, scale) in weights.chunks_exact(weights.len() / convolution.output).zip(&scale) {
@@ -221,6 +227,31 @@ fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) 
     }
     flat.extend((0..convolution.output).map(|i| (f64::from(beta[i]) - f64::from(mean[i]) * scale[i]) as f32));
     Ok(())
+}
+
+/// A deeper network has all tensors of a shallower one, and more.
+fn check_none_is_left(architecture: &Architecture, tensors: &NamedTensors) -> Result<()> {
+    let mut known = HashSet::new();
+    for Convolution { name, norm, .. } in architecture.convolutions() {
+        known.insert(format!("{name}.weight"));
+        let bias = format!("{name}.bias");
+        if tensors.find(&bias).is_some() {
+            known.insert(bias);
+        } else {
+            known.extend(NORM.map(|part| format!("{norm}.{part}")));
+        }
+    }
+    let is_of_these = |name: &str| {
+        STATIONS.iter().any(|station| name.starts_with(station)) && !name.ends_with(".num_batches_tracked")
+    };
+    match tensors.iter().find(|(name, _)| is_of_these(name) && !known.contains(*name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let subject = format!("{}: tensor {}", tensors.source(), shortened(name));
+            let expected = format!("those of {} alone", architecture.name());
+            Err(Error::format(subject, "a tensor of another network", expected))
+        }
+    }
 }
 
 /// The next number of `random` as a float in [0, 1).

@@ -38,7 +38,11 @@ impl Embedder {
     ///
     /// As in the reference (`generate_embedding`): 3x3 mean with zero padding that counts, then bilinear upsampling with
     /// half-pixel centres, then concatenation.
+    ///
+    /// # Panics
+    /// The maps are not of the shapes that this was made for.
     pub fn run<'a>(&mut self, maps: &[FeatureMap<'_>], pool: &Pool, out: &'a mut Vec<f32>) -> Patches<'a> {
+        assert!(maps.iter().map(|map| (map.height, map.width, map.channels)).eq(self.shapes.iter().copied()));
         let (rows, columns, _) = self.shapes[0];
         let dim = self.shapes.iter().map(|shape| shape.2).sum();
         out.resize(rows * columns * dim, 0.0);

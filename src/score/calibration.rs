@@ -115,11 +115,24 @@ impl Normalization {
     /// The raw score that parts what [`labeller`](Self::labeller) calls anomalous from what it does not, if there is one.
     fn effective_threshold(&self, rule: LabelRule) -> Option<f32> {
         let cut = match rule {
-            LabelRule::StrictlyAbove if self.sensitivity <= 0.0 => return None,
             LabelRule::StrictlyAbove if self.is_raw() => 1.0 - self.sensitivity,
+            LabelRule::StrictlyAbove if self.sensitivity <= 0.0 => return None,
             _ => self.cut(),
         };
         cut.is_finite().then_some(cut)
+    }
+
+    /// What gives the same labels by [`LabelRule::AtOrAbove`], but for a score exactly at the threshold.
+    fn at_or_above(self, rule: LabelRule) -> Self {
+        match rule {
+            LabelRule::AtOrAbove => self,
+            LabelRule::StrictlyAbove if self.is_raw() => {
+                let sensitivity = if self.sensitivity.is_nan() { f32::NAN } else { 0.5 };
+                Self { threshold: 1.0 - self.sensitivity, sensitivity, ..self }
+            }
+            LabelRule::StrictlyAbove if self.sensitivity <= 0.0 => Self { sensitivity: f32::NAN, ..self },
+            LabelRule::StrictlyAbove => self,
+        }
     }
 
     /// The test for an anomalous raw score.
@@ -152,11 +165,16 @@ impl Calibration {
         Self { image, pixel, rule: LabelRule::StrictlyAbove, source: CalibrationSource::Imported }
     }
 
-    /// The same with the raw image score from which on an image is anomalous.
+    /// The same with the raw image score from which on an image is anomalous. Pixels are labelled as before, but for those exactly
+    /// at a threshold of the reference.
     #[must_use]
     pub fn with_image_threshold(self, threshold: f32) -> Self {
-        let image = Normalization { threshold, sensitivity: 0.5, ..self.image };
-        Self { image, source: CalibrationSource::Given, ..self }
+        Self {
+            image: Normalization { threshold, sensitivity: 0.5, ..self.image },
+            pixel: self.pixel.at_or_above(self.rule),
+            rule: LabelRule::AtOrAbove,
+            source: CalibrationSource::Given,
+        }
     }
 
     /// Checks every number.
@@ -334,6 +352,27 @@ mod tests {
             assert_eq!(Calibration::imported(scale, scale, true).pixel_threshold(), None);
         }
         assert_eq!(Calibration::NONE.image_threshold(), None);
+    }
+
+    #[test]
+    fn a_given_threshold_is_that_of_images_and_leaves_the_pixels() {
+        for kind in [KNOWN, Normalization::UNSET] {
+            for sensitivity in [0.0, 0.3, 0.5, 1.0, f32::NAN] {
+                let pixel = Normalization { sensitivity, ..kind };
+                let imported = Calibration::imported(kind, pixel, false);
+                let given = imported.with_image_threshold(2.5);
+                assert_eq!(given.image_threshold(), Some(2.5));
+                assert_eq!((given.is_anomalous(2.49), given.is_anomalous(2.5)), (Some(false), Some(true)));
+                for value in (1..60).map(|i| i as f32 / 10.0 + 0.013) {
+                    let label = |calibration: Calibration| calibration.is_anomalous_pixel(value);
+                    assert_eq!(
+                        label(given),
+                        label(imported),
+                        "{value}, sensitivity {sensitivity} of {kind:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Estimate {
         rows as f64 * in_order(dim)
     }
 
-    fn of_pruned(search: &Pruned, dim: usize, queries: &[&[f32]]) -> f64 {
+    fn of_pruned(search: &Pruned, dim: usize, queries: &[Vec<f32>]) -> f64 {
         let counts = queries.iter().map(|query| search.work(query, NEIGHBORS));
         let cost = |work: super::pruned::Work| {
             work.blocks as f64 * BLOCK
@@ -69,9 +69,10 @@ pub(super) enum Chosen {
 
 /// The search with the least estimated cost, and all estimates.
 pub(super) fn choose(bank: &Rows, isa: Isa, pool: &Pool) -> (Chosen, Estimate) {
-    let (rows, dim, all) = (bank.count(), bank.dim(), bank.all());
+    let (rows, dim) = (bank.count(), bank.dim());
     let trials = rows.min(TRIALS);
-    let queries: Vec<_> = (0..trials).map(|i| &all[i * rows / trials * dim..][..dim]).collect();
+    let queries: Vec<_> =
+        (0..trials).map(|i| bank.get(i * rows / trials, &mut Vec::new()).to_vec()).collect();
     let pruned = Pruned::build(bank.clone(), isa, pool);
     let tree = try_kd_tree(bank, &queries, isa, pool);
     let estimate = Estimate {
@@ -88,7 +89,7 @@ pub(super) fn choose(bank: &Rows, isa: Isa, pool: &Pool) -> (Chosen, Estimate) {
 }
 
 #[cfg(feature = "kdtree")]
-fn try_kd_tree(bank: &Rows, queries: &[&[f32]], isa: Isa, pool: &Pool) -> Option<(Chosen, f64)> {
+fn try_kd_tree(bank: &Rows, queries: &[Vec<f32>], isa: Isa, pool: &Pool) -> Option<(Chosen, f64)> {
     /// A row's share of the walk through the tree, most of whose boxes are opened in so many dimensions.
     const ROW: f64 = 9.0;
     let tree = KdTree::build(bank.clone(), isa, pool).ok()?;

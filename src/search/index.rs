@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kdtree")]
 use super::KdTree;
+#[cfg(feature = "train")]
+use super::Precision;
 use super::choice::{Chosen, Estimate, choose};
 use super::{Flat, Pruned, Rows, Scratch, Search};
 use crate::bank::map::Slice;
@@ -39,6 +41,17 @@ pub struct Index {
 }
 
 impl Index {
+    /// Bytes a row that [`build`](Self::build) takes at most, the row itself and, of half precision, the one that it was
+    /// rounded from among them.
+    #[cfg(feature = "train")]
+    pub(crate) fn build_bytes(dim: usize, precision: Precision) -> u64 {
+        let (kept, widened) = match precision {
+            Precision::Single => (4, 0),
+            Precision::Half => (2, 4),
+        };
+        (dim * (kept + widened)) as u64 + Pruned::build_bytes(dim)
+    }
+
     /// Makes `rows` searchable.
     ///
     /// # Errors

@@ -97,11 +97,12 @@ fn view<'a>(entry: &Value, data: &'a [u8], budget: &mut Budget) -> Result<Option
         )
         .hint("the file is cut short"));
     };
-    if bytes.len() != count * dtype.size() {
+    let expected = count.saturating_mul(dtype.size());
+    if bytes.len() != expected {
         return Err(Error::format(
             "data",
             format!("{} bytes", bytes.len()),
-            format!("{} for shape {shape:?}", count * dtype.size()),
+            format!("{expected} for shape {shape:?}"),
         ));
     }
     Ok(Some(View { shape, dtype, bytes }))

@@ -87,11 +87,13 @@ impl Golden {
 pub fn beside(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("PATCHCORE_SHARED")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let path = folder.join(name);
-    if !path.exists() {
-        println!("skipped: {} not present", path.display());
+    if !folder.exists() {
+        println!("skipped: {name} is not present");
         return None;
     }
+    let path = folder.join(name);
+    // Else a slip in a name would skip the test for ever.
+    assert!(path.exists(), "{} is missing", path.display());
     Some(path)
 }
 

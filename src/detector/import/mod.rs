@@ -246,11 +246,11 @@ impl PostProcessing {
         let image = self.normalization(tensors, "image", self.image_sensitivity - ON_THRESHOLD)?;
         let pixel = self.normalization(tensors, "pixel", self.pixel_sensitivity)?;
         if self.labels && image.is_raw() {
-            notes.push(
-                "the checkpoint gives no range of scores: they stay raw and, as in the reference, all above 0.5 are \
-                 labelled anomalous"
-                    .into(),
-            );
+            notes.push(format!(
+                "the checkpoint gives no range of scores: they stay raw and, as in the reference, all above {} are \
+                 labelled anomalous",
+                1.0 - self.image_sensitivity
+            ));
         }
         Ok(Calibration::imported(image, pixel, self.matches_thresholds))
     }
@@ -261,11 +261,14 @@ impl PostProcessing {
             None => Ok(f32::NAN),
             Some(tensor) => match tensor.data[..] {
                 [value] if !value.is_infinite() => Ok(value),
-                _ => Err(Error::format(
-                    format!("{}: tensor {name}", tensors.source()),
-                    format!("{} values", tensor.data.len()),
-                    "a finite number or NaN",
-                )),
+                ref values => {
+                    let found = match values {
+                        [value] => value.to_string(),
+                        _ => format!("{} values", values.len()),
+                    };
+                    let subject = format!("{}: tensor {name}", tensors.source());
+                    Err(Error::format(subject, found, "one finite number or NaN"))
+                }
             },
         };
         let range = |name: &str| match self.normalizes {

@@ -139,8 +139,8 @@ element!(u32, "<u4");
 pub struct Writer<T> {
     path: PathBuf,
     file: AtomicFile,
-    /// Values that are still to come.
-    left: usize,
+    /// Values that are still to come; `None` once a write has failed.
+    left: Option<usize>,
     bytes: Vec<u8>,
     element: PhantomData<T>,
 }
@@ -149,12 +149,14 @@ impl<T: Element> Writer<T> {
     /// Starts an array of `shape`.
     ///
     /// # Errors
-    /// `shape` has not one to three dimensions or more values than memory addresses, or the file cannot be created.
+    /// `shape` has not one to three dimensions, has no value or more than memory addresses, or the file cannot be created.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self> {
         let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
-        let Some(left) = count.filter(|_| (1..=header::MAX_RANK).contains(&shape.len())) else {
-            return Err(Error::argument("array shape", format!("{shape:?}"), "one to three dimensions"));
-        };
+        let left = count.filter(|&count| count > 0 && (1..=header::MAX_RANK).contains(&shape.len()));
+        if left.is_none() {
+            let expected = "one to three dimensions, none of them 0";
+            return Err(Error::argument("array shape", format!("{shape:?}"), expected));
+        }
         let mut file = AtomicFile::create(path)?;
         file.write_all(&header::encode(T::DESCR, shape)).map_err(|e| Error::io(path, "write", &e))?;
         Ok(Self { path: path.into(), file, left, bytes: Vec::new(), element: PhantomData })
@@ -163,20 +165,20 @@ impl<T: Element> Writer<T> {
     /// Appends `values`.
     ///
     /// # Errors
-    /// The array is full, or the file cannot be written.
+    /// The array is full, or the file cannot be written; it then does not [`finish`](Self::finish) either.
     pub fn write(&mut self, values: &[T]) -> Result<()> {
-        self.left = self.left.checked_sub(values.len()).ok_or_else(|| {
-            Error::argument(
-                "array values",
-                format!("{} more", values.len()),
-                format!("at most {}", self.left),
-            )
-        })?;
+        let before = self.left.unwrap_or(0);
+        let Some(left) = before.checked_sub(values.len()) else {
+            let found = format!("{} more", values.len());
+            return Err(Error::argument("array values", found, format!("at most {before}")));
+        };
+        self.left = None;
         for block in values.chunks(BLOCK) {
             self.bytes.clear();
             block.iter().for_each(|value| value.append(&mut self.bytes));
             self.file.write_all(&self.bytes).map_err(|e| Error::io(&self.path, "write", &e))?;
         }
+        self.left = Some(left);
         Ok(())
     }
 
@@ -186,8 +188,9 @@ impl<T: Element> Writer<T> {
     /// Values are missing, or the file cannot be written.
     pub fn finish(self) -> Result<()> {
         match self.left {
-            0 => self.file.commit(),
-            left => Err(Error::argument("array values", format!("{left} missing"), "all of them")),
+            Some(0) => self.file.commit(),
+            Some(left) => Err(Error::argument("array values", format!("{left} missing"), "all of them")),
+            None => Err(Error::argument("array values", "those of a write that failed", "all of them")),
         }
     }
 }

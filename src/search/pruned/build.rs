@@ -2,6 +2,8 @@
 
 use super::interleaved::{Interleaved, Interleaving};
 use super::{Coarse, Pruned, RAISED, blocks};
+#[cfg(feature = "train")]
+use crate::kernels::bounds::NUMBERS;
 use crate::kernels::int8::{BLOCK, STEP};
 use crate::kernels::{Isa, Pool};
 use crate::search::Rows;
@@ -22,6 +24,16 @@ struct Lifted {
     sketch: Sketch,
     values: Vec<f32>,
     errors: Vec<f64>,
+}
+
+/// Bytes a row that [`build`] takes at most: what it is along the axes, both sketches with their errors, and all codes.
+#[cfg(feature = "train")]
+pub(super) fn bytes(dim: usize) -> u64 {
+    let along = FINE_DIMS * size_of::<f32>();
+    let lifted = (COARSE_DIMS + FINE_DIMS) * size_of::<f32>() + 2 * size_of::<f64>();
+    let coarse = COARSE_DIMS + size_of::<i32>();
+    let rounded = FINE_DIMS + dim + 2 * NUMBERS * size_of::<f32>();
+    (along + lifted + coarse + rounded + size_of::<u32>()) as u64
 }
 
 /// Makes `bank`, of finite values, searchable.

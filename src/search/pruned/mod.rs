@@ -90,6 +90,12 @@ fn read(numbers: &[f64]) -> Option<(f64, f32, [Sketch; 2])> {
 }
 
 impl Pruned {
+    /// Bytes a row that [`build`](Self::build) takes at most, beside the row: more than a search of few coordinates.
+    #[cfg(feature = "train")]
+    pub(super) fn build_bytes(dim: usize) -> u64 {
+        build::bytes(dim)
+    }
+
     /// Makes `bank`, of finite values, searchable.
     pub fn build(bank: Rows, isa: Isa, pool: &Pool) -> Self {
         build::build(&bank, isa, pool)
