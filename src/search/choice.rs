@@ -101,6 +101,6 @@ fn try_kd_tree(bank: &Rows, queries: &[Vec<f32>], isa: Isa, pool: &Pool) -> Opti
 }
 
 #[cfg(not(feature = "kdtree"))]
-fn try_kd_tree(_: &Rows, _: &[&[f32]], _: Isa, _: &Pool) -> Option<(Chosen, f64)> {
+fn try_kd_tree(_: &Rows, _: &[Vec<f32>], _: Isa, _: &Pool) -> Option<(Chosen, f64)> {
     None
 }
