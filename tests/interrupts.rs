@@ -130,7 +130,10 @@ fn nothing_is_left_behind() {
     let data = folder.path().join("photographs");
     let (model, features) = (out.join("model.pcore"), out.join("features.npy"));
     let train = ["train", "--image-size", "1024", "--data", text(&data), "--out", text(&model)];
-    assert!(interrupt("INT", &train, &out, catches_interrupts).is_empty());
+    std::fs::write(&model, "the old model").unwrap();
+    assert_eq!(interrupt("INT", &train, &out, catches_interrupts), [model.clone()]);
+    assert_eq!(std::fs::read(&model).unwrap(), b"the old model");
+    std::fs::remove_file(&model).unwrap();
 
     // `embed` writes while it works: wait until it has begun to.
     let embed = ["embed", "--image-size", "1024", text(&photographs), "--out", text(&features)];
