@@ -90,7 +90,7 @@ fn a_threshold_that_is_given_labels_and_the_scores_stay() {
         let given = threshold.to_string();
         let train = ["train", "--threshold", &given, "--data", text(&data), "--out", text(&out)];
         let printed = patchcore_ok([&train[..], &SMALL].concat());
-        assert!(printed.contains("\ncalibration: threshold given\n"), "{printed}");
+        assert!(printed.contains("\ncalibration: threshold given\nthresholds: image "), "{printed}");
         let found = predict(&out);
         assert_eq!((&found["score"], &found["is_anomalous"]), (&calibrated["score"], &is_anomalous.into()));
         assert_eq!(found["normalized_score"].as_f64().unwrap() >= 0.5, is_anomalous);

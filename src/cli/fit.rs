@@ -122,12 +122,16 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &FitArguments) -
         bar.step()?;
     }
     drop(bar);
-    if trainer.copies() > 0 {
-        let copies = super::counted(trainer.copies() as u64, "good photograph");
-        super::tell(format!(
-            "note: {copies} of {} copied from another, and nothing new",
-            dataset.train.len()
-        ));
+    match trainer.copies() {
+        0 => {}
+        1 => super::tell(format!(
+            "note: one of the {} good photographs is a copy of another",
+            trainer.images()
+        )),
+        copies => super::tell(format!(
+            "note: {copies} of the {} good photographs are copies of others",
+            trainer.images()
+        )),
     }
     let mut progress = TrainingProgress::default();
     let model = trainer.finish(&mut |stage, done, total| progress.observe(stage, done, total))?;

@@ -52,15 +52,21 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         model = model.with_calibration(calibration);
     }
     model.save(&arguments.out)?;
-    let information = model.information();
+    let (information, calibration) = (model.information(), model.calibration());
+    if calibration.image_threshold().is_none() {
+        super::tell("note: for labels two different photographs of good parts are needed, or --threshold");
+    }
+    let threshold = |value: Option<f32>| value.map_or("none".into(), |value| format!("{value:.4}"));
     super::print(format!(
-        "{}: {}, {}{}; memory bank {}\ncalibration: {}\ndone in {:.1} s",
+        "{}: {}, {}{}; memory bank {}\ncalibration: {}\nthresholds: image {} pixel {}\ndone in {:.1} s",
         arguments.out.display(),
         super::counted(information.training().images, "good photograph"),
         super::counted(information.training().patches, "patch"),
         super::info::sampled(information.training()),
         super::info::bank(information),
-        model.calibration().source,
+        calibration.source,
+        threshold(calibration.image_threshold()),
+        threshold(calibration.pixel_threshold()),
         start.elapsed().as_secs_f64(),
     ))
 }
