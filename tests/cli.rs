@@ -23,7 +23,7 @@ fn demo_prints_a_table_and_writes_model_and_heat_maps() {
     assert_eq!(pictures.len(), 3 * (8 + 25));
     for path in pictures {
         let picture = image::open(&path).unwrap();
-        assert_eq!((picture.width(), picture.height()), (64, 64), "{}", path.display());
+        assert_eq!((picture.width(), picture.height()), (256, 256), "{}", path.display());
     }
 }
 

@@ -23,7 +23,9 @@ fn predict_writes_pictures_and_one_line_a_photograph() {
         assert!(line.contains(name) && line.contains(" score "), "{line}");
     }
     for kind in ["heat", "overlay", "mask"] {
-        assert!(folder.path().join(format!("004-{kind}.png")).is_file());
+        let picture = folder.path().join(format!("004-{kind}.png"));
+        let size = image::image_dimensions(photographs.join("004.png")).unwrap();
+        assert_eq!(image::image_dimensions(picture).unwrap(), size, "not the network's input");
     }
     assert_eq!(files(folder.path()).len(), 15);
 

@@ -1,11 +1,15 @@
 //! Heat maps, overlays and masks as files.
 
-use crate::detector::{PatchCore, Prediction};
+use crate::detector::Session;
 use crate::error::{Error, Result};
 use crate::image::{HeatMap, Picture};
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
+/// The longer side of pictures at most, in pixels: their memory and time are bounded, whatever the camera's.
+const LARGEST: usize = 2048;
+/// No photograph has a shorter side.
+const SMALLEST: usize = 8;
 /// What the names of pictures end in: heat map, overlay, mask.
 const ENDINGS: [&str; 3] = ["-heat.png", "-overlay.png", "-mask.png"];
 
@@ -42,26 +46,36 @@ fn places(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
     plain.iter().map(stem).map(|stem| folder.join(stem)).collect()
 }
 
-/// Writes the pictures of one photograph; `stem` is one of [`stems`].
-pub fn write(stem: &Path, picture: &Picture, model: &PatchCore, prediction: &Prediction<'_>) -> Result<()> {
+/// Writes the pictures of `photograph`, which `session` predicted on last, of its size or, where it is larger, of
+/// [`LARGEST`]; `stem` is one of [`stems`].
+pub fn write(stem: &Path, photograph: &Picture, session: &Session) -> Result<()> {
     if let Some(folder) = stem.parent() {
         create_folder(folder)?;
     }
-    let (height, width) = (prediction.map_height, prediction.map_width);
-    let calibration = model.calibration();
-    let mut map = prediction.map.to_vec();
+    let (width, height) = size(photograph.width(), photograph.height());
+    let (mut map, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
+    session.map_over_image(width, height, &mut map)?;
+    session.mask_over_image(width, height, &mut mask)?;
+    let calibration = session.model().calibration();
     match calibration.pixel.is_raw() {
         true => spread(&mut map),
         false => calibration.normalize_map(&mut map),
     }
-    let mask: Vec<bool> = prediction.map.iter().map(|&value| calibration.is_anomalous_pixel(value)).collect();
+    let mask: Vec<bool> = mask.into_iter().map(|value| value > 0).collect();
     let heat = HeatMap::new(&map, &mask, height, width)?;
-    let overlay = heat.overlay(&picture.frame(), model.information().preprocess())?;
+    let overlay = heat.overlay(&photograph.frame())?;
     let pictures = [heat.colors()?, overlay, heat.mask()?];
     pictures
         .iter()
         .zip(ENDINGS)
         .try_for_each(|(picture, ending)| picture.save_png(&with_suffix(stem, ending)))
+}
+
+/// Width and height of the pictures of a photograph.
+fn size(width: usize, height: usize) -> (usize, usize) {
+    let longer = width.max(height);
+    let scaled = |side: usize| if longer > LARGEST { (side * LARGEST / longer).max(SMALLEST) } else { side };
+    (scaled(width), scaled(height))
 }
 
 /// `found` without the pictures that [`write`] made: those that lie beside both others of their photograph.
@@ -160,6 +174,13 @@ mod tests {
     fn no_two_photographs_share_a_name() {
         let found = below_out(&["x.jpg", "x.png", "X.png", "x.png.tif", "x.png", "a/../x.png"]);
         assert_eq!(found, ["x", "x.png", "X.png-2", "x.png.tif", "x.png-3", "x.png-4"]);
+    }
+
+    #[test]
+    fn pictures_have_the_shape_of_the_photograph() {
+        assert_eq!(size(640, 480), (640, 480));
+        assert_eq!(size(4096, 3000), (2048, 1500));
+        assert_eq!(size(8, 65_535), (8, 2048));
     }
 
     #[test]

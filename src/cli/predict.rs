@@ -20,8 +20,8 @@ pub struct Arguments {
     /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a heat map, an overlay with the mask's contour, and the mask of each photograph to this folder, all of the size of
-    /// the network's input
+    /// Write a heat map, an overlay with the mask's contour, and the mask of each photograph to this folder, all of the
+    /// photograph's size, but of 2048 pixels a side at most
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
@@ -89,7 +89,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         };
         is_read = is_read && super::print_if_read(line(path, &scored, arguments.json))?;
         if let Some(stem) = stem {
-            if let Err(error) = pictures::write(stem, &scored.picture, &model, &scored.prediction) {
+            let Scored { picture, .. } = scored;
+            if let Err(error) = pictures::write(stem, &picture, &session) {
                 status = super::report(error);
             }
         } else if !is_read {

@@ -69,21 +69,13 @@ impl<'a> HeatMap<'a> {
         self.paint(|at| if self.mask[at] { [255.0; 3] } else { [0.0; 3] })
     }
 
-    /// `photograph`, as the network sees it, under the map's colours, the stronger the higher the value, and the
-    /// mask's contour.
+    /// `photograph`, scaled to the map's size, under the map's colours, the stronger the higher the value, and the mask's
+    /// contour.
     ///
     /// # Errors
-    /// `preprocess` gives another size than the map's.
-    pub fn overlay(&self, photograph: &Frame<'_>, preprocess: &Preprocess) -> Result<Picture> {
-        let seen = seen(photograph, preprocess)?;
-        if (seen.height, seen.width) != (self.height, self.width) {
-            let found = format!("{}x{}", seen.height, seen.width);
-            return Err(Error::argument(
-                "preprocessed photograph",
-                found,
-                format!("{}x{}", self.height, self.width),
-            ));
-        }
+    /// As [`colors`](Self::colors), or the map is larger than an input of a network can be.
+    pub fn overlay(&self, photograph: &Frame<'_>) -> Result<Picture> {
+        let seen = scaled(photograph, (self.height, self.width))?;
         let pixels = self.map.len();
         self.paint(|at| {
             if self.on_contour(at) {
@@ -112,9 +104,9 @@ impl<'a> HeatMap<'a> {
     }
 }
 
-/// The photograph resized and cropped, in [0, 1].
-fn seen(photograph: &Frame<'_>, preprocess: &Preprocess) -> Result<ImageTensor> {
-    let plain = Preprocess { mean: [0.0; 3], std: [1.0; 3], ..*preprocess };
+/// The photograph at `size` (height, width), in [0, 1].
+fn scaled(photograph: &Frame<'_>, size: (usize, usize)) -> Result<ImageTensor> {
+    let plain = Preprocess { resize: size, mean: [0.0; 3], std: [1.0; 3], ..Preprocess::default() };
     let mut tensor = ImageTensor::default();
     Preprocessor::new(&plain, Isa::best())?.run(photograph, &Pool::new(1)?, &mut tensor);
     Ok(tensor)
@@ -138,9 +130,8 @@ mod tests {
     fn an_overlay_of_no_heat_is_the_photograph_and_the_contour_is_drawn() {
         let pixels: Vec<u8> = (0..16 * 16 * 3).map(|i| (i % 251) as u8).collect();
         let frame = Frame::new(16, 16, 48, PixelFormat::Rgb8, &pixels).unwrap();
-        let preprocess = Preprocess { resize: (16, 16), ..Preprocess::default() };
         let mut mask = vec![false; 256];
-        let cold = HeatMap::new(&[0.0; 256], &mask, 16, 16).unwrap().overlay(&frame, &preprocess).unwrap();
+        let cold = HeatMap::new(&[0.0; 256], &mask, 16, 16).unwrap().overlay(&frame).unwrap();
         assert_eq!(cold, Picture::from_rgb(16, 16, pixels.clone()).unwrap());
         for at in [85, 86, 87, 101, 102, 103, 117, 118, 119] {
             mask[at] = true;

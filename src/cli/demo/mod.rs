@@ -115,7 +115,8 @@ fn draw_heat_maps(model: &PatchCore, dataset: &Dataset, folder: &Path, threads: 
     let bar = Bar::new("heat maps", paths.len());
     for (path, stem) in paths.iter().zip(pictures::stems(folder, &paths)?) {
         let picture = Picture::decode(path, &Limits::default())?;
-        pictures::write(&stem, &picture, model, &session.predict(&picture.frame())?)?;
+        session.predict(&picture.frame())?;
+        pictures::write(&stem, &picture, &session)?;
         bar.step()?;
     }
     Ok(())
