@@ -6,6 +6,7 @@ pub mod torch;
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::network::Layer;
 use patchcore::search::{Precision, SearchKind};
+use patchcore::weights::{self, WeightLimits};
 use patchcore::{Backbone, FitOptions, PatchCore, Trainer};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
@@ -45,31 +46,37 @@ fn mend_weights_checksum(bytes: &mut [u8]) {
     }
 }
 
-/// Lays the sections of a model file one behind the other and puts the length and the header's checksum right, so that
-/// a mutation gets past them. What is no header is left.
+/// Lays the sections of a model file one behind the other and puts the length and all checksums right, so that a mutation
+/// gets past them. What is no header is left.
 pub fn mend_model(bytes: &mut Vec<u8>) {
     const HEADER: usize = 32;
     const ENTRY: usize = 40;
-    const ALIGNMENT: u64 = 64;
+    const ALIGNMENT: usize = 64;
+    // More are refused.
+    const MOST: usize = 64;
     if bytes.len() < HEADER {
         return;
     }
     mend_weights_checksum(bytes);
     let count = u32::from_le_bytes(std::array::from_fn(|i| bytes[12 + i])) as usize;
-    let Some(table_end) = count.checked_mul(ENTRY).and_then(|n| n.checked_add(HEADER)) else { return };
-    if table_end > bytes.len() {
+    if count > MOST || bytes.len() < HEADER + count * ENTRY {
         return;
     }
-    let mut end = table_end as u64;
-    for entry in bytes[HEADER..table_end].chunks_exact_mut(ENTRY) {
+    let table_end = HEADER + count * ENTRY;
+    let mut end = table_end;
+    for entry in (HEADER..table_end).step_by(ENTRY) {
         let start = end.next_multiple_of(ALIGNMENT);
-        entry[16..24].copy_from_slice(&start.to_le_bytes());
-        let length = u64::from_le_bytes(std::array::from_fn(|i| entry[24 + i]));
-        end = start.saturating_add(length.min(1 << 16));
+        let length = u64::from_le_bytes(std::array::from_fn(|i| bytes[entry + 24 + i]));
+        let next = start + length.min(1 << 16) as usize;
+        bytes.resize(bytes.len().max(next), 0);
+        bytes[end..start].fill(0);
+        let checksum = crc32fast::hash(&bytes[start..next]);
+        bytes[entry + 16..entry + 24].copy_from_slice(&(start as u64).to_le_bytes());
+        bytes[entry + 32..entry + 36].copy_from_slice(&checksum.to_le_bytes());
+        end = next;
     }
-    bytes.resize((end as usize).min(1 << 20), 0);
-    let length = bytes.len() as u64;
-    bytes[16..24].copy_from_slice(&length.to_le_bytes());
+    bytes.truncate(end);
+    bytes[16..24].copy_from_slice(&(end as u64).to_le_bytes());
     bytes[28..32].fill(0);
     let checksum = crc32fast::hash(&bytes[..table_end]);
     bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
@@ -91,5 +98,30 @@ pub fn mend_zip(bytes: &mut [u8]) {
             }
         }
         at += 46 + short(bytes, at + 28) + short(bytes, at + 30) + short(bytes, at + 32);
+    }
+}
+
+/// What is said of a file is one line of fewer than `most` characters, whatever the file holds.
+pub fn assert_line(text: &str, most: usize) {
+    assert!(!text.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')), "{text:?}");
+    assert!(text.chars().count() < most, "{text}");
+}
+
+/// An error is one line, however long what it is about.
+pub fn assert_error(error: &patchcore::Error) {
+    assert_line(&error.to_string(), 12_000);
+}
+
+/// Reads a weight file, which gives no more values than it has bytes, or an error in one line.
+pub fn parse_weights(source: &str, file: &[u8]) {
+    let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
+    match weights::parse(source, file, &limits) {
+        Ok(tensors) => {
+            for (name, tensor) in tensors.iter() {
+                assert_eq!(tensor.shape.iter().product::<usize>(), tensor.data.len(), "{name}");
+            }
+            assert!(tensors.iter().map(|(_, tensor)| tensor.data.len()).sum::<usize>() <= file.len());
+        }
+        Err(error) => assert_error(&error),
     }
 }

@@ -1,12 +1,25 @@
 //! Writes the seed corpora to `fuzz/seeds`, from the library itself.
 
 use image::{ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, Rgba, RgbaImage};
+use patchcore::bank::sections::SectionWriter;
+use patchcore::kernels::{Isa, Pool};
 use patchcore::patches::npy;
-use patchcore::search::{Precision, SearchKind};
+use patchcore::search::{Index, Precision, Rows, SearchKind};
 use patchcore_fuzz::torch::{Py, PyTensor, dict, save, save_legacy, state_dict, text};
 use patchcore_fuzz::{SIDE, photograph, small_model};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+
+/// Values a row of the long bank: few, so that the file is short.
+const LONG_DIM: usize = 1;
+
+/// What a search chooses first, in the order of its choices: many rows in clusters, most of them apart.
+const SEARCHES: [[u8; 15]; 4] = [
+    [2, 2, 30, 3, 232, 39, 4, 0, 0, 0, 0, 3, 19, 5, 1],
+    [3, 2, 9, 2, 100, 39, 8, 1, 1, 0, 2, 2, 9, 20, 1],
+    [4, 2, 20, 3, 232, 35, 0, 0, 2, 3, 0, 4, 39, 30, 1],
+    [5, 1, 150, 0, 200, 39, 5, 0, 0, 0, 0, 3, 4, 0, 40],
+];
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -45,14 +58,30 @@ fn main() {
     for (name, bytes) in photographs() {
         write("photograph", &name, &bytes);
     }
-    // Choices follow from these bytes; the fuzzer finds its own.
-    for target in ["capi", "search", "kernels"] {
-        for seed in 0..4u8 {
-            let bytes: Vec<u8> =
-                (0..200u8).map(|i| i.wrapping_mul(37).wrapping_add(seed.wrapping_mul(91))).collect();
-            write(target, &seed.to_string(), &bytes);
-        }
+    write("index", "long", &[&[LONG_DIM as u8, 3, 0][..], &long_index()].concat());
+    for (seed, search) in (0..).zip(SEARCHES) {
+        write("capi", &seed.to_string(), &choices(seed));
+        write("kernels", &seed.to_string(), &choices(seed));
+        write("search", &seed.to_string(), &[&search[..], &choices(seed)].concat());
     }
+}
+
+/// Bytes that choices follow from; the fuzzer finds its own.
+fn choices(seed: u8) -> Vec<u8> {
+    (0..200u8).map(|i| i.wrapping_mul(37).wrapping_add(seed.wrapping_mul(91))).collect()
+}
+
+/// The sections of a search of more rows than a chunk of its sweep has.
+fn long_index() -> Vec<u8> {
+    let values: Vec<f32> = (0..1056 * LONG_DIM).map(|i| (i as f32 * 0.7).sin() + (i % 5) as f32).collect();
+    let rows = Rows::half(&values, LONG_DIM).unwrap();
+    let pool = Pool::new(1).unwrap();
+    let index = Index::build(rows, SearchKind::Pruned, Isa::PORTABLE, &pool).unwrap();
+    let mut writer = SectionWriter::default();
+    index.write(&mut writer);
+    let mut file = Vec::new();
+    writer.write_to(&mut file).unwrap();
+    file
 }
 
 fn temporary(name: &str) -> PathBuf {

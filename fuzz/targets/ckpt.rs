@@ -1,10 +1,11 @@
-//! A checkpoint with any pickle becomes a model or is refused. The numbers of its tensors lie ready in two storages.
+//! A checkpoint with any pickle becomes a model or is refused, and what is said of it is short. The numbers of its tensors lie ready in two storages.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use patchcore::detector::Import;
 use patchcore::weights::WeightLimits;
 use patchcore_fuzz::torch::{Py, PyTensor, save_legacy, text};
+use patchcore_fuzz::{assert_error, assert_line};
 use std::sync::OnceLock;
 
 /// The first two pickles of a file from before there was a zip, and what stands behind that of the object.
@@ -30,5 +31,8 @@ fuzz_target!(|data: &[u8]| {
     let (before, after) = around();
     let file = [before, data, after].concat();
     let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
-    let _ = Import::open_bytes("m.ckpt", file, &limits);
+    match Import::open_bytes("m.ckpt", file, &limits) {
+        Ok(import) => import.notes.iter().for_each(|note| assert_line(note, 500)),
+        Err(error) => assert_error(&error),
+    }
 });

@@ -2,17 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchcore::weights::{WeightLimits, parse};
-use patchcore_fuzz::mend_zip;
+use patchcore_fuzz::{mend_zip, parse_weights};
 
 fuzz_target!(|data: &[u8]| {
-    let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
-    let _ = parse("w.pth", data, &limits);
+    parse_weights("w.pth", data);
     let mut mended = data.to_vec();
     mend_zip(&mut mended);
-    if let Ok(tensors) = parse("w.pth", &mended, &limits) {
-        for (name, tensor) in tensors.iter() {
-            assert_eq!(tensor.shape.iter().product::<usize>(), tensor.data.len(), "{name}");
-        }
-    }
+    parse_weights("w.pth", &mended);
 });
