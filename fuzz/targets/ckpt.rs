@@ -1,4 +1,5 @@
-//! A checkpoint with any pickle becomes a model or is refused, and what is said of it is short. The numbers of its tensors lie ready in two storages.
+//! A checkpoint with any pickle becomes a model or is refused, and what is said of it is short. The numbers of its tensors lie
+//! ready in two storages.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
