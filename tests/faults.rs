@@ -140,7 +140,7 @@ fn an_import_that_is_interrupted_leaves_the_old_model() {
         .unwrap();
     // Opened once the program reads from it, by when it catches interrupts.
     let mut end = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
     assert!(kill.success());
     std::io::Write::write_all(&mut end, &checkpoint::Parts::default().save()).unwrap();
     drop(end);
