@@ -3,7 +3,9 @@
 use crate::detector::Stage;
 use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +16,13 @@ static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// From now on the first Ctrl-C, or signal to end or hang up, asks the work to stop, so that it can clear up behind itself; the
 /// second ends the process. What the caller has ignored, as `nohup` does, stays ignored.
 pub fn catch_interrupts() {
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)) {
+    let signals = [
+        SIGINT,
+        SIGTERM,
+        #[cfg(unix)]
+        SIGHUP,
+    ];
+    for signal in signals.into_iter().filter(|&signal| !is_ignored(signal)) {
         // Without a handler a signal ends the process at once, which loses a temporary file and nothing else.
         let _ = flag::register_conditional_shutdown(signal, 130, INTERRUPTED.clone())
             .and_then(|_| flag::register(signal, INTERRUPTED.clone()));
