@@ -53,8 +53,9 @@ pub(super) fn over_image<T: Copy + Default>(
     for first in (0..width).step_by(COLUMNS) {
         let places: [_; COLUMNS] = std::array::from_fn(|column| across.place(first + column));
         let columns = COLUMNS.min(width - first);
-        let inside = places[..columns].iter().position(Option::is_some).unwrap_or(columns);
-        let outside = places[..columns].iter().rposition(Option::is_some).map_or(columns, |last| last + 1);
+        // The columns from `left` to `right` lie inside the crop.
+        let left = places[..columns].iter().position(Option::is_some).unwrap_or(columns);
+        let right = places[..columns].iter().rposition(Option::is_some).map_or(columns, |last| last + 1);
         let mut above = Stretched::new(map, size.1, &places);
         let mut below = above;
         for (y, row) in out.chunks_exact_mut(width).enumerate() {
@@ -71,8 +72,8 @@ pub(super) fn over_image<T: Copy + Default>(
             for ((value, above), below) in row.iter_mut().zip(&above.values).zip(&below.values) {
                 *value = of(above + (below - above) * place.share);
             }
-            row[..inside].fill(T::default());
-            row[outside..].fill(T::default());
+            row[..left].fill(T::default());
+            row[right..].fill(T::default());
         }
     }
 }
