@@ -8,11 +8,14 @@
 //! GFLOP/s of the direct sum with their share of the peak of one core, which is measured first; Winograd's layers can pass
 //! it, as they multiply less.
 
+mod peak;
+
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use patchcore::kernels::{Isa, Pool, peak_flops};
-use patchcore::network::{Architecture, Arena, Backbone, Layer, Mode, Network, StepTiming};
-use patchcore::patches::Embedder;
-use patchcore::tensor::ImageTensor;
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::network::{Architecture, Arena, Backbone, Layer, Mode, Network, StepTiming};
+use patchcore::internals::patches::Embedder;
+use patchcore::internals::tensor::ImageTensor;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -85,7 +88,7 @@ fn best_steps(network: &Network, side: usize, arena: &mut Arena, pool: &Pool) ->
 
 fn layers(_: &mut Criterion) {
     let isa = Isa::detect().expect("PATCHCORE_ISA names one that this CPU has");
-    let peak = peak_flops(isa);
+    let peak = peak::peak_flops(isa);
     println!("\npeak of one core, {}: {:.1} GFLOP/s", isa.name(), peak / 1e9);
     println!("| net | layer | output | algorithm | times | us | us direct | GFLOP/s | share of peak |");
     println!("|---|---|---|---|---|---|---|---|---|");

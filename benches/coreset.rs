@@ -8,13 +8,14 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::Backbone;
-use patchcore::cli::demo::parts;
-use patchcore::coreset::{Projection, projection_dim, select, size, start};
-use patchcore::detector::PatchExtractor;
+use patchcore::Isa;
+use patchcore::PatchExtractor;
+use patchcore::Pool;
 use patchcore::image::Preprocess;
-use patchcore::kernels::{Isa, Pool};
-use patchcore::network::{Layer, Mode, Network};
-use patchcore::tensor::Patches;
+use patchcore::internals::coreset::{Projection, projection_dim, select, size, start};
+use patchcore::internals::network::{Layer, Mode, Network};
+use patchcore::internals::parts;
+use patchcore::internals::tensor::Patches;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

@@ -6,16 +6,16 @@
 //! of the drawn parts, so that its spectrum is that of real features.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use patchcore::cli::demo::parts;
-use patchcore::{Backbone, FitOptions, PatchCore, Session};
+use patchcore::internals::parts;
+use patchcore::{Backbone, PatchCore, Session, TrainOptions};
 
 const SIDE: usize = 256;
 
 fn model(images: u64, ratio: f64) -> PatchCore {
-    let options = FitOptions { coreset_ratio: ratio, cross_validate: false, ..FitOptions::default() };
+    let options = TrainOptions { coreset_ratio: ratio, cross_validate: false, ..TrainOptions::default() };
     let backbone = Backbone::embedded("default").expect("this build embeds it");
     let photographs = (0..images).map(|index| Ok(parts::draw(None, index, SIDE).0));
-    PatchCore::fit(&backbone, &options, photographs).expect("the drawn parts train")
+    PatchCore::train(&backbone, &options, photographs).expect("the drawn parts train")
 }
 
 fn predict(criterion: &mut Criterion) {
@@ -26,7 +26,7 @@ fn predict(criterion: &mut Criterion) {
         let model = model(images, ratio);
         for threads in [1, 2] {
             let mut session = Session::new(&model, threads).expect("threads start");
-            let name = format!("bank {} threads {threads}", model.information().bank_rows());
+            let name = format!("bank {} threads {threads}", model.info().bank_rows());
             group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
                 bencher.iter(|| {
                     session.predict(&photograph.frame()).expect("a drawn part is a fit photograph").score

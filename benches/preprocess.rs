@@ -3,9 +3,10 @@
 //!     cargo bench --bench preprocess
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use patchcore::Isa;
+use patchcore::Pool;
 use patchcore::image::{Frame, PixelFormat, Preprocess, Preprocessor};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::tensor::ImageTensor;
+use patchcore::internals::tensor::ImageTensor;
 
 fn preprocess(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("preprocess");

@@ -4,9 +4,10 @@
 //!     cargo bench --bench search
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::search::{Index, Rows, Scratch, Search, SearchKind};
-use patchcore::tensor::{Neighbor, Patches};
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::search::{Index, MemoryBank, Scratch, Search, SearchKind};
+use patchcore::internals::tensor::{Neighbor, Patches};
 
 const GRID: usize = 32;
 
@@ -41,7 +42,7 @@ fn search(criterion: &mut Criterion) {
         let queries = Patches { dim, grid_width: GRID, data: &image };
         let pool = Pool::new(0).expect("threads start");
         for kind in [SearchKind::Flat, SearchKind::Pruned] {
-            let rows = Rows::single(bank.clone().into(), dim).expect("whole rows");
+            let rows = MemoryBank::single(bank.clone().into(), dim).expect("whole rows");
             let index = Index::build(rows, kind, isa, &pool).expect("the numbers are finite");
             let mut scratch = Scratch::default();
             let mut out = vec![Neighbor::default(); GRID * GRID];

@@ -18,7 +18,7 @@
 //! Here the model is made first, and memory that is never freed stands for the flash.
 
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::{Backbone, FitOptions, OpenOptions, Result, Session, Trainer};
+use patchcore::{Backbone, OpenOptions, Result, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
 
 const SIDE: usize = 128;
@@ -42,7 +42,7 @@ fn flash(content: &[u8]) -> &'static [u8] {
 }
 
 fn train() -> Result<Vec<u8>> {
-    let mut options = FitOptions::default();
+    let mut options = TrainOptions::default();
     options.preprocess.resize = (SIDE, SIDE);
     let mut trainer = Trainer::new(&Backbone::embedded("small")?, &options)?;
     for number in 0..6 {

@@ -4,7 +4,7 @@
 
 use patchcore::evaluate::find_images;
 use patchcore::image::{Limits, Picture};
-use patchcore::{Backbone, FitOptions, PatchCore, Session};
+use patchcore::{Backbone, PatchCore, Session, TrainOptions};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let limits = Limits::default();
     let photographs = find_images(Path::new(good))?;
     let images = photographs.iter().map(|path| Picture::decode(path, &limits));
-    let model = PatchCore::fit(&Backbone::embedded("default")?, &FitOptions::default(), images)?;
+    let model = PatchCore::train(&Backbone::embedded("default")?, &TrainOptions::default(), images)?;
     model.save("quickstart.pcore")?;
 
     let mut session = Session::new(&model, 0)?;

@@ -3,9 +3,9 @@
 //!
 //!     cargo run --release --example soak -- [SECONDS] [MODEL.pcore]
 
+use patchcore::SearchKind;
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::search::SearchKind;
-use patchcore::{Backbone, FitOptions, PatchCore, Result, Session, Trainer};
+use patchcore::{Backbone, PatchCore, Result, Session, TrainOptions, Trainer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -48,7 +48,7 @@ fn pixels((width, height): (usize, usize), format: PixelFormat, seed: usize) -> 
 
 fn train() -> Result<PatchCore> {
     // The k-d tree allocates.
-    let options = FitOptions { coreset_ratio: 0.05, search: SearchKind::Pruned, ..FitOptions::default() };
+    let options = TrainOptions { coreset_ratio: 0.05, search: SearchKind::Pruned, ..TrainOptions::default() };
     let mut trainer = Trainer::new(&Backbone::embedded("default")?, &options)?;
     for seed in 0..4 {
         let data = pixels(SIZES[0], PixelFormat::Gray8, seed);

@@ -3,7 +3,7 @@
 //!     cargo run --release --example train_on_device
 
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::{Backbone, FitOptions, Result, Session, Trainer};
+use patchcore::{Backbone, Result, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
 
 const SIDE: usize = 256;
@@ -19,7 +19,7 @@ fn grab(number: usize) -> Vec<u8> {
 }
 
 fn main() -> Result<()> {
-    let mut trainer = Trainer::new(&Backbone::embedded("default")?, &FitOptions::default())?;
+    let mut trainer = Trainer::new(&Backbone::embedded("default")?, &TrainOptions::default())?;
     for number in 0..10 {
         let pixels = grab(number);
         trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels)?)?;

@@ -12,7 +12,7 @@ use tempfile::TempPath;
 ///
 /// # Errors
 /// The folder cannot be written, `path` is not an ordinary file, or `content` fails; no trace is left then.
-pub(crate) fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     content(&mut file).map_err(|e| Error::io(path, "write", &e))?;
     file.commit()
@@ -22,13 +22,12 @@ pub(crate) fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Res
 ///
 /// # Errors
 /// As those of `write`.
-#[cfg(any(feature = "cli", test))]
-pub(crate) fn check(path: &Path) -> Result<()> {
+pub fn check(path: &Path) -> Result<()> {
     AtomicFile::create(path).map(drop)
 }
 
 /// A file under construction: beside its `path` until [`commit`](Self::commit), gone if dropped before.
-pub(crate) struct AtomicFile {
+pub struct AtomicFile {
     path: PathBuf,
     /// The file itself: errors of tempfile's own would name the temporary path.
     content: BufWriter<File>,
@@ -37,7 +36,7 @@ pub(crate) struct AtomicFile {
 
 impl AtomicFile {
     /// Starts the file that will be `path`.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path) -> Result<Self> {
         let fail = |e: io::Error| Error::io(path, "create", &e);
         // `file_name` sees no difference between `name` and `name/` or `name/.`, which can only be a folder.
         let name = path
@@ -64,7 +63,7 @@ impl AtomicFile {
     }
 
     /// Makes the file durable, then visible at its path.
-    pub(crate) fn commit(self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
         let Self { path, content, temporary } = self;
         let fail = |e: io::Error| Error::io(&path, "write", &e);
         let file = content.into_inner().map_err(|e| fail(e.into_error()))?;

@@ -53,17 +53,20 @@ impl Error {
     }
 
     /// `subject` (a file or a part of it) holds `found` where `expected` belongs.
-    pub(crate) fn format(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn format(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
         Self::mismatch(ErrorKind::Format, subject, found, expected)
     }
 
     /// The argument `subject` is `found`, and must be `expected`.
-    pub(crate) fn argument(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn argument(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
         Self::mismatch(ErrorKind::Argument, subject, found, expected)
     }
 
     /// `subject` would need `found`; the limit is `expected`.
-    pub(crate) fn limit(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn limit(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
         Self::mismatch(ErrorKind::Limit, subject, found, expected)
     }
 
@@ -73,7 +76,8 @@ impl Error {
     }
 
     /// The operating system failed to `action` ("read", "write", ...) `path`.
-    pub(crate) fn io(path: &Path, action: &str, source: &io::Error) -> Self {
+    #[doc(hidden)]
+    pub fn io(path: &Path, action: &str, source: &io::Error) -> Self {
         // The source may name another path.
         let problem = one_line(format_args!("cannot {action}: {source}"), PLACE);
         let mut error = Self::new(ErrorKind::Io, path.display(), problem);
@@ -82,19 +86,21 @@ impl Error {
     }
 
     /// The caller asked to stop during `stage`.
-    #[cfg(any(feature = "train", test))]
-    pub(crate) fn cancelled(stage: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn cancelled(stage: impl Display) -> Self {
         Self::new(ErrorKind::Cancelled, stage, "stopped at the caller's wish".into())
     }
 
     /// Adds what the user can do about it.
-    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn hint(mut self, hint: impl Display) -> Self {
         self.0.hint = Some(one_line(hint, HINT));
         self
     }
 
     /// Puts `outer` (usually the file) before the subject, for a callee that does not know it.
-    pub(crate) fn within(mut self, outer: impl Display) -> Self {
+    #[doc(hidden)]
+    pub fn within(mut self, outer: impl Display) -> Self {
         self.0.subject = one_line(format_args!("{outer}: {}", self.0.subject), PLACE);
         self
     }
@@ -108,14 +114,15 @@ impl Error {
     }
 
     /// Which file or argument it is about.
-    #[cfg(feature = "cli")]
-    pub(crate) fn subject(&self) -> &str {
+    #[doc(hidden)]
+    pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
     /// The same about `subject`, for a caller that calls it by another name.
-    #[cfg(feature = "cli")]
-    pub(crate) fn about(mut self, subject: impl Display) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn about(mut self, subject: impl Display) -> Self {
         self.0.subject = one_line(subject, PLACE);
         self
     }
@@ -137,8 +144,7 @@ pub(crate) fn shortened(text: impl Display) -> String {
 }
 
 /// A path or another place, for a line of its own: harmless, and whole as far as files can be opened.
-#[cfg(feature = "train")]
-pub(crate) fn place(text: impl Display) -> String {
+pub fn place(text: impl Display) -> String {
     one_line(text, PLACE)
 }
 
@@ -161,7 +167,7 @@ fn shown(c: char) -> impl Iterator<Item = char> {
 }
 
 /// Whether `c` ends lines, steers terminals or turns the direction of what is written.
-pub(crate) fn steers(c: char) -> bool {
+pub fn steers(c: char) -> bool {
     let marks = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}');
     c.is_control() || marks || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -24,7 +24,7 @@
 //! # #[cfg(all(feature = "train", feature = "embedded-small"))]
 //! # fn main() -> patchcore::Result<()> {
 //! use patchcore::image::{Frame, PixelFormat};
-//! use patchcore::{Backbone, FitOptions, PatchCore, Session, Trainer};
+//! use patchcore::{Backbone, TrainOptions, PatchCore, Session, Trainer};
 //! use std::ops::ControlFlow;
 //!
 //! /// A gray plate of 64x64 pixels, as a camera's buffer holds it.
@@ -32,7 +32,7 @@
 //!     (0..64 * 64).map(|i| 120 + number + (i % 5) as u8).collect()
 //! }
 //!
-//! let mut options = FitOptions::default();
+//! let mut options = TrainOptions::default();
 //! options.preprocess.resize = (64, 64);
 //! let mut trainer = Trainer::new(&Backbone::embedded("small")?, &options)?;
 //! for number in 0..4 {
@@ -62,7 +62,7 @@
 //! |---|---|---|
 //! | `train` | training, calibration, weight files, data sets and metrics ([`evaluate`]), NumPy files | with `cli` |
 //! | `decode` | PNG, JPEG, BMP and TIFF files | with `cli` |
-//! | `embedded-backbone` | the backbone `default` inside the library, 5.6 MB | yes |
+//! | `embedded-default` | the backbone `default` inside the library, 5.6 MB | yes |
 //! | `embedded-small` | the backbone `small` inside the library, 1.4 MB | yes |
 //! | `safetensors` | weights from the bytes of a `.safetensors` file | with `train` and the embedded backbones |
 //! | `kdtree` | search by k-d tree over the leading principal components | with `cli` |
@@ -74,44 +74,60 @@
 //! (`patchcore train --copy-backbone`): `default-features = false` is the library alone, with the fewest crates.
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented)
 )]
 
 #[cfg(feature = "train")]
+pub mod anomalib;
+#[cfg(feature = "train")]
 mod atomic;
-pub mod bank;
 mod bytes;
 #[cfg(feature = "capi")]
+#[doc(hidden)]
 pub mod capi;
-#[cfg(feature = "cli")]
-pub mod cli;
 #[cfg(feature = "train")]
-pub mod coreset;
-pub mod detector;
-pub mod error;
+mod coreset;
+mod detector;
+mod error;
 #[cfg(feature = "train")]
 pub mod evaluate;
 mod half;
 pub mod image;
-pub mod kernels;
+#[doc(hidden)]
+pub mod internals;
+mod kernels;
+mod memory_bank;
+mod model_file;
 #[cfg(feature = "ndarray")]
 mod ndarray;
-pub mod network;
-pub mod patches;
+mod network;
+#[cfg(feature = "train")]
+mod npy;
+mod parallel;
+mod parts;
+mod patches;
 mod principal;
 mod random;
 pub mod score;
-pub mod search;
-pub mod tensor;
+mod search;
+mod tensor;
 pub mod weights;
 
+pub use detector::{
+    MemoryEstimate, ModelInfo, OpenOptions, PatchCore, PatchExtractor, Prediction, Session, Stage, Timings,
+    TrainOptions, Training,
+};
 #[cfg(feature = "train")]
-pub use detector::Trainer;
-pub use detector::{FitOptions, Memory, OpenOptions, PatchCore, Prediction, Session};
+pub use detector::{Observer, Trainer};
 pub use error::{Error, ErrorKind, Result};
-pub use network::Backbone;
+pub use kernels::Isa;
+pub use memory_bank::Precision;
+pub use network::{Architecture, Backbone, Layer, Mode};
+pub use parallel::Pool;
+pub use search::SearchKind;
 
 /// The README's examples, which thereby compile.
 #[cfg(doctest)]

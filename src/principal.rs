@@ -1,7 +1,8 @@
 //! The directions in which rows vary most: subspace iteration on the covariance of a sample (Halko, Martinsson, Tropp 2011).
 
+use crate::kernels::Isa;
 use crate::kernels::gemm::PackedMatrix;
-use crate::kernels::{Isa, Pool};
+use crate::parallel::Pool;
 use crate::random::Random;
 use crate::tensor::Patches;
 

@@ -2,23 +2,24 @@
 
 /// splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 #[cfg_attr(not(feature = "train"), allow(dead_code))]
 impl Random {
     /// The sequence of `seed`; sequences with different `purpose` are independent.
-    pub(crate) fn new(seed: u64, purpose: u64) -> Self {
+    pub fn new(seed: u64, purpose: u64) -> Self {
         let mut random = Self(seed);
-        random.0 = random.next() ^ purpose;
+        random.0 = random.next_u64() ^ purpose;
         random
     }
 
     /// The sequence behind `state`.
-    pub(crate) fn from_state(state: u64) -> Self {
+    pub fn from_state(state: u64) -> Self {
         Self(state)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -28,19 +29,19 @@ impl Random {
 
     /// Uniform below `bound` (which must not be 0), by the high half of a product: biased by less than 2^-32 for
     /// bounds below 2^32.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
 
     /// Brings `count` random values to the front, each choice and order of them as likely (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, values: &mut [T], count: usize) {
+    pub fn shuffle<T>(&mut self, values: &mut [T], count: usize) {
         for i in 0..count.min(values.len()) {
             values.swap(i, i + self.below(values.len() - i));
         }
     }
 
     /// Uniform in [0, 1).
-    pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 }

@@ -1,10 +1,10 @@
 //! The embedded backbones: what the library brings is what the files and their card say, and models refer to it or copy it.
 
-#![cfg(all(feature = "train", feature = "embedded-backbone", feature = "embedded-small"))]
+#![cfg(all(feature = "train", feature = "embedded-default", feature = "embedded-small"))]
 
+use patchcore::Architecture;
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::network::Architecture;
-use patchcore::{Backbone, FitOptions, PatchCore, Session, Trainer, weights};
+use patchcore::{Backbone, PatchCore, Session, TrainOptions, Trainer, weights};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn photograph(seed: usize) -> Vec<u8> {
 }
 
 fn train(copy_backbone: bool) -> PatchCore {
-    let mut options = FitOptions { copy_backbone, ..FitOptions::default() };
+    let mut options = TrainOptions { copy_backbone, ..TrainOptions::default() };
     options.preprocess.resize = (SIDE, SIDE);
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
     for seed in 0..3 {
@@ -63,7 +63,7 @@ fn a_model_refers_to_an_embedded_backbone_or_copies_it_and_scores_the_same() {
         PatchCore::open(&path).unwrap()
     };
     let [refers, copies] = [false, true].map(open);
-    let (a, b) = (refers.information(), copies.information());
+    let (a, b) = (refers.info(), copies.info());
     assert!(a.weights_are_embedded() && !b.weights_are_embedded());
     assert_eq!((a.weights(), a.weights_checksum()), (b.weights(), b.weights_checksum()));
     let weights = 4 * Backbone::embedded("small").unwrap().flat().len();

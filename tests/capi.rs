@@ -2,12 +2,16 @@
 
 #![cfg(all(feature = "capi", feature = "train", feature = "embedded-small"))]
 
+mod support;
+
+use patchcore::SearchKind;
 use patchcore::capi::*;
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::{Backbone, FitOptions, PatchCore, Session, Trainer};
+use patchcore::{Backbone, PatchCore, Session, TrainOptions, Trainer};
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::ptr::null_mut;
+use support::small;
 
 const WIDTH: usize = 48;
 const HEIGHT: usize = 40;
@@ -18,7 +22,7 @@ fn pixels(seed: usize) -> Vec<u8> {
 }
 
 fn train(photographs: usize) -> PatchCore {
-    let mut options = FitOptions { threads: 1, coreset_ratio: 0.3, ..FitOptions::default() };
+    let mut options = TrainOptions { threads: 1, coreset_ratio: 0.3, ..TrainOptions::default() };
     options.preprocess.resize = (64, 80);
     options.preprocess.crop = Some((48, 64));
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
@@ -81,10 +85,7 @@ fn scores_maps_and_masks_are_those_of_the_library() {
         ok(patchcore_model_info(model, info.as_mut_ptr()));
         let info = info.assume_init();
         assert_eq!([info.map_height, info.map_width], [48, 64]);
-        assert_eq!(
-            [info.bank_rows, info.dim],
-            [opened.information().bank_rows(), opened.information().dim()]
-        );
+        assert_eq!([info.bank_rows, info.dim], [opened.info().bank_rows(), opened.info().dim()]);
         assert_eq!(Some(info.image_threshold), opened.calibration().image_threshold());
         assert_eq!(Some(info.pixel_threshold), opened.calibration().pixel_threshold());
         assert_eq!(CStr::from_ptr(info.isa).to_str().unwrap(), opened.isa().name());
@@ -149,7 +150,7 @@ fn sixteen_bits_are_those_of_the_machine_at_any_address() {
         (PixelFormat::Gray16, PatchcorePixelFormat::Gray16, 1),
         (PixelFormat::Rgb16, PatchcorePixelFormat::Rgb16, 3),
     ] {
-        // Rows are an odd number of bytes apart, so that most samples are misaligned, and the first one too.
+        // MemoryBank are an odd number of bytes apart, so that most samples are misaligned, and the first one too.
         let stride = WIDTH * samples * 2 + 3;
         let mut data = vec![0; 1 + stride * HEIGHT];
         for (y, row) in data[1..].chunks_exact_mut(stride).enumerate() {
@@ -179,4 +180,38 @@ fn sixteen_bits_are_those_of_the_machine_at_any_address() {
         patchcore_session_free(c_session);
         patchcore_model_free(model);
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_c_interface_reads_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    small::saved(&small::model(SearchKind::Flat), &path);
+    let pixels = small::photograph(9);
+    let mut session = Session::new(&PatchCore::open(&path).unwrap(), 1).unwrap();
+    let expected = session.predict(&small::frame(&pixels)).unwrap().score;
+    drop(session);
+
+    let name = std::ffi::CString::new(support::text(&path)).unwrap();
+    let (mut model, mut session) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let mut found = PatchcoreResult::default();
+    let frame = PatchcoreFrame {
+        data: pixels.as_ptr(),
+        len: pixels.len(),
+        width: small::SIDE,
+        height: small::SIDE,
+        stride: 0,
+        format: PatchcorePixelFormat::Gray8 as u32,
+    };
+    // SAFETY: every pointer is valid for its length, and handles are freed once, after their last use.
+    unsafe {
+        assert_eq!(patchcore_model_open(name.as_ptr(), 0, &mut model), PatchcoreStatus::Ok);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(patchcore_session_new(model, 1, &mut session), PatchcoreStatus::Ok);
+        assert_eq!(patchcore_session_predict(session, &frame, &mut found), PatchcoreStatus::Ok);
+        patchcore_session_free(session);
+        patchcore_model_free(model);
+    }
+    assert_eq!(found.score, expected);
 }

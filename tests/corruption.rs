@@ -1,15 +1,13 @@
 //! A damaged model file is refused; where the user turned checksums off, what opens gives a finite answer or an error.
 
-#![cfg(all(feature = "train", feature = "embedded-backbone"))]
+#![cfg(all(feature = "train", feature = "embedded-default"))]
 
-#[path = "common/small.rs"]
-mod small;
+mod support;
 
-use patchcore::bank::map::Bytes;
-use patchcore::bank::sections::{SectionWriter, Sections};
-use patchcore::search::{Precision, SearchKind};
-use patchcore::{Backbone, ErrorKind, FitOptions, OpenOptions, PatchCore, Result};
-use small::{answer, photograph};
+use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result, TrainOptions};
+use patchcore::{Precision, SearchKind};
+use support::sections::{assemble, sections, with_metadata};
+use support::small::{answer, photograph};
 
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
@@ -23,20 +21,21 @@ const VERIFIED: OpenOptions = OpenOptions {
     threads: 1,
 };
 const UNVERIFIED: OpenOptions = OpenOptions { verify: false, ..VERIFIED };
-const MODE: patchcore::network::Mode = patchcore::network::Mode::Fast;
+const MODE: patchcore::Mode = patchcore::Mode::Fast;
 
 fn saved(model: &PatchCore) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    small::saved(model, &folder.path().join("model.pcore"))
+    support::small::saved(model, &folder.path().join("model.pcore"))
 }
 
 fn file(search: SearchKind) -> Vec<u8> {
-    saved(&small::model(search))
+    saved(&support::small::model(search))
 }
 
 fn file_of_halves() -> Vec<u8> {
-    let options = FitOptions { bank_precision: Precision::Half, ..small::options(SearchKind::Pruned) };
-    saved(&small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
+    let options =
+        TrainOptions { bank_precision: Precision::Half, ..support::small::options(SearchKind::Pruned) };
+    saved(&support::small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
 }
 
 /// A model of every search that this build has, and one of half precision.
@@ -64,22 +63,6 @@ fn mend(file: &mut [u8]) {
     let end = (HEADER + count.saturating_mul(ENTRY)).min(file.len());
     let checksum = crc32fast::hash(&file[..end]);
     file[28..32].copy_from_slice(&checksum.to_le_bytes());
-}
-
-/// Names and contents of the sections of `file`.
-fn sections(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let sections = Sections::parse("model", Bytes::copy_of(file), true).unwrap();
-    let content = |name: &str| sections.get::<u8>(name).unwrap().to_vec();
-    sections.list().map(|(name, _)| (&*name.to_owned().leak(), content(name))).collect()
-}
-
-/// A file of `sections`, all checksums right.
-fn assemble(sections: &[(&'static str, Vec<u8>)]) -> Vec<u8> {
-    let mut writer = SectionWriter::default();
-    sections.iter().for_each(|(name, content)| writer.add(name, content));
-    let mut out = Vec::new();
-    writer.write_to(&mut out).unwrap();
-    out
 }
 
 #[test]
@@ -241,15 +224,6 @@ fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
     assert_eq!(refused.into_iter().collect::<Vec<_>>(), ["bank", "bank.half", "bank.rounding"]);
 }
 
-/// Replaces what `from` holds in the metadata by `to`, all checksums right.
-fn with_metadata(file: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut whole = sections(file);
-    let metadata = &mut whole.iter_mut().find(|(name, _)| *name == "metadata").unwrap().1;
-    let at = metadata.windows(from.len()).position(|window| window == from).expect("it is there");
-    metadata.splice(at..at + from.len(), to.iter().copied());
-    assemble(&whole)
-}
-
 fn size(height: u64, width: u64) -> Vec<u8> {
     [height.to_le_bytes(), width.to_le_bytes()].concat()
 }
@@ -298,8 +272,8 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
 #[test]
 fn infinite_thresholds_and_ranges_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let model = small::model(SearchKind::Flat);
-    let file = small::saved(&model, &folder.path().join("model.pcore"));
+    let model = support::small::model(SearchKind::Flat);
+    let file = support::small::saved(&model, &folder.path().join("model.pcore"));
     let image = model.calibration().image;
     for number in [image.threshold, image.max] {
         let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
@@ -314,14 +288,14 @@ fn infinite_thresholds_and_ranges_are_refused() {
 #[test]
 fn weights_that_are_damaged_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let narrow = patchcore::network::Architecture::named("resnet18_narrow").unwrap();
-    let options = small::options(SearchKind::Flat);
+    let narrow = patchcore::Architecture::named("resnet18_narrow").unwrap();
+    let options = support::small::options(SearchKind::Flat);
     let images = [0, 1].map(|seed| {
         let gray = photograph(seed).into_iter().flat_map(|value| [value; 3]).collect();
-        patchcore::image::Picture::from_rgb(small::SIDE, small::SIDE, gray)
+        patchcore::image::Picture::from_rgb(support::small::SIDE, support::small::SIDE, gray)
     });
-    let model = PatchCore::fit(&Backbone::pseudo_random(&narrow), &options, images).unwrap();
-    let file = small::saved(&model, &folder.path().join("model.pcore"));
+    let model = PatchCore::train(&Backbone::pseudo_random(&narrow), &options, images).unwrap();
+    let file = support::small::saved(&model, &folder.path().join("model.pcore"));
     let open = |file: &[u8]| OpenOptions { max_bytes: 1 << 30, ..UNVERIFIED }.open_copy(file);
     assert!(open(&file).is_ok());
     let whole = sections(&file);
@@ -339,18 +313,4 @@ fn weights_that_are_damaged_are_refused() {
         damaged[at].1.resize(shorter, 0);
         assert!(open(&assemble(&damaged)).is_err(), "{shorter} bytes");
     }
-}
-
-#[cfg(feature = "cli")]
-#[test]
-fn what_a_model_says_of_itself_is_printed_harmlessly() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.pcore");
-    let hostile = with_metadata(&file(SearchKind::Flat), b"patchcore", b"\x1b[2J\r\nok ");
-    std::fs::write(&path, hostile).unwrap();
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_patchcore")).arg("info").arg(path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("made by      \\u{1b}[2J\\r\\nok "), "{said}");
 }

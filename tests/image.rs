@@ -1,11 +1,12 @@
 //! Preprocessing against torchvision's.
 
-mod golden;
+mod support;
 
-use golden::{Golden, assert_close, beside, formula};
+use patchcore::Isa;
+use patchcore::Pool;
 use patchcore::image::{Frame, PixelFormat, Preprocess, Preprocessor};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::tensor::ImageTensor;
+use patchcore::internals::tensor::ImageTensor;
+use support::golden::{Golden, assert_close, beside, formula};
 
 fn preprocess(plan: &Preprocess, pixels: &[u8], (height, width): (usize, usize), isa: Isa) -> Vec<f32> {
     let frame = Frame::new(width, height, width * 3, PixelFormat::Rgb8, pixels).unwrap();
@@ -85,7 +86,7 @@ fn every_format_of_the_same_photograph_gives_the_same_input() {
         ),
     ];
     for (format, data) in cases {
-        // Rows with a gap of seven bytes between them.
+        // MemoryBank with a gap of seven bytes between them.
         let row = 37 * format.bytes();
         let padded: Vec<u8> = data.chunks(row).flat_map(|r| r.iter().copied().chain([1; 7])).collect();
         let frame = Frame::new(37, 23, row + 7, format, &padded).unwrap();

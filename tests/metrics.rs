@@ -2,12 +2,12 @@
 
 #![cfg(feature = "train")]
 
-mod golden;
+mod support;
 
-use golden::{Golden, formula};
 use patchcore::evaluate::metrics::{FPR_LIMIT, PixelRanking, PixelScores, auroc, f1_max};
 use patchcore::evaluate::{Dataset, Evaluator};
 use patchcore::score::{Calibration, LabelRule, Normalization, Ranking, f1_adaptive};
+use support::golden::{Golden, formula};
 
 #[track_caller]
 fn assert_near(what: &str, got: impl Into<f64>, expected: f64) {
@@ -56,7 +56,7 @@ fn pixel_metrics_are_scikit_learns_and_scipys() {
 #[test]
 fn metrics_are_the_references() {
     let (Some(golden), Some(path)) =
-        (Golden::beside("metrics.safetensors"), golden::beside("golden/golden.json"))
+        (Golden::beside("metrics.safetensors"), support::beside("golden/golden.json"))
     else {
         return;
     };
@@ -76,7 +76,7 @@ fn metrics_are_the_references() {
 /// anomalib's normalised scores taken as raw ones, under a calibration that leaves them as they are.
 #[test]
 fn compat_metrics_are_those_of_the_references_run() {
-    let Some(path) = golden::beside("golden/anomalib_e2e.json") else { return };
+    let Some(path) = support::beside("golden/anomalib_e2e.json") else { return };
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let unit = Normalization { threshold: 0.5, min: 0.0, max: 1.0, sensitivity: 0.5 };
     let imported = Calibration::imported(unit, unit, true);
@@ -98,7 +98,7 @@ fn compat_metrics_are_those_of_the_references_run() {
 
 #[test]
 fn the_small_data_set_opens() {
-    let Some(root) = golden::beside("data/mini") else { return };
+    let Some(root) = support::beside("data/mini") else { return };
     assert_eq!(Dataset::categories(&root).unwrap(), ["brick", "grass", "gravel"]);
     for category in Dataset::categories(&root).unwrap() {
         let data = Dataset::open(&root, Some(&category)).unwrap();

@@ -1,18 +1,18 @@
 //! What fast convolution changes of scores and metrics, against direct convolution.
 
-#![cfg(all(feature = "cli", feature = "embedded-backbone"))]
+#![cfg(feature = "embedded-default")]
 
-mod common;
+mod support;
 
-use patchcore::cli::demo::parts::{Defect, draw};
 use patchcore::evaluate::{Dataset, Evaluation, score_samples};
 use patchcore::image::{Limits, Picture};
-use patchcore::network::{Architecture, Mode};
-use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, weights};
+use patchcore::internals::parts::{Defect, draw};
+use patchcore::{Architecture, Mode};
+use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, weights};
 
 fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Picture>) -> Vec<u8> {
-    let options = FitOptions { cross_validate: false, coreset_ratio: ratio, ..FitOptions::default() };
-    let model = PatchCore::fit(backbone, &options, photographs.map(Ok)).unwrap();
+    let options = TrainOptions { cross_validate: false, coreset_ratio: ratio, ..TrainOptions::default() };
+    let model = PatchCore::train(backbone, &options, photographs.map(Ok)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
     model.save(&path).unwrap();
@@ -52,7 +52,7 @@ fn evaluate(mut session: Session, dataset: &Dataset) -> Evaluation {
 #[test]
 fn metrics_of_real_textures_are_those_of_direct_convolution_to_four_digits() {
     let (Some(root), Some(file)) =
-        (common::shared("data/mini"), common::shared("weights/resnet18.safetensors"))
+        (support::beside("data/mini"), support::beside("weights/resnet18.safetensors"))
     else {
         return;
     };

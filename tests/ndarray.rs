@@ -4,8 +4,8 @@
 
 use ndarray::{Array3, s};
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::tensor::Patches;
-use patchcore::{Backbone, FitOptions, Session, Trainer};
+use patchcore::internals::tensor::Patches;
+use patchcore::{Backbone, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
 
 fn photograph(seed: usize) -> Array3<u8> {
@@ -14,7 +14,7 @@ fn photograph(seed: usize) -> Array3<u8> {
 
 #[test]
 fn views_hold_what_slices_hold() {
-    let mut options = FitOptions { threads: 1, ..FitOptions::default() };
+    let mut options = TrainOptions { threads: 1, ..TrainOptions::default() };
     options.preprocess.resize = (32, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
     for seed in 0..3 {
@@ -23,9 +23,9 @@ fn views_hold_what_slices_hold() {
     let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
 
     let bank = model.memory_bank();
-    let bank = Patches { dim: model.information().dim(), grid_width: 1, data: &bank };
+    let bank = Patches { dim: model.info().dim(), grid_width: 1, data: &bank };
     let view = bank.view();
-    assert_eq!(view.dim(), (model.information().bank_rows(), model.information().dim()));
+    assert_eq!(view.dim(), (model.info().bank_rows(), model.info().dim()));
     assert_eq!(view.row(1).to_slice().unwrap(), bank.row(1));
 
     let mut session = Session::new(&model, 1).unwrap();

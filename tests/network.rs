@@ -1,17 +1,16 @@
 //! Layer outputs of every network against torchvision's, with weights from a formula.
 
-mod golden;
-#[path = "common/state_dict.rs"]
-mod state_dict;
+mod support;
 
-use golden::{Golden, assert_close, formula};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::network::{Architecture, Backbone, Layer, Mode, Network};
-use patchcore::patches::Embedder;
-use patchcore::tensor::{FeatureMap, ImageTensor};
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::network::{Architecture, Backbone, Layer, Mode, Network};
+use patchcore::internals::patches::Embedder;
+use patchcore::internals::tensor::{FeatureMap, ImageTensor};
 #[cfg(feature = "train")]
 use patchcore::weights::{NamedTensors, Tensor};
-use state_dict::StateDict;
+use support::golden::{Golden, assert_close, formula};
+use support::state_dict::StateDict;
 
 fn image(height: usize, width: usize) -> ImageTensor {
     let data = formula("input", 3 * height * width).map(|u| 4.0 * u - 2.0).collect();
@@ -176,7 +175,7 @@ fn half_precision_weights_give_the_network_of_their_values() {
 fn trained_weights_give_the_layers_of_the_reference_from_either_kind_of_file() {
     let Some(golden) = Golden::beside("resnet18_real.safetensors") else { return };
     let load = |name: &str| {
-        let tensors = patchcore::weights::load(&golden::beside(name)?, &Default::default()).unwrap();
+        let tensors = patchcore::weights::load(&support::beside(name)?, &Default::default()).unwrap();
         Some(Backbone::from_tensors(&Architecture::named("resnet18").unwrap(), &tensors).unwrap())
     };
     let backbones: Vec<_> =

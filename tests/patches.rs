@@ -1,11 +1,12 @@
 //! Patch embeddings against torch's pooling and interpolation.
 
-mod golden;
+mod support;
 
-use golden::{Golden, assert_close, formula};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::patches::Embedder;
-use patchcore::tensor::FeatureMap;
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::patches::Embedder;
+use patchcore::internals::tensor::FeatureMap;
+use support::golden::{Golden, assert_close, formula};
 
 /// Height, width and channels of the maps.
 const SHAPES: [(usize, usize, usize); 3] = [(5, 7, 8), (3, 4, 12), (2, 2, 5)];

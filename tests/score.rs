@@ -1,11 +1,11 @@
 //! Image scores, anomaly maps and labels against reference outputs.
 
-mod golden;
+mod support;
 
-use golden::{Golden, assert_close, formula};
-use patchcore::kernels::Isa;
-use patchcore::score::{Calibration, DEFAULT_SIGMA, MapPlan, Normalization, reweight, strongest};
-use patchcore::tensor::Neighbor;
+use patchcore::Isa;
+use patchcore::internals::score::{Calibration, DEFAULT_SIGMA, MapPlan, Normalization, reweight, strongest};
+use patchcore::internals::tensor::Neighbor;
+use support::golden::{Golden, assert_close, formula};
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() as f32
@@ -90,7 +90,7 @@ fn scores_and_maps_are_those_of_the_reference_itself() {
 /// anomalib's labels and normalised scores for a test set, from its own raw ones: undone, then done again by us.
 #[test]
 fn an_imported_calibration_labels_as_the_reference() {
-    let Some(path) = golden::beside("golden/anomalib_e2e.json") else { return };
+    let Some(path) = support::beside("golden/anomalib_e2e.json") else { return };
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let number =
         |name: &str| run["post_processor"][format!("post_processor.{name}")].as_f64().unwrap() as f32;

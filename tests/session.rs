@@ -1,8 +1,8 @@
 //! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count and from every copy of a model.
 
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::search::{Precision, SearchKind};
-use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
+use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, Trainer};
+use patchcore::{Precision, SearchKind};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,9 +51,9 @@ fn frame(pixels: &[u8]) -> Frame<'_> {
 /// How the memory bank is searched and kept.
 type Bank = (SearchKind, Precision);
 
-fn options(threads: usize, (search, bank_precision): Bank) -> FitOptions {
+fn options(threads: usize, (search, bank_precision): Bank) -> TrainOptions {
     let mut options =
-        FitOptions { threads, search, bank_precision, coreset_ratio: 0.3, ..FitOptions::default() };
+        TrainOptions { threads, search, bank_precision, coreset_ratio: 0.3, ..TrainOptions::default() };
     options.preprocess.resize = (48, 64);
     options
 }
@@ -114,7 +114,7 @@ fn check_training() {
     const BOUND: u64 = 1 << 20;
     const FIXED: usize = 400_000;
     for bank_precision in [Precision::Single, Precision::Half] {
-        let options = FitOptions {
+        let options = TrainOptions {
             max_memory: Some(BOUND),
             coreset_ratio: 1.0,
             cross_validate: false,
@@ -129,7 +129,7 @@ fn check_training() {
         }
         let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
         let taken = PEAK.load(Ordering::Relaxed) - before;
-        let sampled = model.information().training().sampled;
+        let sampled = model.info().training().sampled;
         println!(
             "training, {bank_precision:?}: took {taken} of {BOUND} bytes, chose from {sampled:?} patches"
         );

@@ -2,10 +2,10 @@
 
 #![cfg(feature = "train")]
 
+use patchcore::Isa;
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::kernels::Isa;
-use patchcore::network::{Architecture, Mode};
-use patchcore::{Backbone, FitOptions, OpenOptions, PatchCore, Session, Trainer};
+use patchcore::{Architecture, Mode};
+use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
 
 const WIDTH: usize = 72;
@@ -27,7 +27,7 @@ fn frame(pixels: &[u8]) -> Frame<'_> {
 /// A model that keeps every patch, so that its rows do not hang on the last bits of distances.
 fn train() -> PatchCore {
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
-    let mut options = FitOptions { coreset_ratio: 1.0, threads: 1, ..FitOptions::default() };
+    let mut options = TrainOptions { coreset_ratio: 1.0, threads: 1, ..TrainOptions::default() };
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&backbone, &options).unwrap();
     for number in 0..6 {
@@ -49,9 +49,9 @@ const EXPECTED: [(usize, usize, f32, bool); 5] = [
 #[cfg(target_pointer_width = "32")]
 #[test]
 fn a_network_input_that_the_address_space_does_not_hold_is_refused() {
-    use patchcore::network::{Layer, Network};
+    use patchcore::internals::network::{Layer, Network};
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
-    let pool = patchcore::kernels::Pool::new(1).unwrap();
+    let pool = patchcore::Pool::new(1).unwrap();
     let network = Network::new(&backbone, &[Layer::Layer1], (8184, 8192), Mode::Fast, Isa::PORTABLE, &pool);
     assert_eq!(network.err().unwrap().kind(), patchcore::ErrorKind::Limit);
 }

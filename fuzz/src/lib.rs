@@ -1,13 +1,13 @@
 //! What the targets share: small models, and checksums put right so that damage gets past them.
 
-#[path = "../../tests/common/torch.rs"]
+#[path = "../../tests/support/torch.rs"]
 pub mod torch;
 
+use patchcore::Layer;
 use patchcore::image::{Frame, PixelFormat};
-use patchcore::network::Layer;
-use patchcore::search::{Precision, SearchKind};
 use patchcore::weights::{self, WeightLimits};
-use patchcore::{Backbone, FitOptions, PatchCore, Trainer};
+use patchcore::{Backbone, PatchCore, TrainOptions, Trainer};
+use patchcore::{Precision, SearchKind};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ pub fn photograph(seed: usize) -> Vec<u8> {
 /// The smallest model there is: the first layer of the small network on 32x32 pixels.
 pub fn small_model(search: SearchKind, bank_precision: Precision, ratio: f64) -> PatchCore {
     let mut options =
-        FitOptions { threads: 1, coreset_ratio: ratio, search, bank_precision, ..FitOptions::default() };
+        TrainOptions { threads: 1, coreset_ratio: ratio, search, bank_precision, ..TrainOptions::default() };
     options.layers = vec![Layer::Layer1];
     options.preprocess.resize = (SIDE, SIDE);
     let backbone = Backbone::embedded("small").expect("it is embedded");

@@ -1,10 +1,11 @@
 //! Writes the seed corpora to `fuzz/seeds`, from the library itself.
 
 use image::{ExtendedColorType, GrayImage, ImageEncoder, ImageFormat, RgbImage, Rgba, RgbaImage};
-use patchcore::bank::sections::SectionWriter;
-use patchcore::kernels::{Isa, Pool};
-use patchcore::patches::npy;
-use patchcore::search::{Index, Precision, Rows, SearchKind};
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::model_file::sections::SectionWriter;
+use patchcore::internals::npy;
+use patchcore::internals::search::{Index, MemoryBank, Precision, SearchKind};
 use patchcore_fuzz::torch::{Py, PyTensor, dict, save, save_legacy, state_dict, text};
 use patchcore_fuzz::{SIDE, photograph, small_model};
 use std::io::Cursor;
@@ -74,7 +75,7 @@ fn choices(seed: u8) -> Vec<u8> {
 /// The sections of a search of more rows than a chunk of its sweep has.
 fn long_index() -> Vec<u8> {
     let values: Vec<f32> = (0..1056 * LONG_DIM).map(|i| (i as f32 * 0.7).sin() + (i % 5) as f32).collect();
-    let rows = Rows::half(&values, LONG_DIM).unwrap();
+    let rows = MemoryBank::half(&values, LONG_DIM).unwrap();
     let pool = Pool::new(1).unwrap();
     let index = Index::build(rows, SearchKind::Pruned, Isa::PORTABLE, &pool).unwrap();
     let mut writer = SectionWriter::default();

@@ -4,7 +4,7 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use patchcore::capi::*;
-use patchcore::search::{Precision, SearchKind};
+use patchcore::{Precision, SearchKind};
 use patchcore_fuzz::{mend_model, small_model};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;

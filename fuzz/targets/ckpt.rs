@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchcore::detector::Import;
+use patchcore::anomalib::Import;
 use patchcore::weights::WeightLimits;
 use patchcore_fuzz::torch::{Py, PyTensor, save_legacy, text};
 use patchcore_fuzz::{assert_error, assert_line};

@@ -2,12 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use patchcore::Isa;
+use patchcore::Pool;
 use patchcore::Result;
-use patchcore::bank::map::Bytes;
-use patchcore::bank::sections::Sections;
-use patchcore::kernels::{Isa, Pool};
-use patchcore::search::{Index, Scratch, Search};
-use patchcore::tensor::{Neighbor, Patches};
+use patchcore::internals::model_file::map::Bytes;
+use patchcore::internals::model_file::sections::Sections;
+use patchcore::internals::search::{Index, Scratch, Search};
+use patchcore::internals::tensor::{Neighbor, Patches};
 use patchcore_fuzz::mend_model;
 
 /// What searches in a seed, and the seed.

@@ -4,14 +4,15 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use patchcore::Backbone;
-use patchcore::coreset;
-use patchcore::coreset::Projection;
+use patchcore::Isa;
+use patchcore::Pool;
 use patchcore::image::{Frame, PixelFormat, Preprocess, Preprocessor};
-use patchcore::kernels::{Isa, Pool};
-use patchcore::network::{Architecture, Layer, Mode, Network};
-use patchcore::patches::Embedder;
-use patchcore::score::MapPlan;
-use patchcore::tensor::{FeatureMap, ImageTensor, Patches};
+use patchcore::internals::coreset;
+use patchcore::internals::coreset::Projection;
+use patchcore::internals::network::{Architecture, Layer, Mode, Network};
+use patchcore::internals::patches::Embedder;
+use patchcore::internals::score::MapPlan;
+use patchcore::internals::tensor::{FeatureMap, ImageTensor, Patches};
 use std::ops::ControlFlow;
 
 fn values(u: &mut Unstructured<'_>, count: usize) -> Result<Vec<f32>> {

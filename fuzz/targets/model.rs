@@ -20,7 +20,7 @@ fn seeds_open() {
         let mut file = seed.to_vec();
         mend_model(&mut file);
         let model = OpenOptions::default().open_copy(&file).expect("a seed opens");
-        assert!(model.information().search().starts_with(search));
+        assert!(model.info().search().starts_with(search));
     }
 }
 
@@ -33,7 +33,7 @@ fuzz_target!(init: seeds_open(), |data: &[u8]| {
         Err(error) => return assert_error(&error),
     };
     // Larger inputs take long, not other ways.
-    let (height, width) = model.information().preprocess().output_size();
+    let (height, width) = model.info().preprocess().output_size();
     if height * width > 128 * 128 {
         return;
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchcore::patches::npy;
+use patchcore::internals::npy;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(array) = npy::read_bytes(data) {

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use patchcore::Session;
 use patchcore::image::{Limits, Picture};
-use patchcore::search::{Precision, SearchKind};
+use patchcore::{Precision, SearchKind};
 use patchcore_fuzz::small_model;
 use std::cell::RefCell;
 use std::panic::{self, Location};

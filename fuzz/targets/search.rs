@@ -3,16 +3,17 @@
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use patchcore::kernels::{Isa, Pool};
-use patchcore::score::strongest;
-use patchcore::search::{Index, Precision, Rows, Scratch, Search, SearchKind};
-use patchcore::tensor::{Neighbor, Patches};
+use patchcore::Isa;
+use patchcore::Pool;
+use patchcore::internals::score::strongest;
+use patchcore::internals::search::{Index, MemoryBank, Precision, Scratch, Search, SearchKind};
+use patchcore::internals::tensor::{Neighbor, Patches};
 use std::ops::RangeInclusive;
 
 /// Values a row: within the coarse sketch, about as many as it has, beyond it, beyond the fine one and what is rounded at
 /// once. To fit many axes takes long, so that most are few.
 const DIMS: [RangeInclusive<usize>; 6] = [1..=8, 1..=16, 8..=40, 60..=70, 64..=100, 126..=300];
-/// Rows: of few blocks, of many, and of more than a chunk of the sweep.
+/// MemoryBank: of few blocks, of many, and of more than a chunk of the sweep.
 const ROWS: [RangeInclusive<usize>; 3] = [1..=40, 30..=300, 300..=1500];
 /// Of the whole bank: more take long, not other ways.
 const MOST_VALUES: usize = 120_000;
@@ -32,7 +33,7 @@ impl Noise {
     }
 }
 
-/// Rows around centres, apart in a few directions more than in others: there is something to prune.
+/// MemoryBank around centres, apart in a few directions more than in others: there is something to prune.
 fn clustered(u: &mut Unstructured<'_>, rows: usize, dim: usize) -> Result<Vec<f32>> {
     let scale = *u.choose(&[1.0, 1.0, 1.0, 1e3, 1e-30, 1e19])?;
     let offset = *u.choose(&[0.0, 0.0, 1.0, 16_777_216.0])?;
@@ -114,8 +115,8 @@ fn answers(
     isa: Isa,
 ) -> Option<Answers> {
     let rows = match precision {
-        Precision::Half => Rows::half(bank, queries.dim),
-        _ => Rows::single(bank.to_vec().into(), queries.dim),
+        Precision::Half => MemoryBank::half(bank, queries.dim),
+        _ => MemoryBank::single(bank.to_vec().into(), queries.dim),
     };
     let rows = rows.ok()?;
     let pool = Pool::new(1).expect("one thread");

@@ -152,7 +152,7 @@ pub unsafe extern "C" fn patchcore_model_info(
     // SAFETY: the caller's contract is that of `shared` and `put`.
     guard(|| unsafe {
         let handle = shared(model, "model")?;
-        let (information, calibration) = (handle.model.information(), handle.model.calibration());
+        let (information, calibration) = (handle.model.info(), handle.model.calibration());
         let (map_height, map_width) = information.preprocess().output_size();
         let found = PatchcoreInfo {
             map_width,

@@ -61,7 +61,7 @@ pub(super) unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Re
 /// # Safety
 /// Unless null or misaligned, `pointer` is valid for writes of `len` values, which nobody else uses during `'a`. Zero
 /// bytes are a valid `T`.
-pub(super) unsafe fn buffer<'a, T: crate::bank::map::Plain>(
+pub(super) unsafe fn buffer<'a, T: crate::model_file::map::Plain>(
     pointer: *mut T,
     len: usize,
     name: &str,

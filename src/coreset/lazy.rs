@@ -9,7 +9,8 @@ use super::leading::Leading;
 use crate::bytes::ones;
 use crate::error::{Error, Result};
 use crate::kernels::screen::{self, Panels};
-use crate::kernels::{Isa, Pool, distance};
+use crate::kernels::{Isa, distance};
+use crate::parallel::Pool;
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 

@@ -3,7 +3,8 @@
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::product::{Matrix, product};
-use crate::kernels::{Isa, Pool, distance};
+use crate::kernels::{Isa, distance};
+use crate::parallel::Pool;
 use crate::principal::{self, Iteration};
 use crate::tensor::Patches;
 

@@ -9,7 +9,8 @@ mod projection;
 pub use projection::Projection;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::parallel::Pool;
 use crate::principal::SAMPLE;
 use crate::random::Random;
 use crate::tensor::{Patches, not_finite};

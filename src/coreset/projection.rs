@@ -2,8 +2,9 @@
 
 use super::zeros;
 use crate::error::Result;
-use crate::kernels::signed_sum::{block_rows, signed_sum};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::kernels::sparse_projection::{block_rows, sparse_projection};
+use crate::parallel::Pool;
 use crate::random::Random;
 use crate::tensor::Patches;
 
@@ -34,7 +35,7 @@ impl Projection {
             random.shuffle(&mut columns, count);
             let mut signs = (Vec::new(), Vec::new());
             for &column in &columns[..count] {
-                let side = if random.next() >> 63 == 0 { &mut signs.0 } else { &mut signs.1 };
+                let side = if random.next_u64() >> 63 == 0 { &mut signs.0 } else { &mut signs.1 };
                 side.push(column);
             }
             signs.0.sort_unstable();
@@ -75,7 +76,7 @@ impl Projection {
             for (values, out) in tasks.zip(out.chunks_mut(rows * dim)) {
                 transpose(values, self.input, &mut block, rows);
                 for ((plus, minus), sums) in self.outputs.iter().zip(sums.chunks_exact_mut(rows)) {
-                    signed_sum(isa, &block, plus, minus, self.scale, sums);
+                    sparse_projection(isa, &block, plus, minus, self.scale, sums);
                 }
                 transpose(&sums, rows, out, dim);
             }

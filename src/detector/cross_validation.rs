@@ -1,12 +1,13 @@
 //! Thresholds from good photographs alone: each is scored as a new one would be, by a memory bank of others.
 
-use super::options::{FitOptions, Observer, Stage};
-use super::selection;
+use super::bank_builder;
+use super::options::{Observer, Stage, TrainOptions};
+use super::patch_store::PatchStore;
 use super::session::{Scorer, Timings};
-use super::store::PatchStore;
 use crate::coreset;
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::parallel::Pool;
 use crate::random::Random;
 use crate::score::{Calibration, GOOD_QUANTILE};
 use crate::search::{Index, SearchKind};
@@ -25,7 +26,7 @@ pub(super) struct CrossValidation<'a> {
     pub store: &'a PatchStore,
     /// Rows and columns of a photograph's patches.
     pub grid: (usize, usize),
-    pub options: &'a FitOptions,
+    pub options: &'a TrainOptions,
     pub isa: Isa,
     pub pool: &'a Pool,
 }
@@ -86,9 +87,9 @@ impl CrossValidation<'_> {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
-        let selection = selection::select(store, &others, options, isa, pool, &mut observer)?;
+        let selection = bank_builder::select(store, &others, options, isa, pool, &mut observer)?;
         let bank = store.gather(&selection.rows)?;
-        super::selection::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
+        bank_builder::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
     }
 
     fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<f32> {

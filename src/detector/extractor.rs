@@ -3,8 +3,9 @@
 use super::session::Timings;
 use crate::error::Result;
 use crate::image::{Frame, PixelFormat, Preprocess, Preprocessor};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
 use crate::network::{Arena, Network};
+use crate::parallel::Pool;
 use crate::patches::Embedder;
 use crate::tensor::{ImageTensor, Patches};
 use std::fmt;

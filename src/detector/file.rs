@@ -2,17 +2,18 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
+use super::metadata::Metadata;
 use super::options::MAX_NEIGHBORS;
-use super::record::Record;
 use super::{Model, PatchCore};
-use crate::bank::map::Bytes;
-use crate::bank::record;
-#[cfg(feature = "train")]
-use crate::bank::sections::SectionWriter;
-use crate::bank::sections::Sections;
 use crate::error::{Error, Result, shortened};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::model_file::codec;
+use crate::model_file::map::Bytes;
+#[cfg(feature = "train")]
+use crate::model_file::sections::SectionWriter;
+use crate::model_file::sections::Sections;
 use crate::network::{Architecture, Backbone, Mode, Network};
+use crate::parallel::Pool;
 use crate::search::Index;
 use std::io::Read;
 use std::path::Path;
@@ -112,35 +113,35 @@ impl OpenOptions {
     fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
         self.check_length(source, bytes.len())?;
         let sections = Sections::parse(source, bytes, self.verify)?;
-        let record: Record = record::decode(&sections, METADATA)?;
+        let metadata: Metadata = codec::decode(&sections, METADATA)?;
         let isa = self.isa.map_or_else(Isa::detect, Ok)?;
-        check_record(&record).map_err(|e| e.of_file(source))?;
-        let size = record.preprocess.output_size();
+        check_metadata(&metadata).map_err(|e| e.of_file(source))?;
+        let size = metadata.preprocess.output_size();
         check_input(size, self.max_pixels)
             .map_err(|e| e.within(source).hint("OpenOptions::max_pixels is the limit"))?;
-        let backbone = backbone(source, &sections, &record)?;
-        check_backbone(&record, &backbone).map_err(|e| e.within(source))?;
+        let backbone = backbone(source, &sections, &metadata)?;
+        check_backbone(&metadata, &backbone).map_err(|e| e.within(source))?;
         let pool = Pool::new(self.threads)?;
-        let network = Network::new(&backbone, &record.layers, size, self.mode, isa, &pool)
+        let network = Network::new(&backbone, &metadata.layers, size, self.mode, isa, &pool)
             .map_err(|e| e.of_file(source))?;
         let dim = network.dim();
         let bad_bank = |found: String, expected: String| {
             Err(Error::format(format!("{source}: memory bank"), found, expected))
         };
-        if record.dim != dim as u64 {
-            return bad_bank(format!("{} values a row", record.dim), format!("the {dim} of its layers"));
+        if metadata.dim != dim as u64 {
+            return bad_bank(format!("{} values a row", metadata.dim), format!("the {dim} of its layers"));
         }
         let index = Index::open(&sections, dim, isa)?;
         let rows = index.rows().count();
-        if rows as u64 != record.rows {
-            return bad_bank(format!("{rows} rows"), record.rows.to_string());
+        if rows as u64 != metadata.rows {
+            return bad_bank(format!("{rows} rows"), metadata.rows.to_string());
         }
         if self.verify {
             index.check_finite().map_err(|e| e.within(source))?;
         }
         let file_bytes = Some(sections.file_len());
         Ok(PatchCore(Arc::new(Model {
-            record,
+            metadata,
             #[cfg(feature = "train")]
             backbone,
             network: Arc::new(network),
@@ -151,16 +152,16 @@ impl OpenOptions {
     }
 }
 
-fn check_record(record: &Record) -> Result<()> {
-    if !(1..=MAX_NEIGHBORS).contains(&record.neighbors) {
-        return Err(Error::format("neighbors", record.neighbors, format!("1 to {MAX_NEIGHBORS}")));
+fn check_metadata(metadata: &Metadata) -> Result<()> {
+    if !(1..=MAX_NEIGHBORS).contains(&metadata.neighbors) {
+        return Err(Error::format("neighbors", metadata.neighbors, format!("1 to {MAX_NEIGHBORS}")));
     }
-    record.preprocess.validate()?;
-    record.calibration.validate()
+    metadata.preprocess.validate()?;
+    metadata.calibration.validate()
 }
 
 /// Checks the (height, width) of the network's input, whose sides are checked, against the limit on its pixels.
-pub(super) fn check_input((height, width): (usize, usize), max_pixels: usize) -> Result<()> {
+pub(crate) fn check_input((height, width): (usize, usize), max_pixels: usize) -> Result<()> {
     if height * width <= max_pixels {
         return Ok(());
     }
@@ -168,38 +169,38 @@ pub(super) fn check_input((height, width): (usize, usize), max_pixels: usize) ->
     Err(Error::limit("network input", found, expected))
 }
 
-fn backbone(source: &str, sections: &Sections, record: &Record) -> Result<Backbone> {
-    let backbone = if record.embedded {
-        Backbone::embedded(&record.weights)
+fn backbone(source: &str, sections: &Sections, metadata: &Metadata) -> Result<Backbone> {
+    let backbone = if metadata.embedded {
+        Backbone::embedded(&metadata.weights)
     } else {
         let weights = sections.get(WEIGHTS)?;
-        Architecture::named(&record.architecture).and_then(|network| Backbone::from_flat(&network, weights))
+        Architecture::named(&metadata.architecture).and_then(|network| Backbone::from_flat(&network, weights))
     };
     backbone.map_err(|e| e.of_file(source))
 }
 
-/// Checks that `found` is the backbone that the record names.
-fn check_backbone(record: &Record, found: &Backbone) -> Result<()> {
-    check_weights(record, found.checksum())?;
+/// Checks that `found` is the backbone that the metadata names.
+fn check_backbone(metadata: &Metadata, found: &Backbone) -> Result<()> {
+    check_weights(metadata, found.checksum())?;
     let network = found.architecture().name();
-    if record.architecture != network {
-        return Err(Error::format("network", format!("{:?}", record.architecture), network));
+    if metadata.architecture != network {
+        return Err(Error::format("network", format!("{:?}", metadata.architecture), network));
     }
     Ok(())
 }
 
-fn check_weights(record: &Record, found: u32) -> Result<()> {
-    let Record { weights, weights_checksum: expected, producer, .. } = record;
+fn check_weights(metadata: &Metadata, found: u32) -> Result<()> {
+    let Metadata { weights, weights_checksum: expected, producer, .. } = metadata;
     if found == *expected {
         return Ok(());
     }
-    let what = if record.embedded { "embedded backbone" } else { "weights" };
+    let what = if metadata.embedded { "embedded backbone" } else { "weights" };
     let error = Error::format(
         format!("{what} \"{}\"", shortened(weights)),
         format!("checksum {found:08x}"),
         format!("{expected:08x}"),
     );
-    Err(match record.embedded {
+    Err(match metadata.embedded {
         true => error.hint(format!(
             "made by {}, which brings other weights: train again, or open it with that",
             shortened(producer)
@@ -225,11 +226,11 @@ impl PatchCore {
     #[cfg(feature = "train")]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let model = &*self.0;
-        model.record.calibration.validate()?;
-        let metadata = record::encode(&model.record)?;
-        let weights = (!model.record.embedded).then(|| model.backbone.flat());
+        model.metadata.calibration.validate()?;
+        let encoded = codec::encode(&model.metadata)?;
+        let weights = (!model.metadata.embedded).then(|| model.backbone.flat());
         let mut writer = SectionWriter::default();
-        writer.add(METADATA, &metadata);
+        writer.add(METADATA, &encoded);
         if let Some(weights) = &weights {
             writer.add(WEIGHTS, weights);
         }
@@ -240,19 +241,20 @@ impl PatchCore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Training;
+    use super::super::metadata::Training;
     use super::*;
     use crate::ErrorKind;
-    use crate::bank::map::Slice;
-    use crate::bank::sections::SectionWriter;
     use crate::image::Preprocess;
+    use crate::memory_bank::MemoryBank;
+    use crate::model_file::map::Slice;
+    use crate::model_file::sections::SectionWriter;
     use crate::network::Layer;
     use crate::score::Calibration;
-    use crate::search::{Rows, SearchKind};
+    use crate::search::SearchKind;
 
     /// Of a model of `small`'s shape with a bank of two rows.
-    fn record(weights_checksum: u32, embedded: bool) -> Record {
-        Record {
+    fn metadata(weights_checksum: u32, embedded: bool) -> Metadata {
+        Metadata {
             producer: "patchcore 9".into(),
             architecture: "resnet18_narrow".into(),
             weights: "small".into(),
@@ -268,12 +270,13 @@ mod tests {
         }
     }
 
-    fn open(record: &Record, weights: Option<&[f32]>) -> Result<PatchCore> {
+    fn open(metadata: &Metadata, weights: Option<&[f32]>) -> Result<PatchCore> {
         let bank: Slice<f32> = (0..64).map(|i| i as f32).collect::<Vec<_>>().into();
-        let index = Index::build(Rows::single(bank, 32)?, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
-        let metadata = record::encode(record)?;
+        let index =
+            Index::build(MemoryBank::single(bank, 32)?, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
+        let encoded = codec::encode(metadata)?;
         let mut writer = SectionWriter::default();
-        writer.add(METADATA, &metadata);
+        writer.add(METADATA, &encoded);
         if let Some(weights) = weights {
             writer.add(WEIGHTS, weights);
         }
@@ -287,9 +290,9 @@ mod tests {
     fn a_model_with_a_copy_of_its_backbone_opens_in_every_build() {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
         let checksum = backbone.checksum();
-        let model = open(&record(checksum, false), Some(&backbone.flat())).unwrap();
-        assert_eq!(model.information().weights_checksum(), checksum);
-        let message = open(&record(checksum ^ 1, false), Some(&backbone.flat())).unwrap_err().to_string();
+        let model = open(&metadata(checksum, false), Some(&backbone.flat())).unwrap();
+        assert_eq!(model.info().weights_checksum(), checksum);
+        let message = open(&metadata(checksum ^ 1, false), Some(&backbone.flat())).unwrap_err().to_string();
         let expected =
             format!("weights \"small\": found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
         assert_eq!(message, format!("model in memory: {expected}"));
@@ -299,9 +302,9 @@ mod tests {
     #[test]
     fn a_model_that_refers_to_an_embedded_backbone_opens_with_that_one_alone() {
         let checksum = Backbone::embedded("small").unwrap().checksum();
-        let model = open(&record(checksum, true), None).unwrap();
-        assert!(model.information().weights_are_embedded());
-        let message = open(&record(checksum ^ 1, true), None).unwrap_err().to_string();
+        let model = open(&metadata(checksum, true), None).unwrap();
+        assert!(model.info().weights_are_embedded());
+        let message = open(&metadata(checksum ^ 1, true), None).unwrap_err().to_string();
         let found = format!("found checksum {checksum:08x}, expected {:08x}", checksum ^ 1);
         assert!(message.contains(&format!("embedded backbone \"small\": {found}")), "{message}");
         assert!(message.contains("patchcore 9") && message.contains("train again"), "{message}");
@@ -311,25 +314,25 @@ mod tests {
     fn what_a_file_asks_for_wrongly_is_its_fault() {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18_narrow").unwrap());
         let checksum = backbone.checksum();
-        let whole = || record(checksum, false);
+        let whole = || metadata(checksum, false);
         let preprocess = |side| Preprocess { resize: (side, 32), ..Preprocess::default() };
         for (wrong, part) in [
             (
-                Record { architecture: "resnet18_narrow\nok".into(), ..whole() },
+                Metadata { architecture: "resnet18_narrow\nok".into(), ..whole() },
                 "network: found \"resnet18_narrow\\nok\"",
             ),
-            (Record { architecture: "resnet18".into(), ..whole() }, "weights of resnet18"),
+            (Metadata { architecture: "resnet18".into(), ..whole() }, "weights of resnet18"),
             (
-                Record { embedded: true, weights: "large".into(), ..whole() },
+                Metadata { embedded: true, weights: "large".into(), ..whole() },
                 "embedded backbone: found \"large\"",
             ),
-            (Record { layers: vec![Layer::Layer1; 2], ..whole() }, "layers: found 2 with repeats"),
-            (Record { layers: Vec::new(), ..whole() }, "layers"),
-            (Record { preprocess: preprocess(31), ..whole() }, "network input: found 31x32"),
-            (Record { preprocess: preprocess(0), ..whole() }, "image size: found 0x32"),
-            (Record { neighbors: 0, ..whole() }, "neighbors: found 0"),
-            (Record { dim: 31, ..whole() }, "memory bank: found 31 values a row"),
-            (Record { rows: 3, ..whole() }, "memory bank: found 2 rows, expected 3"),
+            (Metadata { layers: vec![Layer::Layer1; 2], ..whole() }, "layers: found 2 with repeats"),
+            (Metadata { layers: Vec::new(), ..whole() }, "layers"),
+            (Metadata { preprocess: preprocess(31), ..whole() }, "network input: found 31x32"),
+            (Metadata { preprocess: preprocess(0), ..whole() }, "image size: found 0x32"),
+            (Metadata { neighbors: 0, ..whole() }, "neighbors: found 0"),
+            (Metadata { dim: 31, ..whole() }, "memory bank: found 31 values a row"),
+            (Metadata { rows: 3, ..whole() }, "memory bank: found 2 rows, expected 3"),
         ] {
             let error = open(&wrong, Some(&backbone.flat())).unwrap_err();
             let message = error.to_string();
@@ -344,7 +347,7 @@ mod tests {
     #[test]
     fn the_network_that_is_told_is_the_backbones() {
         let checksum = Backbone::embedded("small").unwrap().checksum();
-        let forged = Record { architecture: "resnet18\nmade by ok".into(), ..record(checksum, true) };
+        let forged = Metadata { architecture: "resnet18\nmade by ok".into(), ..metadata(checksum, true) };
         let error = open(&forged, None).unwrap_err();
         let found = r#"found "resnet18\nmade by ok", expected resnet18_narrow"#;
         assert_eq!(error.to_string(), format!("model in memory: network: {found}"));
@@ -357,11 +360,11 @@ mod tests {
         let long = "\x1b[2J\n".repeat(5000);
         let long = || long.clone();
         for hostile in [
-            Record { weights: long(), ..record(0, false) },
-            Record { architecture: long(), ..record(0, false) },
-            Record { weights: long(), ..record(0, true) },
+            Metadata { weights: long(), ..metadata(0, false) },
+            Metadata { architecture: long(), ..metadata(0, false) },
+            Metadata { weights: long(), ..metadata(0, true) },
             // With a backbone that this build brings, the producer is told.
-            Record { producer: long(), ..record(0, true) },
+            Metadata { producer: long(), ..metadata(0, true) },
         ] {
             let message = open(&hostile, Some(&backbone.flat())).unwrap_err().to_string();
             assert!(message.len() < 1000 && !message.contains(char::is_control), "{message}");
@@ -379,7 +382,7 @@ mod tests {
     #[cfg(not(feature = "embedded-small"))]
     #[test]
     fn a_build_without_the_embedded_backbone_names_the_feature() {
-        let error = open(&record(0, true), None).unwrap_err();
+        let error = open(&metadata(0, true), None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format);
         let message = error.to_string();
         assert!(message.starts_with("model in memory: embedded backbone: found \"small\""), "{message}");

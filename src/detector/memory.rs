@@ -4,13 +4,13 @@ use super::session::Scorer;
 use super::{PatchCore, PatchExtractor};
 use crate::error::Result;
 use crate::image::{Frame, PixelFormat};
-use crate::kernels::Pool;
+use crate::parallel::Pool;
 use crate::search::Search;
 
 /// Bytes that a model and a session on it take, see [`PatchCore::memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Memory {
+pub struct MemoryEstimate {
     /// Of the model, which its sessions share: the network's weights as the kernels want them, and the model file, unless
     /// it is mapped or was opened in place.
     pub model: usize,
@@ -33,17 +33,23 @@ impl PatchCore {
     ///
     /// # Errors
     /// There would be more than 1024 threads, or a frame cannot be of such a size.
-    pub fn memory(&self, threads: usize, width: usize, height: usize, format: PixelFormat) -> Result<Memory> {
+    pub fn memory(
+        &self,
+        threads: usize,
+        width: usize,
+        height: usize,
+        format: PixelFormat,
+    ) -> Result<MemoryEstimate> {
         Frame::check_size(width, height)?;
         let threads = Pool::count(threads)?;
         let model = &*self.0;
-        let (network, preprocess) = (&model.network, &model.record.preprocess);
+        let (network, preprocess) = (&model.network, &model.metadata.preprocess);
         let extractor = PatchExtractor::bytes(network, preprocess, (height, width), format, threads)?;
         let (grid, output) = (network.grid(), preprocess.output_size());
-        let scorer = Scorer::bytes(&model.index, grid, output, model.record.neighbors, threads)?;
+        let scorer = Scorer::bytes(&model.index, grid, output, model.metadata.neighbors, threads)?;
         let threads = if threads > 1 { threads * THREAD } else { 0 };
         let weights = network.weight_bytes() + self.backbone_bytes();
-        Ok(Memory {
+        Ok(MemoryEstimate {
             model: SMALL + weights + model.index.bytes(),
             session: SMALL + extractor + scorer + threads,
         })

@@ -1,39 +1,42 @@
 //! The detector: train it on photographs of good parts, save it, open it, and let sessions score new ones.
 
 #[cfg(feature = "train")]
+mod bank_builder;
+#[cfg(feature = "train")]
 mod cross_validation;
 mod extractor;
 mod file;
-#[cfg(feature = "train")]
-mod import;
 mod memory;
+mod metadata;
 mod options;
-mod over_image;
-mod record;
 #[cfg(feature = "train")]
-mod selection;
+mod patch_store;
+mod resize_map;
 mod session;
-#[cfg(feature = "train")]
-mod store;
 #[cfg(feature = "train")]
 mod train;
 
 pub use extractor::PatchExtractor;
 pub use file::OpenOptions;
+pub use memory::MemoryEstimate;
+pub use metadata::{ModelInfo, Training};
 #[cfg(feature = "train")]
-pub use import::Import;
-pub use memory::Memory;
-pub use options::{FitOptions, Stage};
-pub use record::{Information, Training};
+pub use options::Observer;
+pub use options::{Stage, TrainOptions};
 pub use session::{Prediction, Session, Timings};
 #[cfg(feature = "train")]
 pub use train::Trainer;
+
+#[cfg(feature = "train")]
+pub(crate) use file::check_input;
+pub(crate) use metadata::Metadata;
+#[cfg(feature = "train")]
+pub(crate) use options::MAX_NEIGHBORS;
 
 use crate::kernels::Isa;
 use crate::network::Network;
 use crate::score::Calibration;
 use crate::search::Index;
-use record::Record;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -43,22 +46,22 @@ use std::sync::Arc;
 /// Cloning is cheap and shares everything; a clone may be used on any thread. Predictions are made by a
 /// [`Session`], of which each thread has its own.
 #[derive(Clone)]
-pub struct PatchCore(Arc<Model>);
+pub struct PatchCore(pub(crate) Arc<Model>);
 
 #[derive(Clone)]
-struct Model {
-    record: Record,
+pub(crate) struct Model {
+    pub metadata: Metadata,
     #[cfg(feature = "train")]
-    backbone: crate::network::Backbone,
-    network: Arc<Network>,
-    index: Index,
-    isa: Isa,
-    file_bytes: Option<usize>,
+    pub backbone: crate::network::Backbone,
+    pub network: Arc<Network>,
+    pub index: Index,
+    pub isa: Isa,
+    pub file_bytes: Option<usize>,
 }
 
 impl fmt::Debug for PatchCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { architecture, rows, dim, .. } = &self.0.record;
+        let Metadata { architecture, rows, dim, .. } = &self.0.metadata;
         let mut model = f.debug_struct("PatchCore");
         model
             .field("architecture", architecture)
@@ -70,20 +73,20 @@ impl fmt::Debug for PatchCore {
 
 impl PatchCore {
     /// What the model is: network, shapes, training, search, calibration.
-    pub fn information(&self) -> Information<'_> {
-        Information { model: &self.0 }
+    pub fn info(&self) -> ModelInfo<'_> {
+        ModelInfo { model: &self.0 }
     }
 
     /// Thresholds and ranges.
     pub fn calibration(&self) -> &Calibration {
-        &self.0.record.calibration
+        &self.0.metadata.calibration
     }
 
     /// The same model with other thresholds and ranges, such as those found on defective photographs.
     #[must_use]
     pub fn with_calibration(self, calibration: Calibration) -> Self {
         let mut model = Arc::unwrap_or_clone(self.0);
-        model.record.calibration = calibration;
+        model.metadata.calibration = calibration;
         Self(Arc::new(model))
     }
 

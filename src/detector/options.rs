@@ -3,18 +3,20 @@
 #[cfg(feature = "train")]
 use crate::error::{Error, Result};
 use crate::image::Preprocess;
+use crate::memory_bank::Precision;
 use crate::network::Layer;
-use crate::search::{Precision, SearchKind};
+use crate::search::SearchKind;
+use std::fmt;
 #[cfg(feature = "train")]
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A re-weighting over more rows than this is no PatchCore; bounds what a damaged file asks for.
-pub(super) const MAX_NEIGHBORS: u32 = 4096;
+pub(crate) const MAX_NEIGHBORS: u32 = 4096;
 
 /// Choices of a training run; `Default` gives those of the reference.
 #[derive(Clone, Debug)]
-pub struct FitOptions {
+pub struct TrainOptions {
     /// Layers whose maps make the embedding, in any order, each once. Default: layer2 and layer3.
     pub layers: Vec<Layer>,
     /// From photograph to network input. Default: 256x256 with antialiasing, no crop.
@@ -31,7 +33,7 @@ pub struct FitOptions {
     /// Which search the model uses. Default: the one that suits its bank.
     pub search: SearchKind,
     /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and moves each
-    /// distance by at most what [`Information::bank_precision`](super::Information::bank_precision) says. Default: single.
+    /// distance by at most what [`ModelInfo::bank_precision`](super::ModelInfo::bank_precision) says. Default: single.
     pub bank_precision: Precision,
     /// Sets the thresholds from the good photographs alone, by scoring some against memory banks chosen from others. Turn
     /// it off where defective photographs will calibrate the model. Default: on.
@@ -48,7 +50,7 @@ pub struct FitOptions {
     pub spool_folder: Option<PathBuf>,
 }
 
-impl Default for FitOptions {
+impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             layers: vec![Layer::Layer2, Layer::Layer3],
@@ -68,7 +70,7 @@ impl Default for FitOptions {
 }
 
 #[cfg(feature = "train")]
-impl FitOptions {
+impl TrainOptions {
     pub(super) fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;
         if !(self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0) {
@@ -89,6 +91,15 @@ pub enum Stage {
     Coreset,
     /// Setting thresholds by cross-validation; counts the photographs that are scored.
     Calibration,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Coreset => "coreset",
+            Self::Calibration => "calibration",
+        })
+    }
 }
 
 /// Called with the stage, what is done of it and its whole; `Break` stops the training.

@@ -1,12 +1,13 @@
 //! Predictions, without allocating after the first.
 
-use super::over_image::over_image;
+use super::resize_map::over_image;
 use super::{PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
 use crate::image::Frame;
-use crate::kernels::Pool;
+use crate::memory_bank::Precision;
+use crate::parallel::Pool;
 use crate::score::{self, Calibration, DEFAULT_SIGMA, MapPlan};
-use crate::search::{Index, Precision, Scratch, Search};
+use crate::search::{Index, Scratch, Search};
 use crate::tensor::{Neighbor, Patches};
 use std::fmt;
 use std::sync::Arc;
@@ -88,9 +89,12 @@ impl Session {
     /// The model is damaged so that its patches do not make a map.
     pub fn with_pool(model: &PatchCore, pool: Arc<Pool>) -> Result<Self> {
         let inner = &model.0;
-        let extractor = PatchExtractor::new(&inner.network, &inner.record.preprocess, inner.isa)?;
-        let scorer =
-            Scorer::new(inner.network.grid(), inner.record.preprocess.output_size(), inner.record.neighbors)?;
+        let extractor = PatchExtractor::new(&inner.network, &inner.metadata.preprocess, inner.isa)?;
+        let scorer = Scorer::new(
+            inner.network.grid(),
+            inner.metadata.preprocess.output_size(),
+            inner.metadata.neighbors,
+        )?;
         Ok(Self { model: model.clone(), pool, extractor, scorer, has_predicted: false })
     }
 
@@ -108,8 +112,8 @@ impl Session {
             let (patches, mut timings) = extractor.extract(frame, pool)?;
             let score = scorer.run(&inner.index, patches, inner.isa, pool, &mut timings)?;
             *has_predicted = true;
-            let calibration = &inner.record.calibration;
-            let (map_height, map_width) = inner.record.preprocess.output_size();
+            let calibration = &inner.metadata.calibration;
+            let (map_height, map_width) = inner.metadata.preprocess.output_size();
             Ok(Prediction {
                 score,
                 normalized_score: calibration.normalize_score(score),
@@ -193,7 +197,7 @@ impl Session {
                 format!("{width} x {height}"),
             ));
         }
-        over_image(map, self.model.information().preprocess(), width, out, of);
+        over_image(map, self.model.info().preprocess(), width, out, of);
         Ok(())
     }
 

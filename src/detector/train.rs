@@ -1,15 +1,16 @@
 //! Training: photographs of good parts become a memory bank.
 
+use super::bank_builder;
 use super::cross_validation::CrossValidation;
-use super::options::{FitOptions, Observer};
-use super::record::{Record, Training};
-use super::selection;
-use super::store::PatchStore;
+use super::metadata::{Metadata, Training};
+use super::options::{Observer, TrainOptions};
+use super::patch_store::PatchStore;
 use super::{Model, PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
 use crate::image::{Frame, Picture};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
 use crate::network::{Backbone, Mode, Network};
+use crate::parallel::Pool;
 use crate::score::Calibration;
 use crate::search::Index;
 use std::fmt;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 /// Takes photographs of good parts one by one, as a camera delivers them, and trains a [`PatchCore`] of them.
 pub struct Trainer {
     backbone: Backbone,
-    options: FitOptions,
+    options: TrainOptions,
     isa: Isa,
     pool: Pool,
     network: Arc<Network>,
@@ -31,9 +32,9 @@ impl Trainer {
     /// A trainer that embeds with `backbone`.
     ///
     /// # Errors
-    /// An option is out of its range, [`FitOptions::max_memory`] leaves no room for the patches of one photograph, or a
+    /// An option is out of its range, [`TrainOptions::max_memory`] leaves no room for the patches of one photograph, or a
     /// thread cannot be started.
-    pub fn new(backbone: &Backbone, options: &FitOptions) -> Result<Self> {
+    pub fn new(backbone: &Backbone, options: &TrainOptions) -> Result<Self> {
         options.validate()?;
         let isa = Isa::detect()?;
         let pool = Pool::new(options.threads)?;
@@ -41,7 +42,7 @@ impl Trainer {
         let network = Arc::new(Network::new(backbone, &options.layers, size, Mode::Fast, isa, &pool)?);
         let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
         let (height, width) = network.grid();
-        selection::check_bound(height * width, network.dim(), options)?;
+        bank_builder::check_bound(height * width, network.dim(), options)?;
         let store = PatchStore::new(height * width, network.dim());
         Ok(Self {
             backbone: backbone.clone(),
@@ -62,7 +63,7 @@ impl Trainer {
         let Self { extractor, pool, .. } = self;
         let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
-        let needed = 4 * rows as u64 * dim as u64 + selection::bytes(rows, dim, &self.options);
+        let needed = 4 * rows as u64 * dim as u64 + bank_builder::bytes(rows, dim, &self.options);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
             let folder = self.options.spool_folder.clone().unwrap_or_else(std::env::temp_dir);
             self.store.spool(&folder)?;
@@ -95,7 +96,7 @@ impl Trainer {
         }
         let Self { store, options, isa, pool, network, .. } = &self;
         let images: Vec<usize> = (0..store.images()).collect();
-        let selection = selection::select(store, &images, options, *isa, pool, observer)?;
+        let selection = bank_builder::select(store, &images, options, *isa, pool, observer)?;
         let calibration = match options.cross_validate {
             true => {
                 let grid = network.grid();
@@ -104,24 +105,25 @@ impl Trainer {
             false => Calibration::NONE,
         };
         let bank = store.gather(&selection.rows)?;
-        let index = selection::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
+        let index =
+            bank_builder::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, calibration, selection.sampled))
     }
 
     /// A model whose memory bank is the first `rows` patches, without a coreset and a calibration.
-    #[cfg(feature = "cli")]
-    pub(crate) fn keep_first(self, rows: usize) -> Result<PatchCore> {
+    #[doc(hidden)]
+    pub fn keep_first(self, rows: usize) -> Result<PatchCore> {
         let rows: Vec<usize> = (0..rows.min(self.rows())).collect();
         let bank = self.store.gather(&rows)?;
         let Self { options, isa, pool, .. } = &self;
         let index =
-            selection::index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
+            bank_builder::index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
         Ok(self.assemble(index, Calibration::NONE, None))
     }
 
     fn assemble(self, index: Index, calibration: Calibration, sampled: Option<usize>) -> PatchCore {
         let Self { backbone, options, isa, network, store, .. } = self;
-        let record = Record {
+        let metadata = Metadata {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION")).into(),
             architecture: backbone.architecture().name().into(),
             weights: backbone.origin().into(),
@@ -141,7 +143,7 @@ impl Trainer {
             },
             calibration,
         };
-        PatchCore(Arc::new(Model { record, backbone, network, index, isa, file_bytes: None }))
+        PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None }))
     }
 }
 
@@ -151,9 +153,9 @@ impl PatchCore {
     ///
     /// # Errors
     /// Any error that an image of the iterator is, an option out of its range, no image at all.
-    pub fn fit(
+    pub fn train(
         backbone: &Backbone,
-        options: &FitOptions,
+        options: &TrainOptions,
         images: impl IntoIterator<Item = Result<Picture>>,
     ) -> Result<Self> {
         let mut trainer = Trainer::new(backbone, options)?;

@@ -110,8 +110,7 @@ impl Dataset {
     }
 
     /// All files of the data set: images and masks.
-    #[cfg(feature = "cli")]
-    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let tested = self.test.iter().flat_map(|sample| [&sample.path].into_iter().chain(&sample.mask));
         self.train.iter().chain(tested)
     }

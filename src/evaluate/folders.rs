@@ -28,7 +28,7 @@ pub fn find_images(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// As [`find_images`]; a folder inside that cannot be read is passed over if `unreadable` says so.
-pub(crate) fn find_images_where_readable(
+pub fn find_images_where_readable(
     folder: &Path,
     unreadable: &mut dyn FnMut(Error) -> Result<()>,
 ) -> Result<Vec<PathBuf>> {

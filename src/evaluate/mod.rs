@@ -20,8 +20,8 @@ pub use benchmark::Benchmark;
 pub use dataset::{Dataset, Sample};
 pub use evaluator::{Evaluator, Ranked};
 pub use folders::find_images;
-#[cfg(feature = "cli")]
-pub(crate) use folders::find_images_where_readable;
+#[doc(hidden)]
+pub use folders::find_images_where_readable;
 pub use mask::fit_mask;
 pub use report::{Compat, Evaluation, ImageResult};
 #[cfg(feature = "decode")]

@@ -16,8 +16,8 @@ pub fn score_samples(
     limits: &Limits,
     step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ranked> {
-    let Preprocess { resize, crop, .. } = *session.model().information().preprocess();
-    let mut evaluator = Evaluator::new(session.model().information().preprocess().output_size());
+    let Preprocess { resize, crop, .. } = *session.model().info().preprocess();
+    let mut evaluator = Evaluator::new(session.model().info().preprocess().output_size());
     for sample in samples {
         let (picture, mask) = read(sample, limits)?;
         let mask =

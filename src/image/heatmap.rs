@@ -2,7 +2,8 @@
 
 use super::{Frame, Picture, Preprocess, Preprocessor};
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::parallel::Pool;
 use crate::tensor::ImageTensor;
 
 /// Share of the heat in an overlay from the threshold (0.5) on; below it fades away. The defect stays visible under it.

@@ -2,7 +2,8 @@
 
 use super::{Frame, PixelFormat};
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, weighted};
+use crate::kernels::{Isa, weighted};
+use crate::parallel::Pool;
 use crate::tensor::ImageTensor;
 use bincode::{Decode, Encode};
 

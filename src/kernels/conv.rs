@@ -1,9 +1,10 @@
 //! Convolution: by the cheapest algorithm for its shape, or directly in a fixed order.
 
+use super::Isa;
 use super::direct::Direct;
 use super::map::{Map, Shape};
 use super::winograd::{Needs, Scratch, Winograd};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 
 /// A square convolution with padding of half the kernel, and its bias, packed for one instruction set.
 #[derive(Clone, Debug)]
@@ -231,7 +232,7 @@ mod tests {
             for outputs in [32, 33] {
                 let shape = [outputs, 32, 3, 3];
                 let (weights, bias) = (wave(outputs * 32 * 9, 0.1), wave(outputs, 0.2));
-                let convolution = Convolution::new(shape, 1, &weights, &bias, fast, isa, &Pool::CALLER);
+                let convolution = Convolution::new(shape, 1, &weights, &bias, fast, isa, &Pool::SERIAL);
                 let source = filled(Shape { height: 5, width: 5, channels: 32 }, 1, &wave(25 * 32, 0.3));
                 let out_shape = convolution.output(source.shape());
                 let mut residual = filled(out_shape, 1, &wave(25 * outputs, 0.4));
@@ -239,7 +240,7 @@ mod tests {
                 residual.data_mut()[at] = f32::NAN;
                 let (mut out, mut scratch) = (Map::new(out_shape, 1), Scratch::default());
                 scratch.reserve(convolution.needs(out_shape), 1);
-                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &Pool::CALLER);
+                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &Pool::SERIAL);
                 let are_none = (0..out.data().len()).filter(|&i| out.data()[i].is_nan());
                 assert_eq!(are_none.collect::<Vec<_>>(), [at], "{isa:?} {}", convolution.algorithm());
             }
@@ -251,7 +252,7 @@ mod tests {
         let isa = Isa::best();
         let named = |shape: [usize; 4], stride, fast| {
             let count = shape.iter().product();
-            Convolution::new(shape, stride, &wave(count, 0.0), &wave(shape[0], 0.0), fast, isa, &Pool::CALLER)
+            Convolution::new(shape, stride, &wave(count, 0.0), &wave(shape[0], 0.0), fast, isa, &Pool::SERIAL)
                 .algorithm()
         };
         assert_eq!(named([32, 32, 3, 3], 1, true), "winograd");

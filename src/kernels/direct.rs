@@ -1,8 +1,9 @@
 //! Direct convolution: each output is one sum in a fixed order.
 
+use super::Isa;
 use super::map::{Map, Shape};
 use super::tile::{Epilogue, Panels, Rows};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 
 /// Output positions a task, about: enough to read a panel of weights for, few enough to share out.
 const TASK_ROWS: usize = 128;

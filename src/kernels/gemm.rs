@@ -1,7 +1,8 @@
 //! Matrix product against a packed matrix.
 
+use super::Isa;
 use super::tile::{Epilogue, Panels, Rows};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 
 /// A matrix `[k, n]` packed for products from the left.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ mod tests {
                 (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>()
             };
             for isa in Isa::available() {
-                let packed = PackedMatrix::new(k, n, isa, &Pool::CALLER, |i, j| b[i * n + j]);
+                let packed = PackedMatrix::new(k, n, isa, &Pool::SERIAL, |i, j| b[i * n + j]);
                 let mut out = vec![f32::NAN; m * n];
                 packed.multiply(&a, &mut out);
                 for i in 0..m {

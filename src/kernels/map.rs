@@ -1,7 +1,7 @@
 //! Activations between two operations: a map with a border of zeros, so that no kernel asks where the map ends.
 
-use super::Pool;
 use super::aligned::Aligned;
+use crate::parallel::Pool;
 use crate::tensor::FeatureMap;
 
 /// Winograd tiles cover this many positions a side; maps have room for whole tiles.

@@ -1,8 +1,9 @@
 //! 3x3 maximum, stride 2, as after the stem of a residual network.
 
+use super::Isa;
 use super::map::{Map, Shape};
 use super::simd::{Simd, dispatch};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 
 /// Writes the maximum of each 3x3 neighbourhood of `map` at every second position to `out`. The values are those after a
 /// ReLU, so that the zeros of the border change nothing.

@@ -1,7 +1,8 @@
 //! 3x3 mean with zero padding that counts, as the patches of the method are pooled.
 
+use super::Isa;
 use super::simd::{Simd, dispatch};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 use crate::tensor::FeatureMap;
 
 /// Writes the mean of each position's 3x3 neighbourhood to the channels from `offset` on of `out`'s positions, which

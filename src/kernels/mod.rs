@@ -10,28 +10,25 @@
 mod aarch64;
 pub(crate) mod aligned;
 pub(crate) mod bounds;
-pub(crate) mod code;
 pub(crate) mod conv;
 mod direct;
 pub(crate) mod distance;
 mod filter;
 pub(crate) mod gemm;
-mod hand_over;
 pub(crate) mod int8;
 mod isa;
 pub(crate) mod map;
 pub(crate) mod max_pool;
 pub(crate) mod mean;
-mod peak;
-pub(crate) mod pool;
 mod portable;
 #[cfg(feature = "train")]
 pub(crate) mod product;
+pub(crate) mod quantize;
 #[cfg(feature = "train")]
 pub(crate) mod screen;
-#[cfg(feature = "train")]
-pub(crate) mod signed_sum;
 pub(crate) mod simd;
+#[cfg(feature = "train")]
+pub(crate) mod sparse_projection;
 mod tile;
 pub(crate) mod upsample;
 pub(crate) mod weighted;
@@ -41,5 +38,3 @@ pub(crate) mod winograd;
 mod x86_64;
 
 pub use isa::Isa;
-pub use peak::peak_flops;
-pub use pool::Pool;

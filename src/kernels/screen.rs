@@ -3,7 +3,7 @@
 
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::{Simd, load_apart};
+use super::simd::{Simd, load_strided};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 
@@ -112,11 +112,11 @@ unsafe fn compare<V: Simd, const ROWS: usize>(panel: &[f32], tile: &[f32], limit
     // i * VECTORS * LANES: all in bounds by the caller's contract.
     unsafe {
         let (mut panel, mut tile) = (panel.as_ptr(), tile.as_ptr());
-        let offsets: [V; VECTORS] = load_apart(panel, V::LANES);
+        let offsets: [V; VECTORS] = load_strided(panel, V::LANES);
         let mut sums = [offsets; ROWS];
         for _ in 0..depth {
             panel = panel.add(VECTORS * V::LANES);
-            let centers: [V; VECTORS] = load_apart(panel, V::LANES);
+            let centers: [V; VECTORS] = load_strided(panel, V::LANES);
             for (r, sums) in sums.iter_mut().enumerate() {
                 let value = V::splat(*tile.add(r));
                 for (sum, center) in sums.iter_mut().zip(centers) {

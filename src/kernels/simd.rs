@@ -95,7 +95,7 @@ impl Value for u8 {
 /// # Safety
 /// The CPU has the instructions of `V`; `from` is valid for all of them.
 #[inline(always)]
-pub(crate) unsafe fn load_apart<V: Simd, const N: usize>(from: *const f32, step: usize) -> [V; N] {
+pub(crate) unsafe fn load_strided<V: Simd, const N: usize>(from: *const f32, step: usize) -> [V; N] {
     // SAFETY: as the function's contract says.
     unsafe {
         let mut all = [V::splat(0.0); N];

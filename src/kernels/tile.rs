@@ -6,11 +6,11 @@
 
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
-use super::pool::Pool;
 use super::portable::F32x8;
-use super::simd::{Simd, load_apart};
+use super::simd::{Simd, load_strided};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
+use crate::parallel::Pool;
 
 /// Vectors side by side in a tile.
 pub(crate) const VECTORS: usize = 2;
@@ -307,7 +307,7 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
         for line in 0..job.rows.lines {
             let a = job.a.add(line * job.rows.line);
             for i in 0..job.rows.run {
-                let columns: [V; VECTORS] = load_apart(panel, V::LANES);
+                let columns: [V; VECTORS] = load_strided(panel, V::LANES);
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let value = V::splat(*a.add(r * job.rows.step + i));
                     for (sum, column) in sums.iter_mut().zip(columns) {
@@ -384,7 +384,7 @@ mod tests {
 
     /// Three rows of six values, whose last begins at 6, times a panel of one column.
     fn multiply(a: usize, bias: usize, residual: usize, out: usize) {
-        let panels = Panels::new(6, 1, Isa::best(), &Pool::CALLER, |_, _| 1.0);
+        let panels = Panels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
         let (bias, residual) = (vec![0.0; bias], vec![0.0; residual]);
         let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), relu: false };
         panels.multiply(0, &vec![1.0; a], ROWS, 3, epilogue, &mut vec![0.0; out], 4);
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn of_no_rows_nothing_is_written() {
-        let panels = Panels::new(6, 2 * MAX_WIDTH, Isa::best(), &Pool::CALLER, |_, _| 1.0);
+        let panels = Panels::new(6, 2 * MAX_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
         panels.multiply(1, &[], ROWS, 0, Epilogue::default(), &mut [], 4);
     }
 
@@ -440,14 +440,14 @@ mod tests {
     #[test]
     #[should_panic]
     fn rows_behind_the_end_of_a_panel_are_refused() {
-        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), &Pool::CALLER, |_, _| 1.0);
+        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
         panels.multiply_panel(0, 3, &[1.0; 13], ROWS, 1, &mut [0.0; MAX_WIDTH]);
     }
 
     #[test]
     #[should_panic]
     fn a_panel_with_columns_missing_has_no_room_for_whole_registers() {
-        let panels = Panels::new(6, 1, Isa::best(), &Pool::CALLER, |_, _| 1.0);
+        let panels = Panels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
         panels.multiply_panel(0, 0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
     }
 }

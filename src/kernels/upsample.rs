@@ -1,7 +1,8 @@
 //! Bilinear upsampling with half-pixel centres (torch's `interpolate`, align_corners false).
 
+use super::Isa;
 use super::simd::{Simd, dispatch};
-use super::{Isa, Pool};
+use crate::parallel::Pool;
 use crate::tensor::FeatureMap;
 
 /// Brings `map` to `rows` x `columns` positions and writes its channels to those from `offset` on of `out`'s positions,

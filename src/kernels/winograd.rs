@@ -8,9 +8,9 @@ use super::Isa;
 use super::aligned::Aligned;
 use super::filter;
 use super::map::{Map, Shape, TILE};
-use super::pool::{Pool, Shared};
-use super::simd::{Simd, dispatch, load_apart};
+use super::simd::{Simd, dispatch, load_strided};
 use super::tile::{MAX_WIDTH, Panels, Rows};
+use crate::parallel::{Pool, SharedMut};
 
 /// Inputs of a tile, a side.
 const SPAN: usize = TILE + 2;
@@ -161,7 +161,7 @@ impl Winograd {
             shape: out.shape(),
             line: out.line(),
             origin: out.at(out.border(), out.border()),
-            out: Shared::new(out.data_mut()),
+            out: SharedMut::new(out.data_mut()),
         };
         if grid.blocks >= pool.threads() {
             pool.for_each_with(&mut scratch.own, grid.blocks, |own, block| run.whole_block(block, own));
@@ -186,7 +186,7 @@ struct Run<'a> {
     line: usize,
     /// Index of the first value of the output's position (0, 0).
     origin: usize,
-    out: Shared<'a>,
+    out: SharedMut<'a>,
 }
 
 impl Run<'_> {
@@ -197,7 +197,7 @@ impl Run<'_> {
     /// A block from input to output on one thread.
     fn whole_block(&self, block: usize, own: &mut [f32]) {
         let (values, sums) = own.split_at_mut(POINTS * point_len(self.tiles(block), self.convolution.input));
-        let shared = Shared::new(values);
+        let shared = SharedMut::new(values);
         for row in self.grid.rows_of(block) {
             self.transform_input(block, row, &shared);
         }
@@ -211,7 +211,7 @@ impl Run<'_> {
     fn shared_block(&self, block: usize, scratch: &mut Scratch, pool: &Pool) {
         let Scratch { values, own } = scratch;
         let rows = self.grid.rows_of(block);
-        let shared = Shared::new(values);
+        let shared = SharedMut::new(values);
         pool.for_each(rows.len(), |row| self.transform_input(block, rows.start + row, &shared));
         let values = &*values;
         pool.for_each_with(own, self.convolution.points.count(), |sums, panel| {
@@ -221,7 +221,7 @@ impl Run<'_> {
     }
 
     /// Writes the transformed tiles of row `row` to `values`, 36 matrices `[tiles of the block, input]`.
-    fn transform_input(&self, block: usize, row: usize, values: &Shared<'_>) {
+    fn transform_input(&self, block: usize, row: usize, values: &SharedMut<'_>) {
         let (channels, columns) = (self.convolution.input, self.grid.columns);
         let point = point_len(self.tiles(block), channels);
         let first = (row - self.grid.rows_of(block).start) * columns * channels;
@@ -321,7 +321,7 @@ unsafe fn input_row<V: Simd>(job: &InputJob) {
                 let source = job.source.add(tile * TILE * job.channels + channel);
                 let mut half = [[V::splat(0.0); SPAN]; SPAN];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half = input_points(load_apart(source.add(x * job.channels), job.line));
+                    *half = input_points(load_strided(source.add(x * job.channels), job.line));
                 }
                 let out = job.out.add(tile * job.channels + channel);
                 for y in 0..SPAN {
@@ -406,7 +406,7 @@ unsafe fn output_row<V: Simd>(job: &OutputJob) {
                 let sums = job.sums.add(tile * job.width + channel);
                 let mut half = [[V::splat(0.0); TILE]; SPAN];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half = output_points(load_apart(sums.add(x * job.point), SPAN * job.point));
+                    *half = output_points(load_strided(sums.add(x * job.point), SPAN * job.point));
                 }
                 let bias = V::load(job.bias.add(channel));
                 for y in 0..job.rows {

@@ -2,10 +2,10 @@
 
 use super::architecture::{Architecture, Convolution};
 use super::embedded::Embedded;
-use crate::bank::map::{Slice, as_bytes};
 use crate::error::{Error, Result, shortened};
 use crate::kernels::Isa;
 use crate::kernels::aligned::Aligned;
+use crate::model_file::map::{Slice, as_bytes};
 use crate::random::Random;
 use crate::tensor::not_finite;
 use crate::weights::NamedTensors;
@@ -80,7 +80,7 @@ impl Backbone {
         Ok(Self { architecture: *architecture, origin: String::new(), weights })
     }
 
-    /// A backbone that the library brings: `default` (feature `embedded-backbone`) or `small` (`embedded-small`).
+    /// A backbone that the library brings: `default` (feature `embedded-default`) or `small` (`embedded-small`).
     ///
     /// # Errors
     /// There is none of that name, or this build was made without it.
@@ -256,5 +256,5 @@ fn check_none_is_left(architecture: &Architecture, tensors: &NamedTensors) -> Re
 
 /// The next number of `random` as a float in [0, 1).
 fn uniform(random: &mut Random) -> f32 {
-    (random.next() >> 40) as f32 / (1u64 << 24) as f32
+    (random.next_u64() >> 40) as f32 / (1u64 << 24) as f32
 }

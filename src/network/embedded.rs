@@ -4,7 +4,7 @@ use super::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::kernels::widen::widen;
-#[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+#[cfg(any(feature = "embedded-default", feature = "embedded-small"))]
 use crate::weights::{WeightLimits, safetensors_views};
 use std::sync::Arc;
 
@@ -18,12 +18,7 @@ struct Shipped {
 }
 
 const SHIPPED: [Shipped; 2] = [
-    Shipped {
-        name: "default",
-        architecture: "resnet18",
-        feature: "embedded-backbone",
-        checksum: 0x9e1f_2184,
-    },
+    Shipped { name: "default", architecture: "resnet18", feature: "embedded-default", checksum: 0x9e1f_2184 },
     Shipped {
         name: "small",
         architecture: "resnet18_narrow",
@@ -76,12 +71,12 @@ impl Embedded {
 }
 
 #[cfg_attr(
-    not(any(feature = "embedded-backbone", feature = "embedded-small")),
+    not(any(feature = "embedded-default", feature = "embedded-small")),
     allow(unused_variables, clippy::unnecessary_wraps)
 )]
 fn convolutions(name: &str, architecture: &Architecture) -> Result<Option<Convolutions>> {
     match name {
-        #[cfg(feature = "embedded-backbone")]
+        #[cfg(feature = "embedded-default")]
         "default" => parse(name, architecture, include_bytes!("../../models/default.safetensors")).map(Some),
         #[cfg(feature = "embedded-small")]
         "small" => parse(name, architecture, include_bytes!("../../models/small.safetensors")).map(Some),
@@ -89,7 +84,7 @@ fn convolutions(name: &str, architecture: &Architecture) -> Result<Option<Convol
     }
 }
 
-#[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+#[cfg(any(feature = "embedded-default", feature = "embedded-small"))]
 fn parse(name: &str, architecture: &Architecture, file: &'static [u8]) -> Result<Convolutions> {
     let source = format!("embedded backbone {name}");
     let views = safetensors_views(&source, file, &WeightLimits::default())?;

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::kernels::conv::Convolution;
 use crate::kernels::map::{Map, Shape};
 use crate::kernels::winograd::{Needs, Scratch};
-use crate::kernels::{Isa, Pool, max_pool};
+use crate::kernels::{Isa, max_pool};
+use crate::parallel::Pool;
 use crate::tensor::{FeatureMap, ImageTensor};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -453,7 +454,7 @@ mod tests {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
         let algorithms = |side| {
             let network =
-                Network::new(&backbone, &Layer::ALL, (side, side), Mode::Fast, Isa::best(), &Pool::CALLER)
+                Network::new(&backbone, &Layer::ALL, (side, side), Mode::Fast, Isa::best(), &Pool::SERIAL)
                     .unwrap();
             let of_layer = |layer: &str| {
                 let mut steps = network.steps.iter().filter(|step| step.name == layer);
@@ -474,7 +475,7 @@ mod tests {
         for net in NETS {
             let backbone = Backbone::pseudo_random(&Architecture::named(net).unwrap());
             let network =
-                Network::new(&backbone, &Layer::ALL, (64, 96), Mode::Fast, Isa::best(), &Pool::CALLER)
+                Network::new(&backbone, &Layer::ALL, (64, 96), Mode::Fast, Isa::best(), &Pool::SERIAL)
                     .unwrap();
             for step in &network.steps {
                 assert!(step.to != step.from && step.residual != Some(step.to), "{net}: {}", step.name);

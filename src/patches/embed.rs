@@ -1,7 +1,8 @@
 //! Each layer's map averaged over 3x3, brought to the first layer's grid, and put side by side.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool, mean, upsample};
+use crate::kernels::{Isa, mean, upsample};
+use crate::parallel::Pool;
 use crate::tensor::{FeatureMap, Patches};
 
 /// Turns feature maps of fixed shapes into patch embeddings.

@@ -1,7 +1,5 @@
-//! Feature maps into patch embeddings, and arrays of them as files.
+//! Feature maps into patch embeddings.
 
 mod embed;
-#[cfg(feature = "train")]
-pub mod npy;
 
 pub use embed::Embedder;

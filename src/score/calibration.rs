@@ -95,7 +95,7 @@ impl Normalization {
     }
 
     /// Whether the range is unknown, so that scores stay raw.
-    pub(crate) fn is_raw(&self) -> bool {
+    pub fn is_raw(&self) -> bool {
         self.min.is_nan() || self.max.is_nan()
     }
 

@@ -8,16 +8,16 @@
 #[cfg(feature = "train")]
 mod calibrate;
 mod calibration;
-mod image;
-mod map;
+pub(crate) mod image;
+pub(crate) mod map;
 #[cfg(feature = "train")]
 mod ranking;
 #[cfg(feature = "train")]
 mod threshold;
 
 pub use calibration::{Calibration, CalibrationSource, LabelRule, Normalization};
-pub use image::{reweight, strongest};
-pub use map::{DEFAULT_SIGMA, MapPlan};
+pub(crate) use image::{reweight, strongest};
+pub(crate) use map::{DEFAULT_SIGMA, MapPlan};
 #[cfg(feature = "train")]
 pub(crate) use ranking::key;
 #[cfg(feature = "train")]

@@ -1,11 +1,12 @@
 //! The directions in which the memory bank varies most, and vectors along them.
 
 use super::sketch::Coordinates;
-use crate::bank::map::Slice;
-use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::Result;
 use crate::kernels::gemm::PackedMatrix;
-use crate::kernels::{Isa, Pool, distance};
+use crate::kernels::{Isa, distance};
+use crate::model_file::map::Slice;
+use crate::model_file::sections::{SectionWriter, Sections};
+use crate::parallel::Pool;
 use crate::principal::{self, Iteration};
 use crate::tensor::Patches;
 
@@ -67,7 +68,7 @@ impl Axes {
 
     fn assemble(mean: Slice<f32>, axes: Slice<f32>, deviation: Slice<f64>, isa: Isa) -> Self {
         let (dim, count) = (mean.len(), axes.len() / mean.len());
-        let packed = PackedMatrix::new(dim, count, isa, &Pool::CALLER, |i, j| axes[j * dim + i]);
+        let packed = PackedMatrix::new(dim, count, isa, &Pool::SERIAL, |i, j| axes[j * dim + i]);
         Self { mean, axes, deviation, packed, isa }
     }
 

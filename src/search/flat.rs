@@ -1,7 +1,9 @@
 //! Exhaustive search: the fallback that always works, and the oracle of the others.
 
-use super::{Rows, Scratch, Search};
-use crate::kernels::{Isa, Pool};
+use super::{Scratch, Search};
+use crate::kernels::Isa;
+use crate::memory_bank::MemoryBank;
+use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 
 /// Queries that go through the memory bank together, so that each row is read once for all of them.
@@ -10,13 +12,13 @@ const BLOCK: usize = 32;
 /// Compares every query with every row.
 #[derive(Clone, Debug)]
 pub struct Flat {
-    bank: Rows,
+    bank: MemoryBank,
     isa: Isa,
 }
 
 impl Flat {
     /// A search over `bank`.
-    pub fn new(bank: Rows, isa: Isa) -> Self {
+    pub fn new(bank: MemoryBank, isa: Isa) -> Self {
         Self { bank, isa }
     }
 }

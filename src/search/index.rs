@@ -2,14 +2,16 @@
 
 #[cfg(feature = "kdtree")]
 use super::KdTree;
-#[cfg(feature = "train")]
-use super::Precision;
-use super::choice::{Chosen, Estimate, choose};
-use super::{Flat, Pruned, Rows, Scratch, Search};
-use crate::bank::map::Slice;
-use crate::bank::sections::{SectionWriter, Sections};
+use super::cost_model::{Chosen, Estimate, choose};
+use super::{Flat, Pruned, Scratch, Search};
 use crate::error::Result;
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::memory_bank::MemoryBank;
+#[cfg(feature = "train")]
+use crate::memory_bank::Precision;
+use crate::model_file::map::Slice;
+use crate::model_file::sections::{SectionWriter, Sections};
+use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 
 const ESTIMATE: &str = "search.estimate";
@@ -33,7 +35,7 @@ pub enum SearchKind {
 /// A memory bank that can be searched.
 #[derive(Clone, Debug)]
 pub struct Index {
-    rows: Rows,
+    rows: MemoryBank,
     isa: Isa,
     chosen: Chosen,
     /// Flat, pruned, k-d tree; empty where the choice was the user's.
@@ -56,7 +58,7 @@ impl Index {
     ///
     /// # Errors
     /// A value is not finite.
-    pub fn build(rows: Rows, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
+    pub fn build(rows: MemoryBank, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
         rows.check_finite()?;
         let chosen = match kind {
             SearchKind::Auto => {
@@ -90,7 +92,7 @@ impl Index {
     /// # Errors
     /// A section is missing or of the wrong shape.
     pub fn open(sections: &Sections, dim: usize, isa: Isa) -> Result<Self> {
-        let rows = Rows::open(sections, dim)?;
+        let rows = MemoryBank::open(sections, dim)?;
         let estimate = sections.find(ESTIMATE)?.unwrap_or_else(|| Vec::new().into());
         let chosen = open_search(sections, &rows, isa)?;
         Ok(Self { rows, isa, chosen, estimate })
@@ -105,7 +107,7 @@ impl Index {
     }
 
     /// The rows of the memory bank, in the order the coreset chose them.
-    pub fn rows(&self) -> &Rows {
+    pub fn rows(&self) -> &MemoryBank {
         &self.rows
     }
 
@@ -143,7 +145,7 @@ impl Index {
     }
 }
 
-fn open_search(sections: &Sections, rows: &Rows, isa: Isa) -> Result<Chosen> {
+fn open_search(sections: &Sections, rows: &MemoryBank, isa: Isa) -> Result<Chosen> {
     if let Some(pruned) = Pruned::open(sections, rows.clone(), isa)? {
         return Ok(Chosen::Pruned(Box::new(pruned)));
     }

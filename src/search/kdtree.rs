@@ -3,11 +3,13 @@
 use super::axes::{Axes, Projected};
 use super::flat::insert;
 use super::sketch::{Sketch, reach};
-use super::{Rows, Scratch, Search};
-use crate::bank::map::Slice;
-use crate::bank::sections::{SectionWriter, Sections};
+use super::{Scratch, Search};
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, Pool};
+use crate::kernels::Isa;
+use crate::memory_bank::MemoryBank;
+use crate::model_file::map::Slice;
+use crate::model_file::sections::{SectionWriter, Sections};
+use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use std::num::NonZero;
@@ -24,7 +26,7 @@ const NUMBERS: &str = "search.kdtree";
 /// other searches it allocates, for each query a list.
 #[derive(Clone)]
 pub struct KdTree {
-    bank: Rows,
+    bank: MemoryBank,
     isa: Isa,
     axes: Axes,
     sketch: Sketch,
@@ -39,7 +41,7 @@ impl KdTree {
     ///
     /// # Errors
     /// The squares of its values overflow.
-    pub fn build(bank: Rows, isa: Isa, pool: &Pool) -> Result<Self> {
+    pub fn build(bank: MemoryBank, isa: Isa, pool: &Pool) -> Result<Self> {
         let (dim, all) = (bank.dim(), bank.all());
         let rows = Patches { dim, grid_width: 1, data: &all };
         let axes = Axes::fit(rows, Sketch::axes(DIMS, dim), isa, pool);
@@ -59,7 +61,7 @@ impl KdTree {
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
-    pub fn open(sections: &Sections, bank: Rows, isa: Isa) -> Result<Option<Self>> {
+    pub fn open(sections: &Sections, bank: MemoryBank, isa: Isa) -> Result<Option<Self>> {
         let Some(points) = sections.find(POINTS)? else { return Ok(None) };
         let dim = bank.dim();
         let axes = Axes::open(sections, dim, Sketch::axes(DIMS, dim), isa)?;
@@ -75,7 +77,13 @@ impl KdTree {
         writer.add(NUMBERS, &self.numbers);
     }
 
-    fn assemble(bank: Rows, isa: Isa, axes: Axes, points: Slice<f32>, numbers: Slice<f64>) -> Option<Self> {
+    fn assemble(
+        bank: MemoryBank,
+        isa: Isa,
+        axes: Axes,
+        points: Slice<f32>,
+        numbers: Slice<f64>,
+    ) -> Option<Self> {
         let &[offset, error] = &*numbers else { return None };
         let fits = points.len() / DIMS == bank.count() && points.len().is_multiple_of(DIMS);
         if !fits || !error.is_finite() || !points.iter().all(|value| value.is_finite()) {

@@ -1,14 +1,13 @@
 //! Exact nearest neighbours of patches in the memory bank.
 
 mod axes;
-mod choice;
+mod cost_model;
 mod flat;
 mod index;
 #[cfg(feature = "kdtree")]
 mod kdtree;
 mod pruned;
-mod rounded;
-mod rows;
+mod quantized;
 mod sketch;
 
 #[cfg(test)]
@@ -19,9 +18,8 @@ pub use index::{Index, SearchKind};
 #[cfg(feature = "kdtree")]
 pub use kdtree::KdTree;
 pub use pruned::Pruned;
-pub use rows::{Precision, Rows};
 
-use crate::kernels::Pool;
+use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 
 /// Working memory of a search; keep it, and a warm search allocates nothing.

@@ -1,9 +1,10 @@
 //! Every search against brute force.
 
 use super::*;
-use crate::bank::map::Bytes;
-use crate::bank::sections::{SectionWriter, Sections};
 use crate::kernels::{Isa, distance};
+use crate::memory_bank::MemoryBank;
+use crate::model_file::map::Bytes;
+use crate::model_file::sections::{SectionWriter, Sections};
 use crate::random::Random;
 
 /// The oracle: every row, nearest first, ties to the lowest index.
@@ -79,20 +80,20 @@ fn data(kind: Kind, rows: usize, dim: usize, random: &mut Random) -> Vec<f32> {
     out
 }
 
-fn single(values: &[f32], dim: usize) -> Rows {
-    Rows::single(values.to_vec().into(), dim).unwrap()
+fn single(values: &[f32], dim: usize) -> MemoryBank {
+    MemoryBank::single(values.to_vec().into(), dim).unwrap()
 }
 
 /// The rows as they are, and rounded where this build does that.
-fn precisions(values: &[f32], dim: usize) -> Vec<Rows> {
+fn precisions(values: &[f32], dim: usize) -> Vec<MemoryBank> {
     vec![
         single(values, dim),
         #[cfg(feature = "train")]
-        Rows::half(values, dim).unwrap(),
+        MemoryBank::half(values, dim).unwrap(),
     ]
 }
 
-fn searches(kind: Kind, rows: &Rows, isa: Isa) -> Vec<(&'static str, Box<dyn Search>)> {
+fn searches(kind: Kind, rows: &MemoryBank, isa: Isa) -> Vec<(&'static str, Box<dyn Search>)> {
     let pool = Pool::new(1).unwrap();
     #[cfg_attr(not(feature = "kdtree"), allow(unused_mut))]
     let mut all: Vec<(_, Box<dyn Search>)> = vec![
@@ -113,7 +114,7 @@ fn check(kind: Kind, rows: usize, dim: usize, isa: Isa) {
     check_rows(kind, &single(&bank, dim), isa);
 }
 
-fn check_rows(kind: Kind, bank: &Rows, isa: Isa) {
+fn check_rows(kind: Kind, bank: &MemoryBank, isa: Isa) {
     let (rows, dim, kept, bank) = (bank.count(), bank.dim(), bank, bank.all());
     let mut queries = data(kind, 37, dim, &mut Random::new((rows * 4096 + dim) as u64, 1));
     // Rows of the bank themselves, one beyond its range, and one whose squares overflow.
@@ -199,7 +200,7 @@ fn every_search_finds_what_brute_force_finds_among_rows_of_half_precision() {
             for rows in [1, 33, 333] {
                 for dim in [1, 7, 33, 64, 130] {
                     let bank = data(kind, rows, dim, &mut Random::new(rows as u64, 2));
-                    check_rows(kind, &Rows::half(&bank, dim).unwrap(), isa);
+                    check_rows(kind, &MemoryBank::half(&bank, dim).unwrap(), isa);
                 }
             }
         }
@@ -268,7 +269,7 @@ fn kinds() -> Vec<SearchKind> {
     ]
 }
 
-fn pairs(rows: Vec<Rows>) -> Vec<(Rows, SearchKind)> {
+fn pairs(rows: Vec<MemoryBank>) -> Vec<(MemoryBank, SearchKind)> {
     rows.into_iter().flat_map(|rows| kinds().into_iter().map(move |kind| (rows.clone(), kind))).collect()
 }
 

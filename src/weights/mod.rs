@@ -20,7 +20,7 @@ mod tensors;
 #[cfg(feature = "train")]
 mod torch;
 #[cfg(all(test, feature = "train"))]
-#[path = "../../tests/common/torch.rs"]
+#[path = "../../tests/support/torch.rs"]
 mod torch_writer;
 #[cfg(feature = "train")]
 mod zip;
@@ -35,7 +35,7 @@ pub use load::{load, parse};
 pub(crate) use pickle::Field;
 #[cfg(feature = "safetensors")]
 pub use safetensors::parse as parse_safetensors;
-#[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+#[cfg(any(feature = "embedded-default", feature = "embedded-small"))]
 pub(crate) use safetensors::views as safetensors_views;
 pub use tensors::{NamedTensors, Tensor};
 #[cfg(feature = "train")]

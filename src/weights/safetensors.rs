@@ -20,7 +20,7 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// The values as the file has them, if they are of half precision.
-    #[cfg(any(feature = "embedded-backbone", feature = "embedded-small"))]
+    #[cfg(any(feature = "embedded-default", feature = "embedded-small"))]
     pub(crate) fn halves(&self) -> Option<&'a [u8]> {
         (self.dtype == Dtype::F16).then_some(self.bytes)
     }

@@ -15,7 +15,7 @@ pub struct Golden {
 impl Golden {
     /// A file of this folder.
     pub fn here(name: &str) -> Self {
-        Self::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name))
+        Self::read(&repository().join("tests/golden").join(name))
     }
 
     /// A file of the folder `golden` beside the checkout, or a line that says what was skipped.
@@ -83,10 +83,17 @@ impl Golden {
     }
 }
 
-/// A file of the folder `shared` beside the checkout (or of `PATCHCORE_SHARED`), or a line that says what was skipped.
+/// The checkout: the folder of the library's package, from its own tests and from the program's.
+pub fn repository() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if package.ends_with("cli") { package.parent().unwrap() } else { package }
+}
+
+/// A file of the folder `shared` beside the checkout (or of `PATCHCORE_SHARED`). Prints what is skipped where there is
+/// none.
 pub fn beside(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("PATCHCORE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let folder =
+        std::env::var_os("PATCHCORE_SHARED").map_or_else(|| repository().join("../shared"), PathBuf::from);
     if !folder.exists() {
         println!("skipped: {name} is not present");
         return None;

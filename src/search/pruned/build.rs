@@ -2,13 +2,14 @@
 
 use super::interleaved::{Interleaved, Interleaving};
 use super::{Coarse, Pruned, RAISED, blocks};
+use crate::kernels::Isa;
 #[cfg(feature = "train")]
 use crate::kernels::bounds::NUMBERS;
 use crate::kernels::int8::{BLOCK, STEP};
-use crate::kernels::{Isa, Pool};
-use crate::search::Rows;
+use crate::memory_bank::MemoryBank;
+use crate::parallel::Pool;
 use crate::search::axes::{Axes, Projected};
-use crate::search::rounded::{Rounded, Rounding};
+use crate::search::quantized::{Rounded, Rounding};
 use crate::search::sketch::{self, MAX_DIMS, Sketch};
 use crate::tensor::Patches;
 use std::iter::repeat_n;
@@ -37,7 +38,7 @@ pub(super) fn bytes(dim: usize) -> u64 {
 }
 
 /// Makes `bank`, of finite values, searchable.
-pub(super) fn build(bank: &Rows, isa: Isa, pool: &Pool) -> Pruned {
+pub(super) fn build(bank: &MemoryBank, isa: Isa, pool: &Pool) -> Pruned {
     let (dim, values) = (bank.dim(), bank.all());
     let rows = Patches { dim, grid_width: 1, data: &values };
     // As many coordinates as the axes and what they leave over need.

@@ -1,14 +1,14 @@
 //! Codes of rows, interleaved in blocks as `kernels::int8` takes them.
 
-use crate::bank::map::Slice;
-use crate::bank::sections::{SectionWriter, Sections};
 use crate::error::Result;
 use crate::kernels::int8::{self, BLOCK, Blocks};
+use crate::model_file::map::Slice;
+use crate::model_file::sections::{SectionWriter, Sections};
 
 /// The bias of a row that is not there: no sum brings it up to a threshold.
 const ABSENT: i32 = -(1 << 29);
 
-/// Rows as codes of `dims` bytes, whole blocks of them.
+/// MemoryBank as codes of `dims` bytes, whole blocks of them.
 #[derive(Clone, Debug)]
 pub(super) struct Interleaved {
     dims: usize,

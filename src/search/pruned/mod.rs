@@ -10,23 +10,25 @@ mod interleaved;
 mod sweep;
 
 use super::axes::Axes;
-use super::rounded::Rounded;
+use super::quantized::Rounded;
 use super::sketch::{MAX_DIMS, Sketch};
-use super::{Rows, Scratch, Search};
-use crate::bank::map::Slice;
-use crate::bank::sections::{SectionWriter, Sections};
+use super::{Scratch, Search};
 use crate::error::Result;
+use crate::kernels::Isa;
 use crate::kernels::int8::{BLOCK, STEP};
-use crate::kernels::{Isa, Pool};
+use crate::memory_bank::MemoryBank;
+use crate::model_file::map::Slice;
+use crate::model_file::sections::{SectionWriter, Sections};
+use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 use interleaved::Interleaved;
-use sweep::Floor;
+use sweep::BestSoFar;
 pub(super) use sweep::{Task, Work};
 
 /// Exact search by bounds.
 #[derive(Clone, Debug)]
 pub struct Pruned {
-    bank: Rows,
+    bank: MemoryBank,
     dim: usize,
     isa: Isa,
     /// `order[position]` is the row at a position.
@@ -97,7 +99,7 @@ impl Pruned {
     }
 
     /// Makes `bank`, of finite values, searchable.
-    pub fn build(bank: Rows, isa: Isa, pool: &Pool) -> Self {
+    pub fn build(bank: MemoryBank, isa: Isa, pool: &Pool) -> Self {
         build::build(&bank, isa, pool)
     }
 
@@ -106,7 +108,7 @@ impl Pruned {
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
-    pub fn open(sections: &Sections, bank: Rows, isa: Isa) -> Result<Option<Self>> {
+    pub fn open(sections: &Sections, bank: MemoryBank, isa: Isa) -> Result<Option<Self>> {
         let Some(order) = sections.find::<u32>(ORDER)? else { return Ok(None) };
         let numbers: Slice<f64> = sections.get(NUMBERS)?;
         let (rows, dim) = (bank.count(), bank.dim());
@@ -174,7 +176,7 @@ impl Search for Pruned {
     }
 
     fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        sweep::nearest(self, queries, Some(&Floor::default()), &mut scratch.tasks, pool, out);
+        sweep::nearest(self, queries, Some(&BestSoFar::default()), &mut scratch.tasks, pool, out);
     }
 
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, _: &Pool, out: &mut Vec<Neighbor>) {

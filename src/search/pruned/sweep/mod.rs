@@ -1,17 +1,17 @@
 //! One pass over the memory bank for a tile of neighbouring patches.
 
-mod doubts;
-mod floor;
+mod best_so_far;
+mod candidates;
 mod tiles;
 
 use super::{Pruned, RAISED};
 use crate::bytes::ones;
 use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
 use crate::search::axes::Projected;
-use crate::search::rounded::RoundedQueries;
+use crate::search::quantized::RoundedQueries;
 use crate::search::sketch::{Code, MAX_DIMS, encode, reach, threshold};
 use crate::tensor::Neighbor;
-pub(super) use floor::Floor;
+pub(super) use best_so_far::BestSoFar;
 use std::cmp::Ordering;
 pub(super) use tiles::{bytes, k_nearest, nearest};
 
@@ -35,9 +35,9 @@ struct Found {
 pub(in crate::search) struct Work {
     /// Blocks whose rows were looked at.
     pub blocks: usize,
-    /// Rows whose fine sketches were looked at.
+    /// MemoryBank whose fine sketches were looked at.
     pub sketches: usize,
-    /// Rows whose rounded values were looked at.
+    /// MemoryBank whose rounded values were looked at.
     pub rounded: usize,
     /// Rows that were compared.
     pub distances: usize,
@@ -186,7 +186,7 @@ impl Task {
     }
 
     /// Looks at the whole bank, beginning with the chunk of `start`.
-    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, floor: Option<&Floor>) {
+    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, floor: Option<&BestSoFar>) {
         let chunks = search.blocks().div_ceil(CHUNK);
         let start = start as usize / BLOCK / CHUNK;
         for chunk in (start..chunks).chain(0..start) {

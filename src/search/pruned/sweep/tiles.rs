@@ -1,8 +1,8 @@
 //! Which patches go through the memory bank together: bands of the grid for the threads, tiles of neighbours within them.
 
-use super::{Floor, Found, Task};
-use crate::kernels::Pool;
+use super::{BestSoFar, Found, Task};
 use crate::kernels::int8::{BLOCK, GROUP};
+use crate::parallel::Pool;
 use crate::search::pruned::Pruned;
 use crate::tensor::{Neighbor, Patches};
 
@@ -35,7 +35,7 @@ struct Band<'a> {
     search: &'a Pruned,
     queries: Patches<'a>,
     tiling: Tiling,
-    floor: Option<&'a Floor>,
+    floor: Option<&'a BestSoFar>,
 }
 
 /// Writes the nearest row of each query to `out`. With a `floor`, only that of the patches that are farthest from the bank; the
@@ -43,7 +43,7 @@ struct Band<'a> {
 pub(in crate::search::pruned) fn nearest(
     search: &Pruned,
     queries: Patches<'_>,
-    floor: Option<&Floor>,
+    floor: Option<&BestSoFar>,
     tasks: &mut Vec<Task>,
     pool: &Pool,
     out: &mut [Neighbor],

@@ -1,0 +1,180 @@
+//! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
+
+use super::embedding::EmbeddingArguments;
+use super::progress::{Bar, TrainingProgress};
+use clap::{Args, ValueEnum};
+use patchcore::Backbone;
+use patchcore::Precision;
+use patchcore::Result;
+use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
+use patchcore::image::{Limits, Picture};
+use patchcore::{PatchCore, Session, TrainOptions, Trainer};
+use std::path::PathBuf;
+
+/// The options of a training.
+#[derive(Args, Clone)]
+pub struct TrainingArguments {
+    #[command(flatten)]
+    pub embedding: EmbeddingArguments,
+    /// Share of the patches kept in the memory bank
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share, allow_negative_numbers = true)]
+    coreset_ratio: f64,
+    /// Memory bank rows that re-weight the image score, at most 4096; 1 turns re-weighting off
+    #[arg(long, value_name = "COUNT", default_value_t = 9)]
+    neighbors: u32,
+    /// Seed of the coreset's random start and projection: the same gives the same model
+    #[arg(long, value_name = "NUMBER", default_value_t = 42, allow_negative_numbers = true)]
+    seed: u64,
+    /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
+    bank_precision: BankPrecision,
+    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go to a temporary
+    /// file, and are sampled if need be
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    max_memory: Option<u64>,
+    /// The model brings its backbone, even an embedded one
+    #[arg(skip)]
+    pub copy_backbone: bool,
+    /// Folder of the temporary file
+    #[arg(skip)]
+    pub spool_folder: Option<PathBuf>,
+}
+
+/// What `--bank-precision` takes.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum BankPrecision {
+    F32,
+    F16,
+}
+
+impl From<BankPrecision> for Precision {
+    fn from(precision: BankPrecision) -> Self {
+        match precision {
+            BankPrecision::F32 => Self::Single,
+            BankPrecision::F16 => Self::Half,
+        }
+    }
+}
+
+/// A number of bytes, or of the 1024-fold units K, M, G and T.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, exponent) = match text.find(|c: char| !c.is_ascii_digit()) {
+        None => (text, 0),
+        Some(at) => match &text[at..] {
+            "K" => (&text[..at], 1),
+            "M" => (&text[..at], 2),
+            "G" => (&text[..at], 3),
+            "T" => (&text[..at], 4),
+            _ => (text, 0),
+        },
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1024u64.pow(exponent)));
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| format!("{text:?} is not a size such as 500M or 2G"))
+}
+
+impl TrainingArguments {
+    fn options(&self, cross_validate: bool) -> TrainOptions {
+        TrainOptions {
+            layers: self.embedding.layers.clone(),
+            preprocess: self.embedding.preprocess(),
+            coreset_ratio: self.coreset_ratio,
+            neighbors: self.neighbors,
+            bank_precision: self.bank_precision.into(),
+            seed: self.seed,
+            threads: self.embedding.threads,
+            cross_validate,
+            copy_backbone: self.copy_backbone,
+            max_memory: self.max_memory,
+            spool_folder: self.spool_folder.clone(),
+            ..TrainOptions::default()
+        }
+    }
+}
+
+/// A trained and calibrated model, and, where the data set has defective photographs, all scores on its test part.
+pub struct Trained {
+    /// The model.
+    pub model: PatchCore,
+    /// Scores, maps and masks of the test part.
+    pub scored: Option<Ranked>,
+}
+
+/// Fails where a training would because of its options, before any work.
+pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
+    Trainer::new(backbone, &arguments.options(false)).map(drop)
+}
+
+/// Trains on `dataset`. Defective and good test photographs calibrate the model, as in the reference; where there are
+/// none, the good photographs of the training part do.
+pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArguments) -> Result<Trained> {
+    let mut trainer = Trainer::new(backbone, &arguments.options(!dataset.has_both_classes()))?;
+    if dataset.test.iter().any(|sample| sample.anomalous) && !dataset.has_both_classes() {
+        super::tell(
+            "note: the defective photographs are not used, as no good ones are tested beside them: these come from \
+             test/good, or are every fifth in good, which takes five",
+        );
+    }
+    let bar = Bar::new("embedding", dataset.train.len());
+    for path in &dataset.train {
+        trainer
+            .add(&Picture::decode(path, &Limits::default())?.frame())
+            .map_err(|e| e.within(path.display()))?;
+        bar.step()?;
+    }
+    drop(bar);
+    match trainer.copies() {
+        0 => {}
+        1 => super::tell(format!(
+            "note: one of the {} good photographs is a copy of another",
+            trainer.images()
+        )),
+        copies => super::tell(format!(
+            "note: {copies} of the {} good photographs are copies of others",
+            trainer.images()
+        )),
+    }
+    let mut progress = TrainingProgress::default();
+    let model = trainer.finish(&mut |stage, done, total| progress.observe(stage, done, total))?;
+    drop(progress);
+    if !dataset.has_both_classes() {
+        return Ok(Trained { model, scored: None });
+    }
+    let scored = score(&model, &dataset.test, arguments.embedding.threads)?;
+    let model = match scored.calibration() {
+        Some(calibration) => model.with_calibration(calibration),
+        None => model,
+    };
+    Ok(Trained { model, scored: Some(scored) })
+}
+
+/// Fails where scoring the test part would after the training, if its photographs are to set the thresholds.
+pub fn check_test(dataset: &Dataset) -> Result<()> {
+    if !dataset.has_both_classes() {
+        return Ok(());
+    }
+    let bar = Bar::new("checking", dataset.test.len());
+    check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
+}
+
+/// Scores every photograph of a test part.
+pub fn score(model: &PatchCore, samples: &[Sample], threads: usize) -> Result<Ranked> {
+    let bar = Bar::new("scoring", samples.len());
+    score_samples(&mut Session::new(model, threads)?, samples, &Limits::default(), &mut || bar.step())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_units() {
+        let expected =
+            [("1", 1), ("123", 123), ("4K", 4096), ("500M", 500 << 20), ("2G", 2 << 30), ("1T", 1 << 40)];
+        for (text, bytes) in expected {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "0", "0G", "M", "2GB", "-1", "1.5G", "99999999T", "2 G"] {
+            assert!(parse_bytes(text).unwrap_err().contains(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Wrong usage: values that no flag takes, and those that only the library finds wrong.
+
+use patchcore::Pool;
+use patchcore::{Error, ErrorKind, Result};
+
+/// What the library calls that which a flag sets.
+const FLAGS: [(&str, &str); 5] = [
+    ("centre crop", "--center-crop"),
+    ("coreset ratio", "--coreset-ratio"),
+    ("layers", "--layers"),
+    ("max memory", "--max-memory"),
+    ("neighbors", "--neighbors"),
+];
+
+/// The error, about the flag that is to be changed.
+pub fn name_flag(error: Error) -> Error {
+    match FLAGS.iter().find(|(subject, _)| *subject == error.subject()) {
+        Some((_, flag)) => error.about(flag),
+        None => error,
+    }
+}
+
+/// 2 where a flag's value is wrong, else 1.
+pub fn status(error: &Error) -> u8 {
+    if error.kind() == ErrorKind::Argument && error.subject().starts_with("--") { 2 } else { 1 }
+}
+
+/// The value of `--threads`.
+pub fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().map_err(|_| "not a number".to_string())?;
+    Pool::count(threads).map_err(|e| e.to_string())?;
+    Ok(threads)
+}
+
+/// The value of `--threshold`.
+pub fn score(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(score) if score > 0.0 && score < f32::INFINITY => Ok(score),
+        _ => Err("not a score above 0".into()),
+    }
+}
+
+/// The value of `--coreset-ratio` and `--ratio`.
+pub fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("not a number above 0, at most 1".into()),
+    }
+}

@@ -1,0 +1,264 @@
+//! `predict` from outside: its lines, its pictures, and where neither can be written.
+
+mod program;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use program::demo::{IMAGE_FIELDS, SMALL, demo, files, keys};
+use program::{patchcore, patchcore_ok, patchcore_refuses};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use support::text;
+
+#[test]
+fn predict_writes_pictures_and_one_line_a_photograph() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let arguments = ["predict", "--model", text(&model), text(&photographs), "--out", text(folder.path())];
+    let printed = patchcore_ok(arguments);
+    assert_eq!(printed.lines().count(), 5);
+    for (line, name) in printed.lines().zip(["000.png", "001.png", "002.png", "003.png", "004.png"]) {
+        assert!(line.contains(name) && line.contains(" score "), "{line}");
+    }
+    for kind in ["heat", "overlay", "mask"] {
+        let picture = folder.path().join(format!("004-{kind}.png"));
+        let size = image::image_dimensions(photographs.join("004.png")).unwrap();
+        assert_eq!(image::image_dimensions(picture).unwrap(), size, "not the network's input");
+    }
+    assert_eq!(files(folder.path()).len(), 15);
+
+    let printed = patchcore_ok([&arguments[..4], &["--json"]].concat());
+    for line in printed.lines() {
+        let found: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(keys(&found), [&IMAGE_FIELDS[..], &["seconds"]].concat().into_iter().collect());
+        let stages = ["decode", "preprocess", "backbone", "patches", "search", "score", "total"];
+        assert_eq!(keys(&found["seconds"]), stages.into());
+        let normalized = found["normalized_score"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&normalized));
+        assert_eq!(found["is_anomalous"].as_bool().unwrap(), normalized >= 0.5);
+    }
+    assert_eq!(printed.lines().count(), 5);
+}
+
+#[test]
+fn pictures_of_photographs_from_anywhere_stay_below_the_folder_and_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, out) = (folder.path().join("here"), folder.path().join("pictures"));
+    std::fs::create_dir(&here).unwrap();
+    let chip = demo().path("parts/test/chip/000.png");
+    for to in ["x.png", "x.jpg", "../up.png"] {
+        std::fs::copy(&chip, here.join(to)).unwrap();
+    }
+    let model = demo().path("parts.pcore");
+    let flags = ["predict", "--model", text(&model), "--out", text(&out)];
+    let paths = ["x.png", "x.jpg", "../up.png", text(&chip), text(&here)];
+    let before = files(demo().folder.path()).len();
+    let run = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args([&flags[..], &paths].concat())
+        .current_dir(&here)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(files(&out).len(), 3 * 6);
+    assert_eq!(files(folder.path()).len(), 3 * 6 + 3);
+    assert_eq!(files(demo().folder.path()).len(), before);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_costs_no_result() {
+    let out = tempfile::tempdir().unwrap();
+    std::fs::create_dir(out.path().join("000-heat.png")).unwrap();
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let run = patchcore(["predict", "--model", text(&model), text(&photographs), "--out", text(out.path())]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("000-heat.png"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 5);
+    assert_eq!(files(out.path()).len(), 3 * 4);
+}
+
+#[test]
+fn predict_does_not_score_its_own_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("pictures");
+    std::fs::copy(demo().path("parts/test/chip/000.png"), folder.path().join("000.png")).unwrap();
+    let model = demo().path("parts.pcore");
+    let photographs = ["predict", "--model", text(&model), text(folder.path()), "--out"];
+    for _ in 0..2 {
+        let printed = patchcore_ok([&photographs[..], &[text(&out)]].concat());
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+    }
+    assert_eq!(files(&out).len(), 3);
+    patchcore_refuses([&photographs[..], &[text(folder.path())]].concat(), &["--out"]);
+    // Other files in there are photographs.
+    std::fs::copy(demo().path("parts/test/chip/000.png"), out.join("000.png")).unwrap();
+    patchcore_refuses([&photographs[..], &[text(&out)]].concat(), &["--out", "puts pictures into"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_takes_no_pictures_is_refused_before_the_work() {
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let predict = ["predict", "--model", text(&model), text(&photographs), "--out", "/proc"];
+    let run = patchcore(predict);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!((run.status.code(), run.stdout.len()), (Some(1), 0), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("cannot create"), "{said}");
+}
+
+/// As at the root of a drive, where `lost+found` is.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_told_and_does_not_keep_the_others_from_being_scored() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    std::fs::create_dir_all(at("photographs/closed")).unwrap();
+    std::fs::create_dir_all(at("photographs/listed")).unwrap();
+    for name in ["photographs/000.png", "photographs/listed/001.png"] {
+        std::fs::copy(demo().path("parts/test/chip/000.png"), at(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("missing", at("photographs/link.png")).unwrap();
+    std::fs::copy(demo().path("parts.pcore"), at("parts.pcore")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_patchcore"), at("patchcore")).unwrap();
+    allow(folder.path(), 0o755);
+    allow(&at("photographs/closed"), 0o000);
+    allow(&at("photographs/listed"), 0o744);
+    let mut program = Command::new(at("patchcore"));
+    // Root may read everything.
+    if folder.path().metadata().unwrap().uid() == 0 {
+        program.uid(65534).gid(65534);
+    }
+    let run = program
+        .args(["predict", "--model", text(&at("parts.pcore")), text(&at("photographs"))])
+        .output()
+        .unwrap();
+    allow(&at("photographs/closed"), 0o755);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 3, "{said}");
+    for part in ["closed: cannot list", "link.png: cannot read", "001.png: cannot read"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 1);
+}
+
+#[test]
+fn pictures_do_not_come_among_the_photographs() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["good/a.png", "bad/b.png"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::copy(demo().path("parts/test/chip/000.png"), path).unwrap();
+    }
+    let (model, good, bad) =
+        (demo().path("parts.pcore"), folder.path().join("good"), folder.path().join("bad"));
+    let photograph = good.join("a.png");
+    let predict = ["predict", "--model", text(&model), "--out"];
+    for rest in [
+        &[text(folder.path()), text(&good), text(&bad)][..],
+        &[text(&good), text(&photograph)],
+        &[text(folder.path()), text(folder.path())],
+    ] {
+        patchcore_refuses([&predict[..], rest].concat(), &["--out", "puts pictures into"]);
+    }
+    assert_eq!(files(folder.path()).len(), 2);
+}
+
+#[test]
+fn a_model_without_thresholds_labels_nothing_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("set/good")).unwrap();
+    std::fs::copy(demo().path("parts/train/good/000.png"), at("set/good/000.png")).unwrap();
+    let (model, data, out) = (at("model.pcore"), at("set"), at("out"));
+    let train = ["train", "--data", text(&data), "--out", text(&model)];
+    let said = patchcore_ok([&train[..], &SMALL].concat());
+    assert!(said.contains(": 1 good photograph, "), "{said}");
+
+    let photographs = demo().path("parts/test/chip");
+    let predict = ["predict", "--model", text(&model), text(&photographs)];
+    let run = patchcore([&predict[..], &["--out", text(&out)]].concat());
+    let (printed, said) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{said}");
+    assert_eq!(printed.lines().count(), 5);
+    for line in printed.lines() {
+        assert!(line.contains(".png: - score ") && line.ends_with(" normalized -"), "{line}");
+    }
+    assert_eq!(said.matches("has no threshold").count(), 1, "{said}");
+    assert_eq!(said.matches("each heat map is scaled by its own").count(), 1, "{said}");
+    let heat = image::open(out.join("000-heat.png")).unwrap().to_rgb8();
+    assert!(heat.pixels().any(|p| p.0 == [0, 0, 4]) && heat.pixels().any(|p| p.0 == [252, 255, 164]));
+
+    let run = patchcore([&predict[..], &["--json"]].concat());
+    assert!(!String::from_utf8_lossy(&run.stderr).contains("heat map"));
+    for line in String::from_utf8_lossy(&run.stdout).lines() {
+        let found: Value = serde_json::from_str(line).unwrap();
+        assert!(found["score"].is_number());
+        for field in ["is_anomalous", "normalized_score"] {
+            assert_eq!(found.get(field), Some(&Value::Null), "{field}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_standard_output_ends_neither_the_pictures_nor_the_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("photographs")).unwrap();
+    for name in ["a.png", "c.png"] {
+        std::fs::copy(demo().path("parts/test/chip/000.png"), at("photographs").join(name)).unwrap();
+    }
+    let (model, photographs, out) = (demo().path("parts.pcore"), at("photographs"), at("out"));
+    let predict = ["predict", "--model", text(&model), text(&photographs)];
+    let status = |arguments: &[&str]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(status(&predict), Some(0));
+    std::fs::write(photographs.join("b.png"), "text").unwrap();
+    assert_eq!(status(&[&predict[..], &["--out", text(&out)]].concat()), Some(1));
+    assert_eq!(files(&out).len(), 6);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_takes_nothing_ends_the_program_once() {
+    let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
+    let run = Command::new(env!("CARGO_BIN_EXE_patchcore"))
+        .args(["predict", "--model", text(&model), text(&photographs)])
+        .stdout(std::fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("standard output: cannot write"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(demo().path("parts/test/chip/000.png"), folder.path().join("a\u{1b}[2J\n.png")).unwrap();
+    std::fs::write(folder.path().join("b\u{1b}[2J\n.png"), "text").unwrap();
+    let model = demo().path("parts.pcore");
+    let predict = ["predict", "--model", text(&model), text(folder.path())];
+    let run = patchcore(predict);
+    for (said, name) in [(run.stdout, r"a\u001b[2J\n.png: "), (run.stderr, r"b\u{1b}[2J\n.png: ")] {
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(name), "{said}");
+        assert!(said.lines().count() == 1 && !said.contains('\u{1b}'), "{said}");
+    }
+    let run = patchcore([&predict[..], &["--json"]].concat());
+    let found: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert!(found["path"].as_str().unwrap().ends_with("a\u{1b}[2J\n.png"));
+}

@@ -1,5 +1,0 @@
-//! The `patchcore` program.
-
-fn main() -> std::process::ExitCode {
-    patchcore::cli::run()
-}
