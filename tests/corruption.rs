@@ -248,11 +248,9 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
     std::fs::write(&path, &file).unwrap();
-    for error in [
-        short.open_copy(&file).err(),
-        short.open_reader("reader", &file[..]).err(),
-        short.open(&path).err(),
-    ] {
+    for error in
+        [short.open_copy(&file).err(), short.open_reader("reader", &file[..]).err(), short.open(&path).err()]
+    {
         assert_eq!(error.unwrap().kind(), ErrorKind::Limit);
     }
     // What never ends is read as far as its header goes.

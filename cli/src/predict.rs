@@ -149,7 +149,7 @@ impl Summary {
     fn count(&mut self, scored: &Scored, model: &PatchCore) {
         self.scored += 1;
         self.anomalous += u64::from(scored.verdict.decision == Decision::Anomalous);
-        let size = (scored.picture.width() as u32, scored.picture.height() as u32);
+        let size = (scored.picture.width(), scored.picture.height());
         let trained = model.info().training().photograph_size;
         self.other_sizes += u64::from(trained.is_some_and(|trained| trained != size));
     }

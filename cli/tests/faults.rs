@@ -7,8 +7,8 @@ mod program;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use patchcore::SearchKind;
 use patchcore::PatchCore;
+use patchcore::SearchKind;
 use program::{patchcore, patchcore_fails, patchcore_ok};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

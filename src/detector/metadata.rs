@@ -192,7 +192,7 @@ pub struct Training {
     /// Seed of the start and the projection; `None` for imported models.
     pub seed: Option<u64>,
     /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is unknown.
-    pub photograph_size: Option<(u32, u32)>,
+    pub photograph_size: Option<(usize, usize)>,
 }
 
 /// A read-only view of what a model is.

@@ -135,14 +135,13 @@ impl Trainer {
         let bank = store.gather(&selection.rows)?;
         let index =
             bank_builder::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
-        let size = (report.size.0 as u32, report.size.1 as u32);
         let training = Training {
             images: learned.len() as u64,
             patches: (learned.len() * store.image_rows()) as u64,
             sampled: selection.sampled.map(|rows| rows as u64),
             coreset_ratio: options.coreset_ratio,
             seed: Some(options.seed),
-            photograph_size: Some(size),
+            photograph_size: Some(report.size),
         };
         Ok((self.assemble(index, training, calibration, scores), report))
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-const LAYOUT: &str = "train/good (and test/good, test/DEFECT, ground_truth/DEFECT), or good (and bad)";
+const LAYOUT: &str = "train/good (and test/good, test/DEFECT, ground_truth/DEFECT), or good (and bad), or good photographs alone";
 
 /// The images of one category.
 ///
@@ -51,14 +51,12 @@ impl Dataset {
         } else if is_folder(&folder.join("good"))? {
             Self::plain(&folder)
         } else {
-            let missing = Error::format(folder.display(), "neither train/good nor good", LAYOUT);
-            Err(match images(&folder)?.is_empty() {
-                true => with_categories(missing, &folder),
-                false => missing.hint(
-                    "it holds photographs itself: put the good ones into a folder good in it, or, if these are the good \
-                     ones, name the folder above",
-                ),
-            })
+            let train = images(&folder)?;
+            if train.is_empty() {
+                let missing = Error::format(folder.display(), "neither train/good nor good", LAYOUT);
+                return Err(with_categories(missing, &folder));
+            }
+            Ok(Self { train, test: Vec::new() })
         }
     }
 
@@ -314,7 +312,7 @@ mod tests {
         assert_eq!((data.train.len(), data.test.len()), (0, 3));
         assert!(open(&root).is_err());
         let data = Dataset::open_test(tree(&["good/0.png", "bad/0.png"]).path(), None).unwrap();
-        assert_eq!((data.train.len(), data.test.len()), (1, 1));
+        assert_eq!((data.train.len(), data.test.len()), (1, 2));
         // What `open` trains on and tests in a plain folder, whatever else lies there.
         let data = Dataset::open_test(tree(&["good/0.png", "bad/0.png", "test/new/0.png"]).path(), None);
         assert_eq!(data.unwrap().test[0].defect, "bad");
@@ -334,9 +332,9 @@ mod tests {
         let root = tree(&files);
         let data = open(&root).unwrap();
         let test: Vec<_> = data.test.iter().map(|s| s.path.clone()).collect();
-        assert_eq!(names(root.path(), &test), ["bad/x.tif", "good/04.bmp", "good/09.bmp"]);
-        assert_eq!(data.test.iter().map(|s| s.anomalous).collect::<Vec<_>>(), [true, false, false]);
-        assert_eq!(data.train.len(), 9);
+        assert_eq!(names(root.path(), &test[..3]), ["bad/x.tif", "good/00.bmp", "good/01.bmp"]);
+        assert_eq!(data.test.iter().filter(|sample| sample.anomalous).count(), 1);
+        assert_eq!((data.train.len(), data.test.len()), (11, 12));
     }
 
     #[test]
@@ -349,7 +347,8 @@ mod tests {
         assert!(no_bad.ends_with(
             "bad: found no images, expected defective ones (where there are none, remove the folder)"
         ));
-        assert!(message(&tree(&["0.png"])).contains("(it holds photographs itself: "));
+        let alone = open(&tree(&["0.png", "1.png"])).unwrap();
+        assert_eq!((alone.train.len(), alone.test.len()), (2, 0));
         assert!(message(&tree(&["train/good/0.png", "test/0.png"])).contains("test/good and test/DEFECT"));
         let missing = Dataset::open(&empty.path().join("none"), None).unwrap_err().to_string();
         assert!(missing.contains("none: found no such folder"), "{missing}");
