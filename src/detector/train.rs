@@ -131,7 +131,7 @@ impl Trainer {
             embedded: backbone.is_embedded() && !options.copy_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
             training: Training {
