@@ -6,9 +6,9 @@
 //! until the best is no farther than the bounds of the others.
 
 use super::leading::Leading;
-use crate::bytes::ones;
+use crate::bytes::set_bits;
 use crate::error::{Error, Result};
-use crate::kernels::screen::{self, Panels};
+use crate::kernels::screen::{self, CenterPanels};
 use crate::kernels::{Isa, distance};
 use crate::parallel::Pool;
 use crate::tensor::Patches;
@@ -20,7 +20,7 @@ pub(super) const ROW_VALUES: usize = super::leading::DEPTH + 5;
 pub(super) const CENTER_VALUES: usize = 2 * (super::leading::DEPTH + 1) + 2;
 /// Rows a task compares.
 const BLOCK: usize = 96;
-/// Panels of centres after which rows that fell to the level are let go.
+/// CenterPanels of centres after which rows that fell to the level are let go.
 const GROUP: usize = 8;
 
 pub(super) struct Lazy<'a> {
@@ -31,7 +31,7 @@ pub(super) struct Lazy<'a> {
     pool: &'a Pool,
     leading: Leading,
     chosen: Vec<u32>,
-    centers: Panels,
+    centers: CenterPanels,
     /// For each row its squared distance to the nearest of the centres it has seen.
     nearest: Vec<f32>,
     /// For each row the panels of centres that it has seen.
@@ -65,7 +65,7 @@ impl<'a> Lazy<'a> {
                 *nearest = distance::squared(isa, features.row(row), features.row(start));
             }
         });
-        let centers = Panels::new(isa, leading.depth);
+        let centers = CenterPanels::new(isa, leading.depth);
         let mut lazy = Self {
             features,
             candidates,
@@ -159,9 +159,9 @@ impl<'a> Lazy<'a> {
         }
     }
 
-    /// Panels that no centre will be added to.
+    /// CenterPanels that no centre will be added to.
     fn full_panels(&self) -> usize {
-        self.chosen.len() / screen::panel_width(self.isa)
+        self.chosen.len() / self.centers.width()
     }
 
     fn pack(&self, rows: &[Candidate], tile: &mut [f32]) {
@@ -175,15 +175,15 @@ impl<'a> Lazy<'a> {
     /// Lowers the distances of the rows of `tile` to those to the nearest centre of `panels`.
     fn compare(&self, rows: &mut [Candidate], tile: &[f32], panels: std::ops::Range<usize>) {
         let height = screen::tile_height(self.isa);
-        let mut limits = [f32::NEG_INFINITY; screen::MAX_HEIGHT];
-        let mut hits = [0; screen::MAX_HEIGHT];
+        let mut limits = [f32::NEG_INFINITY; screen::MAX_TILE_HEIGHT];
+        let mut hits = [0; screen::MAX_TILE_HEIGHT];
         let limit = |c: &Candidate| self.ceiling(c.nearest) / 2.0 - self.leading.half(c.row);
         limits.iter_mut().zip(rows.iter()).for_each(|(to, candidate)| *to = limit(candidate));
         for panel in panels {
             self.centers.screen(panel, tile, &limits[..height], &mut hits[..height]);
-            let first = panel * screen::panel_width(self.isa);
+            let first = panel * self.centers.width();
             for (i, candidate) in rows.iter_mut().enumerate().filter(|(i, _)| hits[*i] != 0) {
-                for column in ones(hits[i]) {
+                for column in set_bits(hits[i]) {
                     let between = self.distance(candidate.row, self.chosen[first + column as usize]);
                     candidate.nearest = candidate.nearest.min(between);
                 }

@@ -10,7 +10,7 @@
 
 use super::sketch::{TINY, UNIT};
 use crate::error::Result;
-use crate::kernels::bounds::{self, NUMBERS};
+use crate::kernels::bounds::{self, PARAMS};
 use crate::kernels::distance::prefetch;
 use crate::kernels::{Isa, quantize};
 use crate::model_file::map::Slice;
@@ -29,7 +29,7 @@ const SCALES: std::ops::RangeInclusive<f32> = 1e-15..=1e15;
 pub(super) struct Rounded {
     dims: usize,
     codes: Slice<i8>,
-    /// `NUMBERS` a row, see `kernels::bounds`.
+    /// `PARAMS` a row, see `kernels::bounds`.
     numbers: Slice<f32>,
 }
 
@@ -69,7 +69,7 @@ impl Rounded {
     ) -> Result<Option<Self>> {
         let all = Self { dims, codes: sections.get(codes)?, numbers: sections.get(numbers)? };
         let fits = Some(all.codes.len()) == rows.checked_mul(dims)
-            && Some(all.numbers.len()) == rows.checked_mul(NUMBERS);
+            && Some(all.numbers.len()) == rows.checked_mul(PARAMS);
         Ok(fits.then_some(all))
     }
 
@@ -98,30 +98,30 @@ impl Rounded {
         out: &mut Vec<(f32, u32)>,
     ) {
         let limit = queries.limit(q, distance);
-        bounds::within(isa, self.rows(), rows, queries.get(q), limit, out);
+        bounds::collect_candidates(isa, self.rows(), rows, queries.get(q), limit, out);
     }
 
     /// The one of `rows` that is nearest to query `q` as far as rounded values say.
     pub fn nearest(&self, isa: Isa, queries: &RoundedQueries, q: usize, rows: &[u32]) -> Option<u32> {
-        bounds::nearest(isa, self.rows(), rows, queries.get(q))
+        bounds::find_nearest(isa, self.rows(), rows, queries.get(q))
     }
 
     fn rows(&self) -> bounds::CodeRows<'_> {
         let (numbers, _) = self.numbers.as_chunks();
-        bounds::CodeRows { codes: &self.codes, numbers }
+        bounds::CodeRows { codes: &self.codes, params: numbers }
     }
 
     /// Asks for `row` to be brought near.
     pub fn prefetch(&self, row: u32) {
         let row = row as usize;
         prefetch(&self.codes[row * self.dims..][..self.dims]);
-        prefetch(&self.numbers[row * NUMBERS..][..NUMBERS]);
+        prefetch(&self.numbers[row * PARAMS..][..PARAMS]);
     }
 }
 
 impl Rounding {
     pub fn new(rows: usize, dims: usize) -> Self {
-        let (codes, numbers) = (Vec::with_capacity(rows * dims), Vec::with_capacity(rows * NUMBERS));
+        let (codes, numbers) = (Vec::with_capacity(rows * dims), Vec::with_capacity(rows * PARAMS));
         Self { codes, numbers, dims, buffer: vec![0; dims] }
     }
 
@@ -171,12 +171,12 @@ impl RoundedQueries {
 
 /// Writes the codes of `values`, which are off by at most `error`.
 fn round(values: &[f32], error: f64, most: i16, isa: Isa, codes: &mut [i16]) -> Known {
-    let scale = (quantize::largest(isa, values) / f32::from(most)).clamp(*SCALES.start(), *SCALES.end());
+    let scale = (quantize::max_abs(isa, values) / f32::from(most)).clamp(*SCALES.start(), *SCALES.end());
     let (mut squared, mut off) = (0i64, 0.0);
     for (values, codes) in values.chunks(PART).zip(codes.chunks_mut(PART)) {
-        let part = quantize::round(isa, values, most, scale, codes);
-        squared += i64::from(part.squared);
-        off += f64::from(part.off);
+        let part = quantize::quantise(isa, values, most, scale, codes);
+        squared += i64::from(part.code_sq_sum);
+        off += f64::from(part.residual_sq);
     }
     let squared = f64::from(scale).powi(2) * squared as f64;
     // The differences' squares are off by the roundings of their sum; the multiples that they are taken from by one each, as

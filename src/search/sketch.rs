@@ -107,7 +107,7 @@ impl Sketch {
             error += wrong.sqrt().min(wrong / left);
             out[self.dims - 1] = left as f32 - self.offset;
         }
-        quantize::mix(isa, out);
+        quantize::hadamard(isa, out);
         // Rounding in what was done since: the last coordinate, the stages of the mixing, and the codes' multiples below.
         error += 64.0 * UNIT * (2.0 * length + f64::from(self.offset.abs()));
         if error.is_finite() { error } else { f64::INFINITY }
@@ -116,7 +116,8 @@ impl Sketch {
 
 /// Writes the codes nearest to `lifted`, whose error is `error`, in multiples of `scale`.
 pub(super) fn encode(lifted: &[f32], error: f64, scale: f32, isa: Isa, codes: &mut [i16]) -> Code {
-    let quantize::Rounded { squared, sum, off } = quantize::round(isa, lifted, MOST, scale, codes);
+    let quantize::Quantized { code_sq_sum: squared, code_sum: sum, residual_sq: off } =
+        quantize::quantise(isa, lifted, MOST, scale, codes);
     let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
     let error = if error.is_finite() { error } else { f64::INFINITY };
     Code { squared: squared.into(), sum: sum.into(), error }

@@ -4,8 +4,8 @@ use super::interleaved::{Interleaved, Interleaving};
 use super::{Coarse, Pruned, RAISED, blocks};
 use crate::kernels::Isa;
 #[cfg(feature = "train")]
-use crate::kernels::bounds::NUMBERS;
-use crate::kernels::int8::{BLOCK, STEP};
+use crate::kernels::bounds::PARAMS;
+use crate::kernels::int8::{BLOCK_ROWS, STEP};
 use crate::memory_bank::MemoryBank;
 use crate::parallel::Pool;
 use crate::search::axes::{Axes, Projected};
@@ -33,7 +33,7 @@ pub(super) fn bytes(dim: usize) -> u64 {
     let along = FINE_DIMS * size_of::<f32>();
     let lifted = (COARSE_DIMS + FINE_DIMS) * size_of::<f32>() + 2 * size_of::<f64>();
     let coarse = COARSE_DIMS + size_of::<i32>();
-    let rounded = FINE_DIMS + dim + 2 * NUMBERS * size_of::<f32>();
+    let rounded = FINE_DIMS + dim + 2 * PARAMS * size_of::<f32>();
     (along + lifted + coarse + rounded + size_of::<u32>()) as u64
 }
 
@@ -46,7 +46,7 @@ pub(super) fn build(bank: &MemoryBank, isa: Isa, pool: &Pool) -> Pruned {
     let (coarse_dims, fine_dims) = (dims(COARSE_DIMS), dims(FINE_DIMS));
     let axes = Axes::fit(rows, Sketch::axes(fine_dims, dim), isa, pool);
     let projected = axes.project_all(rows, pool);
-    let order = blocks::order(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK);
+    let order = blocks::order(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK_ROWS);
     let coarse = Lifted::new(&axes, &projected, coarse_dims, &order, isa);
     let scale = coarse.scale();
     let (coarse_rows, error) = coarse_rows(&coarse, scale, isa);
@@ -130,8 +130,8 @@ fn full_rows(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Rounded
 fn centers(lifted: &Lifted, scale: f32, isa: Isa) -> Interleaved {
     let Lifted { sketch, values, errors } = lifted;
     let dims = sketch.dims;
-    let mut centers = Interleaving::new(errors.len().div_ceil(BLOCK), dims + STEP);
-    let members = values.chunks(BLOCK * dims).zip(errors.chunks(BLOCK));
+    let mut centers = Interleaving::new(errors.len().div_ceil(BLOCK_ROWS), dims + STEP);
+    let members = values.chunks(BLOCK_ROWS * dims).zip(errors.chunks(BLOCK_ROWS));
     for (at, (values, errors)) in members.enumerate() {
         let mut center = [0; MAX_DIMS];
         let center = &mut center[..dims];

@@ -15,7 +15,7 @@ use super::sketch::{MAX_DIMS, Sketch};
 use super::{Scratch, Search};
 use crate::error::Result;
 use crate::kernels::Isa;
-use crate::kernels::int8::{BLOCK, STEP};
+use crate::kernels::int8::{BLOCK_ROWS, STEP};
 use crate::memory_bank::MemoryBank;
 use crate::model_file::map::Slice;
 use crate::model_file::sections::{SectionWriter, Sections};
@@ -130,7 +130,7 @@ impl Pruned {
             fine_sketch: fine,
             fine: rounded(FINE, fine.dims)?,
             full: rounded(FULL, dim)?,
-            centers: interleaved(CENTERS, rows.div_ceil(BLOCK), coarse.dims + STEP)?,
+            centers: interleaved(CENTERS, rows.div_ceil(BLOCK_ROWS), coarse.dims + STEP)?,
             numbers,
             bank,
             dim,
@@ -161,7 +161,7 @@ impl Pruned {
     }
 
     fn blocks(&self) -> usize {
-        self.rows().div_ceil(BLOCK)
+        self.rows().div_ceil(BLOCK_ROWS)
     }
 
     /// The row at `position`.

@@ -1,8 +1,8 @@
 //! From the blocks that may hold something to the rows that are compared, by one bound after the other.
 
 use super::{Task, nearer};
-use crate::bytes::ones;
-use crate::kernels::int8::{self, BLOCK, GROUP};
+use crate::bytes::set_bits;
+use crate::kernels::int8::{self, BLOCK_ROWS, GROUP};
 use crate::search::pruned::Pruned;
 use crate::search::sketch::centring;
 use std::ops::Range;
@@ -20,7 +20,7 @@ impl Task {
         self.work.blocks += count;
         let (blocks, limits) = (search.coarse.rows.blocks(), &self.coarse_limits);
         let masks = &mut self.masks[..GROUP * count];
-        int8::within(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
+        int8::mark_near_rows(search.isa, blocks, &self.chosen, &self.coarse, limits, masks);
         self.rows.clear();
         let mut ends = [0; GROUP];
         for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
@@ -45,7 +45,7 @@ impl Task {
     fn add_marked(&mut self, search: &Pruned, q: usize) {
         let (count, rows) = (self.chosen.len(), search.rows() as u32);
         for (&block, &mask) in self.chosen.iter().zip(&self.masks[q * count..][..count]) {
-            for row in ones(mask).map(|bit| block * BLOCK as u32 + bit).filter(|&row| row < rows) {
+            for row in set_bits(mask).map(|bit| block * BLOCK_ROWS as u32 + bit).filter(|&row| row < rows) {
                 search.fine.prefetch(row);
                 self.rows.push(row);
             }

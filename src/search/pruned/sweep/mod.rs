@@ -5,8 +5,8 @@ mod candidates;
 mod tiles;
 
 use super::{Pruned, RAISED};
-use crate::bytes::ones;
-use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
+use crate::bytes::set_bits;
+use crate::kernels::int8::{self, BLOCK_ROWS, GROUP, STEP};
 use crate::search::axes::Projected;
 use crate::search::quantized::RoundedQueries;
 use crate::search::sketch::{Code, MAX_DIMS, encode, reach, threshold};
@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 pub(super) use tiles::{bytes, k_nearest, nearest};
 
 /// Blocks between two looks at the bounds: a tile of centres.
-const CHUNK: usize = BLOCK;
+const CHUNK: usize = BLOCK_ROWS;
 /// A threshold that no sum reaches.
 const NEVER: i32 = i32::MAX;
 /// What one step of a query can multiply a block's radius by.
@@ -99,15 +99,15 @@ impl Task {
         self.masks.resize(GROUP * CHUNK, 0);
         let most = Self::most_rows(search);
         reserve(&mut self.chosen, CHUNK);
-        reserve(&mut self.rows, most.max(GROUP * CHUNK * BLOCK));
-        reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
+        reserve(&mut self.rows, most.max(GROUP * CHUNK * BLOCK_ROWS));
+        reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK_ROWS);
         reserve(&mut self.near, most);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
     }
 
     /// Rows that are looked at for a query at once: all of a chunk, or one of each block and the winners of the tile so far.
     fn most_rows(search: &Pruned) -> usize {
-        (CHUNK * BLOCK).max(search.blocks() + GROUP)
+        (CHUNK * BLOCK_ROWS).max(search.blocks() + GROUP)
     }
 
     /// Memory of a task after its first group, without the winners of its band.
@@ -116,9 +116,9 @@ impl Task {
         let rounded = RoundedQueries::bytes(GROUP, search.fine.dims())
             + RoundedQueries::bytes(GROUP, search.full.dims());
         let most = Self::most_rows(search);
-        let rows = (CHUNK + most.max(GROUP * CHUNK * BLOCK)) * size_of::<u32>();
+        let rows = (CHUNK + most.max(GROUP * CHUNK * BLOCK_ROWS)) * size_of::<u32>();
         let masks = GROUP * CHUNK * size_of::<u32>();
-        let doubtful = (GROUP * CHUNK * BLOCK + most) * size_of::<(f32, u32)>();
+        let doubtful = (GROUP * CHUNK * BLOCK_ROWS + most) * size_of::<(f32, u32)>();
         let best = GROUP * (k.min(search.rows()) + 1) * size_of::<Found>();
         let lists = coarse + rounded + MAX_DIMS * size_of::<f32>() + rows + masks + doubtful + best;
         size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
@@ -149,8 +149,8 @@ impl Task {
 
     /// Adds the rows of the block of `position` to `self.rows`.
     fn add_block(&mut self, search: &Pruned, position: u32) {
-        let start = position / BLOCK as u32 * BLOCK as u32;
-        self.rows.extend(start..(start + BLOCK as u32).min(search.rows() as u32));
+        let start = position / BLOCK_ROWS as u32 * BLOCK_ROWS as u32;
+        self.rows.extend(start..(start + BLOCK_ROWS as u32).min(search.rows() as u32));
     }
 
     /// Of `self.rows` the one whose fine sketch is nearest to query `q`.
@@ -188,7 +188,7 @@ impl Task {
     /// Looks at the whole bank, beginning with the chunk of `start`.
     fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, floor: Option<&BestSoFar>) {
         let chunks = search.blocks().div_ceil(CHUNK);
-        let start = start as usize / BLOCK / CHUNK;
+        let start = start as usize / BLOCK_ROWS / CHUNK;
         for chunk in (start..chunks).chain(0..start) {
             if let Some(floor) = floor {
                 self.abandon(floor.get());
@@ -243,9 +243,9 @@ impl Task {
     fn choose_blocks(&mut self, search: &Pruned, chunk: usize) {
         let mut masks = [0; GROUP];
         let (centers, limits) = (search.centers.blocks(), &self.block_limits);
-        int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
+        int8::mark_near_rows(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
         let any = masks.iter().fold(0, |any, mask| any | mask);
-        let blocks = ones(any).map(|bit| (chunk * CHUNK) as u32 + bit);
+        let blocks = set_bits(any).map(|bit| (chunk * CHUNK) as u32 + bit);
         self.chosen.clear();
         self.chosen.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
     }

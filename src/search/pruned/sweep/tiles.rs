@@ -1,7 +1,7 @@
 //! Which patches go through the memory bank together: bands of the grid for the threads, tiles of neighbours within them.
 
 use super::{BestSoFar, Found, Task};
-use crate::kernels::int8::{BLOCK, GROUP};
+use crate::kernels::int8::{BLOCK_ROWS, GROUP};
 use crate::parallel::Pool;
 use crate::search::pruned::Pruned;
 use crate::tensor::{Neighbor, Patches};
@@ -80,7 +80,7 @@ pub(in crate::search::pruned) fn k_nearest(
     task.begin(search, k);
     task.rows.clear();
     task.encode(search, [query].into_iter());
-    task.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+    task.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK_ROWS as u32));
     let start = task.most_promising(search, 0);
     task.sweep(search, &[query], start, None);
     out.extend(task.best[0].iter().map(Found::neighbor));
@@ -138,7 +138,7 @@ impl Task {
                 self.add_block(search, self.winners[index / width * width + left - 1]);
             }
             if top == 0 && left == 0 {
-                self.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+                self.rows.extend((0..search.blocks() as u32).map(|block| block * BLOCK_ROWS as u32));
             }
             for best in &self.best[..q] {
                 self.rows.extend(best.first().map(|f| f.position));
