@@ -32,9 +32,9 @@
 //! minimize the maximum intercluster distance", 1985).
 
 use super::leading::Leading;
-use crate::bytes::ones;
+use crate::bytes::set_bits;
 use crate::error::{Error, Result};
-use crate::kernels::screen::{self, Panels};
+use crate::kernels::screen::{self, CenterPanels};
 use crate::kernels::{Isa, distance};
 use crate::parallel::Pool;
 use crate::tensor::Patches;
@@ -58,7 +58,7 @@ pub(super) struct LazyGreedy<'a> {
     pool: &'a Pool,
     leading: Leading,
     chosen: Vec<u32>,
-    centers: Panels,
+    centers: CenterPanels,
     /// For each row, its squared distance to the nearest of the centres it has seen.
     nearest: Vec<f32>,
     /// For each row, the number of panels of centres that it has seen.
@@ -94,7 +94,7 @@ impl<'a> LazyGreedy<'a> {
                 *nearest = distance::squared(isa, features.row(row), features.row(start));
             }
         });
-        let centers = Panels::new(isa, leading.depth);
+        let centers = CenterPanels::new(isa, leading.depth);
         let mut lazy = Self {
             features,
             candidate_count,
@@ -192,7 +192,7 @@ impl<'a> LazyGreedy<'a> {
 
     /// Number of panels that are full.
     fn full_panels(&self) -> usize {
-        self.chosen.len() / screen::panel_width(self.isa)
+        self.chosen.len() / self.centers.width()
     }
 
     /// Writes the components of `rows` to `tile` in the layout of `kernels::screen`.
@@ -207,15 +207,15 @@ impl<'a> LazyGreedy<'a> {
     /// Compares the rows of `tile` with the centres of `panels`.
     fn compare_with_panels(&self, rows: &mut [Candidate], tile: &[f32], panels: std::ops::Range<usize>) {
         let height = screen::tile_height(self.isa);
-        let mut limits = [f32::NEG_INFINITY; screen::MAX_HEIGHT];
-        let mut hits = [0; screen::MAX_HEIGHT];
+        let mut limits = [f32::NEG_INFINITY; screen::MAX_TILE_HEIGHT];
+        let mut hits = [0; screen::MAX_TILE_HEIGHT];
         let limit = |c: &Candidate| self.far_bound(c.nearest) / 2.0 - self.leading.half_sq_norm(c.row);
         limits.iter_mut().zip(rows.iter()).for_each(|(to, candidate)| *to = limit(candidate));
         for panel in panels {
             self.centers.screen(panel, tile, &limits[..height], &mut hits[..height]);
-            let first = panel * screen::panel_width(self.isa);
+            let first = panel * self.centers.width();
             for (i, candidate) in rows.iter_mut().enumerate().filter(|(i, _)| hits[*i] != 0) {
-                for column in ones(hits[i]) {
+                for column in set_bits(hits[i]) {
                     let between = self.distance(candidate.row, self.chosen[first + column as usize]);
                     candidate.nearest = candidate.nearest.min(between);
                 }

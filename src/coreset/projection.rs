@@ -13,7 +13,7 @@
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::Isa;
-use crate::kernels::sparse_projection::{block_rows, sparse_projection};
+use crate::kernels::sparse_projection::{block_rows, project_block};
 use crate::parallel::Pool;
 use crate::random::Random;
 use crate::tensor::Patches;
@@ -85,7 +85,7 @@ impl Projection {
             for (values, out) in blocks.zip(out.chunks_mut(rows * dim)) {
                 transpose(values, self.input, &mut block, rows);
                 for ((plus, minus), sums) in self.outputs.iter().zip(sums.chunks_exact_mut(rows)) {
-                    sparse_projection(isa, &block, plus, minus, self.scale, sums);
+                    project_block(isa, &block, plus, minus, self.scale, sums);
                 }
                 transpose(&sums, rows, out, dim);
             }

@@ -97,7 +97,7 @@ impl CrossValidation<'_> {
         let mut buffer = Vec::new();
         let data = store.image(image, &mut buffer)?;
         let patches = Patches { dim: store.dim(), grid_width: grid.1, data };
-        pool.run(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))
+        pool.install(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))
     }
 }
 

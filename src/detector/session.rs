@@ -108,7 +108,7 @@ impl Session {
         self.forget();
         let Self { model, pool, extractor, scorer, has_predicted } = self;
         let inner = &*model.0;
-        pool.run(|| {
+        pool.install(|| {
             let (patches, mut timings) = extractor.extract(frame, pool)?;
             let score = scorer.run(&inner.index, patches, inner.isa, pool, &mut timings)?;
             *has_predicted = true;
@@ -139,7 +139,7 @@ impl Session {
     pub fn score(&mut self, frame: &Frame<'_>) -> Result<f32> {
         let Self { model, pool, extractor, scorer, .. } = self;
         let inner = &*model.0;
-        pool.run(|| {
+        pool.install(|| {
             let (patches, _) = extractor.extract(frame, pool)?;
             scorer.score(&inner.index, patches, pool)
         })

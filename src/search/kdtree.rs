@@ -20,7 +20,7 @@ const TREE_DIMS: usize = 8;
 const QUERIES_PER_TASK: usize = 32;
 
 const POINTS: &str = "search.points";
-const PARAMS: &str = "search.kdtree";
+const TREE_PARAMS: &str = "search.kdtree";
 
 /// Exact search behind a k-d tree of the crate `kiddo`. A row and a query are at least as far apart as their
 /// sketches, less the errors of these. So the rows to compare are those whose sketches lie within the pruning
@@ -68,7 +68,7 @@ impl KdTree {
         let Some(points) = sections.find(POINTS)? else { return Ok(None) };
         let dim = bank.dim();
         let axes = Axes::open(sections, dim, Sketch::axes(TREE_DIMS, dim), isa)?;
-        Self::assemble(bank, isa, axes, points, sections.get(PARAMS)?)
+        Self::assemble(bank, isa, axes, points, sections.get(TREE_PARAMS)?)
             .map(Some)
             .ok_or_else(|| sections.error(POINTS, "other points", "finite ones, one a row"))
     }
@@ -77,7 +77,7 @@ impl KdTree {
     pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
         self.axes.write(writer);
         writer.add(POINTS, &self.points);
-        writer.add(PARAMS, &self.params);
+        writer.add(TREE_PARAMS, &self.params);
     }
 
     fn assemble(

@@ -19,7 +19,7 @@
 
 use super::sketch::{TINY, UNIT, underflow};
 use crate::error::Result;
-use crate::kernels::bounds::{self, NUMBERS};
+use crate::kernels::bounds::{self, PARAMS};
 use crate::kernels::distance::prefetch;
 use crate::kernels::{Isa, quantize};
 use crate::model_file::map::Slice;
@@ -79,7 +79,7 @@ impl QuantizedRows {
     ) -> Result<Option<Self>> {
         let all = Self { dims, codes: sections.get(codes)?, params: sections.get(params)? };
         let fits = Some(all.codes.len()) == rows.checked_mul(dims)
-            && Some(all.params.len()) == rows.checked_mul(NUMBERS);
+            && Some(all.params.len()) == rows.checked_mul(PARAMS);
         Ok(fits.then_some(all))
     }
 
@@ -108,30 +108,30 @@ impl QuantizedRows {
         out: &mut Vec<(f32, u32)>,
     ) {
         let limit = queries.limit(q, distance);
-        bounds::within(isa, self.rows(), rows, queries.get(q), limit, out);
+        bounds::collect_candidates(isa, self.rows(), rows, queries.get(q), limit, out);
     }
 
     /// The one of `rows` whose quantised values are nearest to those of query `q`.
     pub fn nearest(&self, isa: Isa, queries: &QuantizedQueries, q: usize, rows: &[u32]) -> Option<u32> {
-        bounds::nearest(isa, self.rows(), rows, queries.get(q))
+        bounds::find_nearest(isa, self.rows(), rows, queries.get(q))
     }
 
     fn rows(&self) -> bounds::CodeRows<'_> {
         let (params, _) = self.params.as_chunks();
-        bounds::CodeRows { codes: &self.codes, numbers: params }
+        bounds::CodeRows { codes: &self.codes, params }
     }
 
     /// Fetches `row` into the cache.
     pub fn prefetch(&self, row: u32) {
         let row = row as usize;
         prefetch(&self.codes[row * self.dims..][..self.dims]);
-        prefetch(&self.params[row * NUMBERS..][..NUMBERS]);
+        prefetch(&self.params[row * PARAMS..][..PARAMS]);
     }
 }
 
 impl QuantizedRowsBuilder {
     pub fn new(rows: usize, dims: usize) -> Self {
-        let (codes, params) = (Vec::with_capacity(rows * dims), Vec::with_capacity(rows * NUMBERS));
+        let (codes, params) = (Vec::with_capacity(rows * dims), Vec::with_capacity(rows * PARAMS));
         Self { codes, params, dims, buffer: vec![0; dims] }
     }
 
@@ -182,12 +182,12 @@ impl QuantizedQueries {
 
 /// Writes the codes of `values`, whose error is at most `error`.
 fn quantize_vector(values: &[f32], error: f64, max_code: i16, isa: Isa, codes: &mut [i16]) -> VectorParams {
-    let scale = (quantize::largest(isa, values) / f32::from(max_code)).clamp(*SCALES.start(), *SCALES.end());
+    let scale = (quantize::max_abs(isa, values) / f32::from(max_code)).clamp(*SCALES.start(), *SCALES.end());
     let (mut squared, mut residual_sq) = (0i64, 0.0);
     for (values, codes) in values.chunks(CHUNK_VALUES).zip(codes.chunks_mut(CHUNK_VALUES)) {
-        let part = quantize::round(isa, values, max_code, scale, codes);
-        squared += i64::from(part.squared);
-        residual_sq += f64::from(part.off);
+        let part = quantize::quantise(isa, values, max_code, scale, codes);
+        squared += i64::from(part.code_sq_sum);
+        residual_sq += f64::from(part.residual_sq);
     }
     let squared = f64::from(scale).powi(2) * squared as f64;
     let residual = (residual_sq + underflow(values.len())).sqrt();

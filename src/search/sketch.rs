@@ -79,9 +79,9 @@ pub(super) struct Coordinates<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SketchParams {
     /// Sum of the squared codes.
-    pub squared: i64,
+    pub code_sq_sum: i64,
     /// Sum of the codes.
-    pub sum: i64,
+    pub code_sum: i64,
     /// Upper bound on the distance from `scale` times the codes to the true sketch; infinite where none is
     /// known.
     pub error: f64,
@@ -142,7 +142,7 @@ impl Sketch {
             error += wrong.sqrt().min(wrong / residual);
             out[self.dims - 1] = residual as f32 - self.offset;
         }
-        quantize::mix(isa, out);
+        quantize::hadamard(isa, out);
         error += 64.0 * UNIT * (2.0 * length + f64::from(self.offset.abs()));
         if error.is_finite() { error } else { f64::INFINITY }
     }
@@ -156,11 +156,12 @@ pub(super) fn quantize_sketch(
     isa: Isa,
     codes: &mut [i16],
 ) -> SketchParams {
-    let quantize::Rounded { squared, sum, off } = quantize::round(isa, sketch, MAX_CODE, scale, codes);
-    let residual = (f64::from(off) + underflow(sketch.len())).sqrt();
+    let quantize::Quantized { code_sq_sum, code_sum, residual_sq } =
+        quantize::quantise(isa, sketch, MAX_CODE, scale, codes);
+    let residual = (f64::from(residual_sq) + underflow(sketch.len())).sqrt();
     let error = error + residual * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
     let error = if error.is_finite() { error } else { f64::INFINITY };
-    SketchParams { squared: squared.into(), sum: sum.into(), error }
+    SketchParams { code_sq_sum: code_sq_sum.into(), code_sum: code_sum.into(), error }
 }
 
 /// The scale at which magnitudes up to `largest` have codes.
@@ -191,14 +192,14 @@ pub(super) fn min_product(query: SketchParams, distance: f64) -> i32 {
         return i32::MIN;
     }
     // |Q - X|^2 <= squared, solved for Q.X - |X|^2 / 2.
-    let needed = (query.squared - squared as i64 + 1).div_euclid(2);
+    let needed = (query.code_sq_sum - squared as i64 + 1).div_euclid(2);
     i32::try_from(needed).unwrap_or(i32::MIN)
 }
 
 /// `-|X|^2 / 2` for the sum of a row's squared codes, rounded up: the comparison with [`min_product`] keeps a
 /// row in doubt.
-pub(super) fn row_bias(squared: i64) -> i32 {
-    -(squared.div_euclid(2)) as i32
+pub(super) fn row_bias(code_sq_sum: i64) -> i32 {
+    -(code_sq_sum.div_euclid(2)) as i32
 }
 
 #[cfg(test)]
@@ -221,7 +222,8 @@ mod tests {
             assert_eq!(squared, 0.0);
             let length = f64::from(value) * (dim as f64).sqrt();
             assert!(pruning_radius(squared, dim) >= length, "a row {length} away, {dim} values");
-            // Without codes, all of the vector is residual; `quantize::round` flushes it in the same manner.
+            // Without codes, all of the vector is residual; `quantize::quantise` flushes it in the same
+            // manner.
             assert!(underflow(dim).sqrt() >= length, "a residual of {length}, {dim} values");
         }
     }

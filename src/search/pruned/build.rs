@@ -4,8 +4,8 @@ use super::interleaved::{InterleavedRows, InterleavedRowsBuilder};
 use super::{CoarseLevel, Pruned, ZERO_POINT, blocks};
 use crate::kernels::Isa;
 #[cfg(feature = "train")]
-use crate::kernels::bounds::NUMBERS;
-use crate::kernels::int8::{BLOCK, STEP};
+use crate::kernels::bounds::PARAMS;
+use crate::kernels::int8::{BLOCK_ROWS, STEP};
 use crate::memory_bank::MemoryBank;
 use crate::parallel::Pool;
 use crate::search::axes::{Axes, AxisCoordinates};
@@ -34,7 +34,7 @@ pub(super) fn row_bytes(dim: usize) -> u64 {
     let along = FINE_DIMS * size_of::<f32>();
     let sketched = (COARSE_DIMS + FINE_DIMS) * size_of::<f32>() + 2 * size_of::<f64>();
     let coarse = COARSE_DIMS + size_of::<i32>();
-    let quantized_rows = FINE_DIMS + dim + 2 * NUMBERS * size_of::<f32>();
+    let quantized_rows = FINE_DIMS + dim + 2 * PARAMS * size_of::<f32>();
     (along + sketched + coarse + quantized_rows + size_of::<u32>()) as u64
 }
 
@@ -47,7 +47,8 @@ pub(super) fn build_pruned(bank: &MemoryBank, isa: Isa, pool: &Pool) -> Pruned {
     let (coarse_dims, fine_dims) = (dims(COARSE_DIMS), dims(FINE_DIMS));
     let axes = Axes::fit(rows, Sketch::axes(fine_dims, dim), isa, pool);
     let projected = axes.project_all(rows, pool);
-    let order = blocks::order_rows(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK);
+    let order =
+        blocks::order_rows(projected.along(), axes.count(), Sketch::axes(coarse_dims, dim), BLOCK_ROWS);
     let coarse = SketchedRows::new(&axes, &projected, coarse_dims, &order, isa);
     let scale = coarse.scale();
     let (coarse_rows, error) = coarse_rows(&coarse, scale, isa);
@@ -101,9 +102,9 @@ fn coarse_rows(sketched: &SketchedRows, scale: f32, isa: Isa) -> (InterleavedRow
     let codes = &mut codes[..dims];
     let mut largest = 0.0;
     for (position, (values, error)) in sketched.rows().enumerate() {
-        let code = sketch::quantize_sketch(values, error, scale, isa, codes);
-        largest = code.error.max(largest);
-        rows.set(position, with_zero_point(codes), sketch::row_bias(code.squared));
+        let params = sketch::quantize_sketch(values, error, scale, isa, codes);
+        largest = params.error.max(largest);
+        rows.set(position, with_zero_point(codes), sketch::row_bias(params.code_sq_sum));
     }
     (rows.finish(), largest)
 }
@@ -130,19 +131,19 @@ fn full_rows(bank: Patches<'_>, axes: &Axes, order: &[u32], isa: Isa) -> Quantiz
 fn centers(sketched: &SketchedRows, scale: f32, isa: Isa) -> InterleavedRows {
     let SketchedRows { sketch, values, errors } = sketched;
     let dims = sketch.dims;
-    let mut centers = InterleavedRowsBuilder::new(errors.len().div_ceil(BLOCK), dims + STEP);
-    let members = values.chunks(BLOCK * dims).zip(errors.chunks(BLOCK));
+    let mut centers = InterleavedRowsBuilder::new(errors.len().div_ceil(BLOCK_ROWS), dims + STEP);
+    let members = values.chunks(BLOCK_ROWS * dims).zip(errors.chunks(BLOCK_ROWS));
     for (at, (values, errors)) in members.enumerate() {
         let mut center = [0; MAX_DIMS];
         let center = &mut center[..dims];
-        let squared = sketch::quantize_sketch(&mean(values, dims), 0.0, scale, isa, center).squared;
+        let code_sq_sum = sketch::quantize_sketch(&mean(values, dims), 0.0, scale, isa, center).code_sq_sum;
         let radius = |(values, &error): (&[f32], &f64)| radius(values, error, center, scale);
         let radius = values.chunks_exact(dims).zip(errors).map(radius).fold(0.0, f64::max);
         let radius = (radius / f64::from(scale) * (1.0 + 1e-9)).ceil();
         let (step, bias) = if radius > f64::from(u8::MAX) {
             (0, ALWAYS)
         } else {
-            (radius as u8, sketch::row_bias(squared - (radius * radius) as i64))
+            (radius as u8, sketch::row_bias(code_sq_sum - (radius * radius) as i64))
         };
         centers.set(at, with_zero_point(center).chain(repeat_n(step, STEP)), bias);
     }

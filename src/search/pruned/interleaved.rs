@@ -1,7 +1,7 @@
 //! Row codes in the layout of `kernels::int8`: blocks of interleaved rows.
 
 use crate::error::Result;
-use crate::kernels::int8::{self, BLOCK, Blocks};
+use crate::kernels::int8::{self, BLOCK_ROWS, Blocks};
 use crate::model_file::map::Slice;
 use crate::model_file::sections::{SectionWriter, Sections};
 
@@ -34,7 +34,7 @@ impl InterleavedRows {
         dims: usize,
     ) -> Result<Option<Self>> {
         let all = Self { dims, codes: sections.get(codes)?, bias: sections.get(bias)? };
-        let fits = all.bias.len() == rows.next_multiple_of(BLOCK)
+        let fits = all.bias.len() == rows.next_multiple_of(BLOCK_ROWS)
             && Some(all.codes.len()) == all.bias.len().checked_mul(dims);
         Ok(fits.then_some(all))
     }
@@ -56,15 +56,15 @@ impl InterleavedRows {
 impl InterleavedRowsBuilder {
     /// Room for `rows` rows.
     pub fn new(rows: usize, dims: usize) -> Self {
-        let rows = rows.next_multiple_of(BLOCK);
+        let rows = rows.next_multiple_of(BLOCK_ROWS);
         Self { dims, codes: vec![0; rows * dims], bias: vec![ABSENT; rows] }
     }
 
     pub fn set(&mut self, row: usize, codes: impl Iterator<Item = u8>, bias: i32) {
-        let size = BLOCK * self.dims;
-        let block = &mut self.codes[row / BLOCK * size..][..size];
+        let size = BLOCK_ROWS * self.dims;
+        let block = &mut self.codes[row / BLOCK_ROWS * size..][..size];
         for (dim, code) in codes.enumerate() {
-            block[int8::interleaved(row % BLOCK, dim, BLOCK)] = code;
+            block[int8::interleaved(row % BLOCK_ROWS, dim, BLOCK_ROWS)] = code;
         }
         self.bias[row] = bias;
     }

@@ -56,7 +56,7 @@ use super::sketch::{MAX_DIMS, Sketch};
 use super::{Scratch, Search};
 use crate::error::Result;
 use crate::kernels::Isa;
-use crate::kernels::int8::{BLOCK, STEP};
+use crate::kernels::int8::{BLOCK_ROWS, STEP};
 use crate::memory_bank::MemoryBank;
 use crate::model_file::map::Slice;
 use crate::model_file::sections::{SectionWriter, Sections};
@@ -104,7 +104,7 @@ struct CoarseLevel {
 const ZERO_POINT: i16 = 128;
 
 const ORDER: &str = "search.order";
-const PARAMS: &str = "search.numbers";
+const LEVEL_PARAMS: &str = "search.numbers";
 const COARSE: [&str; 2] = ["search.coarse", "search.coarse.b"];
 const FINE: [&str; 2] = ["search.fine", "search.fine.n"];
 const FULL: [&str; 2] = ["search.full", "search.full.n"];
@@ -151,7 +151,7 @@ impl Pruned {
     /// A section is missing or of the wrong shape.
     pub fn open(sections: &Sections, bank: MemoryBank, isa: Isa) -> Result<Option<Self>> {
         let Some(order) = sections.find::<u32>(ORDER)? else { return Ok(None) };
-        let params: Slice<f64> = sections.get(PARAMS)?;
+        let params: Slice<f64> = sections.get(LEVEL_PARAMS)?;
         let (rows, dim) = (bank.count(), bank.dim());
         let bad = |name: &str| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
         let quantized_rows = |names: [&str; 2], dims| {
@@ -163,7 +163,7 @@ impl Pruned {
         if order.len() != rows || order.iter().any(|&row| row as usize >= rows) {
             return Err(bad(ORDER));
         }
-        let (error, scale, [coarse, fine]) = parse_params(&params).ok_or_else(|| bad(PARAMS))?;
+        let (error, scale, [coarse, fine]) = parse_params(&params).ok_or_else(|| bad(LEVEL_PARAMS))?;
         Ok(Some(Self {
             order,
             // The fine sketch uses all axes.
@@ -177,7 +177,7 @@ impl Pruned {
             fine_sketch: fine,
             fine: quantized_rows(FINE, fine.dims)?,
             full: quantized_rows(FULL, dim)?,
-            centers: interleaved(CENTERS, rows.div_ceil(BLOCK), coarse.dims + STEP)?,
+            centers: interleaved(CENTERS, rows.div_ceil(BLOCK_ROWS), coarse.dims + STEP)?,
             params,
             bank,
             dim,
@@ -189,7 +189,7 @@ impl Pruned {
     pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
         writer.add(ORDER, &self.order);
         self.axes.write(writer);
-        writer.add(PARAMS, &self.params);
+        writer.add(LEVEL_PARAMS, &self.params);
         self.coarse.rows.write(COARSE, writer);
         self.fine.write(FINE, writer);
         self.full.write(FULL, writer);
@@ -208,7 +208,7 @@ impl Pruned {
     }
 
     fn blocks(&self) -> usize {
-        self.rows().div_ceil(BLOCK)
+        self.rows().div_ceil(BLOCK_ROWS)
     }
 
     /// The row at `position`.

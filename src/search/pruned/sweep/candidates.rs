@@ -1,8 +1,8 @@
 //! Levels 2 to 4 of the cascade: from blocks to the rows that are compared.
 
 use super::{Sweep, by_bound};
-use crate::bytes::ones;
-use crate::kernels::int8::{self, BLOCK, GROUP};
+use crate::bytes::set_bits;
+use crate::kernels::int8::{self, BLOCK_ROWS, GROUP};
 use crate::search::pruned::Pruned;
 use crate::search::sketch::centring_error;
 use std::ops::Range;
@@ -20,7 +20,7 @@ impl Sweep {
         self.work.blocks += count;
         let (blocks, limits) = (search.coarse.rows.blocks(), &self.coarse_limits);
         let masks = &mut self.masks[..GROUP * count];
-        int8::within(search.isa, blocks, &self.blocks, &self.coarse, limits, masks);
+        int8::mark_near_rows(search.isa, blocks, &self.blocks, &self.coarse, limits, masks);
         self.positions.clear();
         let mut ends = [0; GROUP];
         for (q, end) in ends[..queries.len()].iter_mut().enumerate() {
@@ -46,7 +46,7 @@ impl Sweep {
     fn collect_marked_rows(&mut self, search: &Pruned, q: usize) {
         let (count, rows) = (self.blocks.len(), search.rows() as u32);
         for (&block, &mask) in self.blocks.iter().zip(&self.masks[q * count..][..count]) {
-            for row in ones(mask).map(|bit| block * BLOCK as u32 + bit).filter(|&row| row < rows) {
+            for row in set_bits(mask).map(|bit| block * BLOCK_ROWS as u32 + bit).filter(|&row| row < rows) {
                 search.fine.prefetch(row);
                 self.positions.push(row);
             }

@@ -6,8 +6,8 @@ mod candidates;
 mod tiles;
 
 use super::{Pruned, ZERO_POINT};
-use crate::bytes::ones;
-use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
+use crate::bytes::set_bits;
+use crate::kernels::int8::{self, BLOCK_ROWS, GROUP, STEP};
 use crate::search::axes::AxisCoordinates;
 use crate::search::quantized::QuantizedQueries;
 use crate::search::sketch::{MAX_DIMS, SketchParams, min_product, pruning_radius, quantize_sketch};
@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 pub(super) use tiles::{k_nearest, nearest, scratch_bytes};
 
 /// Blocks of a chunk: their centres are one block of codes.
-const CHUNK_BLOCKS: usize = BLOCK;
+const CHUNK_BLOCKS: usize = BLOCK_ROWS;
 /// A threshold that no sum reaches.
 const NEVER: i32 = i32::MAX;
 /// The largest `T` that the additional codes of a query can hold, see the page of `pruned`.
@@ -103,8 +103,8 @@ impl Sweep {
         self.masks.resize(GROUP * CHUNK_BLOCKS, 0);
         let max = Self::max_positions(search);
         reserve(&mut self.blocks, CHUNK_BLOCKS);
-        reserve(&mut self.positions, max.max(GROUP * CHUNK_BLOCKS * BLOCK));
-        reserve(&mut self.candidates, GROUP * CHUNK_BLOCKS * BLOCK);
+        reserve(&mut self.positions, max.max(GROUP * CHUNK_BLOCKS * BLOCK_ROWS));
+        reserve(&mut self.candidates, GROUP * CHUNK_BLOCKS * BLOCK_ROWS);
         reserve(&mut self.refined, max);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
     }
@@ -112,7 +112,7 @@ impl Sweep {
     /// The most positions of one query: all of a chunk, or one of each block and one of each query of the
     /// group.
     fn max_positions(search: &Pruned) -> usize {
-        (CHUNK_BLOCKS * BLOCK).max(search.blocks() + GROUP)
+        (CHUNK_BLOCKS * BLOCK_ROWS).max(search.blocks() + GROUP)
     }
 
     /// Bytes of a sweep after its first group, without `nearest_positions`.
@@ -121,9 +121,9 @@ impl Sweep {
         let quantized = QuantizedQueries::bytes(GROUP, search.fine.dims())
             + QuantizedQueries::bytes(GROUP, search.full.dims());
         let max = Self::max_positions(search);
-        let rows = (CHUNK_BLOCKS + max.max(GROUP * CHUNK_BLOCKS * BLOCK)) * size_of::<u32>();
+        let rows = (CHUNK_BLOCKS + max.max(GROUP * CHUNK_BLOCKS * BLOCK_ROWS)) * size_of::<u32>();
         let masks = GROUP * CHUNK_BLOCKS * size_of::<u32>();
-        let candidates = (GROUP * CHUNK_BLOCKS * BLOCK + max) * size_of::<(f32, u32)>();
+        let candidates = (GROUP * CHUNK_BLOCKS * BLOCK_ROWS + max) * size_of::<(f32, u32)>();
         let best = GROUP * (k.min(search.rows()) + 1) * size_of::<ComparedRow>();
         let lists = coarse + quantized + MAX_DIMS * size_of::<f32>() + rows + masks + candidates + best;
         size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
@@ -154,8 +154,8 @@ impl Sweep {
 
     /// Adds the rows of the block of `position` to `self.positions`.
     fn add_block(&mut self, search: &Pruned, position: u32) {
-        let start = position / BLOCK as u32 * BLOCK as u32;
-        self.positions.extend(start..(start + BLOCK as u32).min(search.rows() as u32));
+        let start = position / BLOCK_ROWS as u32 * BLOCK_ROWS as u32;
+        self.positions.extend(start..(start + BLOCK_ROWS as u32).min(search.rows() as u32));
     }
 
     /// The one of `self.positions` whose fine sketch is nearest to that of query `q`.
@@ -199,7 +199,7 @@ impl Sweep {
         best_so_far: Option<&BestSoFar>,
     ) {
         let chunks = search.blocks().div_ceil(CHUNK_BLOCKS);
-        let start = start as usize / BLOCK / CHUNK_BLOCKS;
+        let start = start as usize / BLOCK_ROWS / CHUNK_BLOCKS;
         for chunk in (start..chunks).chain(0..start) {
             if let Some(best_so_far) = best_so_far {
                 self.drop_queries_nearer_than(best_so_far.get());
@@ -252,9 +252,9 @@ impl Sweep {
     fn filter_blocks(&mut self, search: &Pruned, chunk: usize) {
         let mut masks = [0; GROUP];
         let (centers, limits) = (search.centers.blocks(), &self.block_limits);
-        int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
+        int8::mark_near_rows(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
         let any = masks.iter().fold(0, |any, mask| any | mask);
-        let blocks = ones(any).map(|bit| (chunk * CHUNK_BLOCKS) as u32 + bit);
+        let blocks = set_bits(any).map(|bit| (chunk * CHUNK_BLOCKS) as u32 + bit);
         self.blocks.clear();
         self.blocks.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
     }
@@ -273,7 +273,7 @@ fn reserve<T>(list: &mut Vec<T>, capacity: usize) {
 
 /// [`min_product`] for rows whose codes include the zero point.
 fn coarse_threshold(query: SketchParams, distance: f64) -> i32 {
-    let zero_point_sum = query.sum * i64::from(ZERO_POINT);
+    let zero_point_sum = query.code_sum * i64::from(ZERO_POINT);
     match min_product(query, distance) {
         i32::MIN => i32::MIN,
         threshold => i32::try_from(i64::from(threshold) + zero_point_sum).unwrap_or(i32::MIN),

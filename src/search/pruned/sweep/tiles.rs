@@ -2,7 +2,7 @@
 //! within a band.
 
 use super::{BestSoFar, ComparedRow, Sweep};
-use crate::kernels::int8::{BLOCK, GROUP};
+use crate::kernels::int8::{BLOCK_ROWS, GROUP};
 use crate::parallel::Pool;
 use crate::search::pruned::Pruned;
 use crate::tensor::{Neighbor, Patches};
@@ -82,7 +82,7 @@ pub(in crate::search::pruned) fn k_nearest(
     sweep.prepare(search, k);
     sweep.positions.clear();
     sweep.load_queries(search, [query].into_iter());
-    sweep.positions.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+    sweep.positions.extend((0..search.blocks() as u32).map(|block| block * BLOCK_ROWS as u32));
     let start = sweep.find_nearest_sketch(search, 0);
     sweep.scan_bank(search, &[query], start, None);
     out.extend(sweep.best[0].iter().map(ComparedRow::neighbor));
@@ -147,7 +147,7 @@ impl Sweep {
                 self.add_block(search, self.nearest_positions[index / width * width + left - 1]);
             }
             if top == 0 && left == 0 {
-                self.positions.extend((0..search.blocks() as u32).map(|block| block * BLOCK as u32));
+                self.positions.extend((0..search.blocks() as u32).map(|block| block * BLOCK_ROWS as u32));
             }
             for best in &self.best[..q] {
                 self.positions.extend(best.first().map(|f| f.position));
