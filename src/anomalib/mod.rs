@@ -178,7 +178,7 @@ impl Settings {
             embedded: false,
             layers: network.layers().to_vec(),
             preprocess: self.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: dim as u64,
             neighbors: self.neighbors,
             training: Training {

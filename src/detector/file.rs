@@ -153,7 +153,7 @@ impl OpenOptions {
             return bad_bank(format!("{} values a row", metadata.dim), format!("the {dim} of its layers"));
         }
         let index = Index::open(&sections, dim, isa)?;
-        let rows = index.rows().count();
+        let rows = index.bank().count();
         if rows as u64 != metadata.rows {
             return bad_bank(format!("{rows} rows"), metadata.rows.to_string());
         }

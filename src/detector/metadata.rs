@@ -239,17 +239,17 @@ impl<'a> ModelInfo<'a> {
 
     /// Rows of the memory bank.
     pub fn bank_rows(&self) -> usize {
-        self.model.index.rows().count()
+        self.model.index.bank().count()
     }
 
     /// Values a row.
     pub fn dim(&self) -> usize {
-        self.model.index.rows().dim()
+        self.model.index.bank().dim()
     }
 
     /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
     pub fn bank_precision(&self) -> (Precision, f32) {
-        let rows = self.model.index.rows();
+        let rows = self.model.index.bank();
         (rows.precision(), rows.rounding())
     }
 

@@ -66,7 +66,7 @@ impl Trainer {
     /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
         let Self { extractor, pool, .. } = self;
-        let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
+        let (patches, _) = pool.install(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
         let needed = 4 * rows as u64 * dim as u64 + bank_builder::bytes(rows, dim, &self.options);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
@@ -188,7 +188,7 @@ impl Trainer {
             embedded: backbone.is_embedded() && options.refer_to_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
             training,

@@ -8,16 +8,17 @@ use crate::half;
 /// Every method may only be called where the CPU has the instruction set of the implementing type: inside a
 /// function with the matching `#[target_feature]`, reached through an [`Isa`](super::Isa).
 pub(crate) unsafe trait Simd: Copy {
-    /// Values a register.
+    /// Values of a register.
     const LANES: usize;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self;
     /// Reads `LANES` values; `from` may be unaligned and must be valid for them.
     unsafe fn load(from: *const f32) -> Self;
-    /// Reads `LANES` bytes as whole numbers; `from` must be valid for them.
+    /// Reads `LANES` bytes and converts them; `from` must be valid for them.
     unsafe fn load_u8(from: *const u8) -> Self;
-    /// Reads `LANES` halves (IEEE 754 binary16); `from` may be unaligned and must be valid for them.
+    /// Reads `LANES` halves (IEEE 754 binary16) and converts them; `from` may be unaligned and must be valid
+    /// for them.
     unsafe fn load_half(from: *const u16) -> Self;
     /// Writes `LANES` values; `to` may be unaligned and must be valid for them.
     unsafe fn store(self, to: *mut f32);
@@ -29,24 +30,26 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    /// The larger of each lane; `other` where that is NaN, either where `self` is or both are zeros.
+    /// The larger value of each lane. Where `other` is NaN, the result is NaN; where only `self` is NaN, or
+    /// both are zeros of different signs, it is either of the two.
     unsafe fn max(self, other: Self) -> Self;
-    /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`; never where one is NaN.
+    /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`, and clear where one of them
+    /// is NaN.
     #[cfg_attr(not(feature = "train"), allow(dead_code))]
-    unsafe fn at_least(self, other: Self) -> u32;
+    unsafe fn ge_mask(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 }
 
-/// A number as it is kept in memory.
+/// A number as it is stored in memory: f32, a half (u16), or a byte.
 pub(crate) trait Value: Copy {
-    /// As [`Simd::load`], made single.
+    /// Loads a register of values, converted to f32.
     ///
     /// # Safety
     /// As `Simd::load`.
     unsafe fn load<V: Simd>(from: *const Self) -> V;
-    /// Made single.
-    fn single(self) -> f32;
+    /// The value as f32.
+    fn to_f32(self) -> f32;
 }
 
 impl Value for f32 {
@@ -56,12 +59,11 @@ impl Value for f32 {
         unsafe { V::load(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         self
     }
 }
 
-/// A half.
 impl Value for u16 {
     #[inline(always)]
     unsafe fn load<V: Simd>(from: *const u16) -> V {
@@ -69,12 +71,11 @@ impl Value for u16 {
         unsafe { V::load_half(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         half::to_f32(self)
     }
 }
 
-/// A whole number.
 impl Value for u8 {
     #[inline(always)]
     unsafe fn load<V: Simd>(from: *const u8) -> V {
@@ -82,35 +83,38 @@ impl Value for u8 {
         unsafe { V::load_u8(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         self.into()
     }
 }
 
-/// `N` registers, `step` values from one to the next.
+/// `N` registers, `stride` values from one to the next.
 ///
-/// Kernels loop where a closure would read better: a closure is a function of its own, and where it is not inlined it is
-/// compiled without the vector instructions.
+/// Kernels avoid closures: a closure that is not inlined loses the vector instructions.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`; `from` is valid for all of them.
 #[inline(always)]
-pub(crate) unsafe fn load_strided<V: Simd, const N: usize>(from: *const f32, step: usize) -> [V; N] {
+pub(crate) unsafe fn load_strided<V: Simd, const N: usize>(from: *const f32, stride: usize) -> [V; N] {
     // SAFETY: as the function's contract says.
     unsafe {
         let mut all = [V::splat(0.0); N];
         for (i, register) in all.iter_mut().enumerate() {
-            *register = V::load(from.add(i * step));
+            *register = V::load(from.add(i * stride));
         }
         all
     }
 }
 
-/// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` makes a function `NAME(isa, ARGUMENTS)` that runs
-/// `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa proves that the CPU has
-/// them; what else `GENERIC` asks for is the caller's to grant.
+/// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` defines a function `NAME(isa, ARGUMENTS)` that
+/// calls `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa
+/// proves that the CPU has them; the caller must grant the rest of `GENERIC`'s contract. Such names end in
+/// `_on`.
 macro_rules! dispatch {
-    ($(#[$doc:meta])* unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $generic:ident) => {
+    (
+        $(#[$doc:meta])*
+        unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $generic:ident
+    ) => {
         $(#[$doc])*
         unsafe fn $name(isa: $crate::kernels::Isa, $($argument: $type),*) $(-> $result)? {
             use $crate::kernels::isa::Kind;

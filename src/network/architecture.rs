@@ -1,10 +1,10 @@
-//! The shapes of the residual networks.
+//! The shapes of the residual networks (He et al., arXiv 1512.03385; wide: arXiv 1605.07146).
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// A residual network as far as layer3: kind and number of blocks, and their widths.
+/// A residual network up to layer3: kind and number of blocks, and their widths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Architecture {
     name: &'static str,
@@ -20,7 +20,7 @@ pub struct Architecture {
 enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1, 3x3, 1x1; the last widens four times.
+    /// 1x1, 3x3, 1x1; the last has four times the channels.
     Bottleneck,
 }
 
@@ -64,7 +64,7 @@ impl FromStr for Layer {
 
 /// A convolution of the network, before or after its batch norm is folded in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Convolution {
+pub(super) struct ConvolutionSpec {
     /// State-dict name of the convolution, such as `layer1.0.conv1`.
     pub name: String,
     /// State-dict name of its batch norm.
@@ -75,7 +75,7 @@ pub(super) struct Convolution {
     pub stride: usize,
 }
 
-impl Convolution {
+impl ConvolutionSpec {
     pub(super) fn shape(&self) -> [usize; 4] {
         [self.output, self.input, self.kernel, self.kernel]
     }
@@ -139,7 +139,7 @@ const ALL: [Architecture; 5] = [
 
 impl Architecture {
     /// The network of that name: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2`, or `resnet18_narrow`
-    /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of its multiplications).
+    /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of the multiplications).
     ///
     /// # Errors
     /// There is no such network.
@@ -150,7 +150,7 @@ impl Architecture {
         })
     }
 
-    /// The name that [`named`](Self::named) takes.
+    /// Its name, as for [`named`](Self::named).
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -165,7 +165,7 @@ impl Architecture {
     }
 
     /// All convolutions in the order they run, the stem first.
-    pub(super) fn convolutions(&self) -> Vec<Convolution> {
+    pub(super) fn convolutions(&self) -> Vec<ConvolutionSpec> {
         self.layout().0
     }
 
@@ -179,7 +179,7 @@ impl Architecture {
         self.layout().1
     }
 
-    fn layout(&self) -> (Vec<Convolution>, Vec<BlockPlan>) {
+    fn layout(&self) -> (Vec<ConvolutionSpec>, Vec<BlockPlan>) {
         let mut all = vec![convolution("conv1", "bn1", 3, self.base_width, self.stem, 2)];
         let mut blocks = Vec::new();
         let mut input = self.base_width;
@@ -209,7 +209,7 @@ impl Architecture {
         (all, blocks)
     }
 
-    fn body(&self, prefix: &str, layer: Layer, input: usize, stride: usize) -> Vec<Convolution> {
+    fn body(&self, prefix: &str, layer: Layer, input: usize, stride: usize) -> Vec<ConvolutionSpec> {
         let width = (self.base_width << layer as usize) * self.bottleneck_factor;
         let output = self.channels(layer);
         let shapes = match self.block {
@@ -240,8 +240,8 @@ fn convolution(
     output: usize,
     kernel: usize,
     stride: usize,
-) -> Convolution {
-    Convolution { name: name.into(), norm: norm.into(), input, output, kernel, stride }
+) -> ConvolutionSpec {
+    ConvolutionSpec { name: name.into(), norm: norm.into(), input, output, kernel, stride }
 }
 
 #[cfg(test)]
@@ -264,7 +264,7 @@ mod tests {
     fn the_narrow_network_multiplies_less_than_a_quarter_as_often() {
         let multiplications = |name: &str| -> usize {
             let layout = Architecture::named(name).unwrap().convolutions();
-            // Positions of the map that a convolution writes, of a square of side 64.
+            // Side of the map that a convolution writes, for a square input of side 64.
             let side = |name: &str| match name.split_once('.').map_or("conv1", |(layer, _)| layer) {
                 "conv1" => 32,
                 "layer1" => 16,

@@ -32,12 +32,17 @@ unsafe impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn load_half(from: *const u16) -> Self {
-        // SAFETY: as the trait's contract says: four halves are read. The instruction is NEON's; its intrinsic is newer than
-        // the oldest compiler that is supported.
+        // SAFETY: as the trait's contract says: four halves are read. The instruction is part of NEON; its
+        // intrinsic is newer than the oldest supported compiler.
         unsafe {
             let halves = vld1_u16(from);
             let wide: float32x4_t;
-            asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) wide, in(vreg) halves, options(pure, nomem, nostack, preserves_flags));
+            asm!(
+                "fcvtl {0:v}.4s, {1:v}.4h",
+                out(vreg) wide,
+                in(vreg) halves,
+                options(pure, nomem, nostack, preserves_flags),
+            );
             Self(wide)
         }
     }
@@ -72,7 +77,7 @@ unsafe impl Simd for Neon {
         Self(unsafe { vmaxq_f32(self.0, other.0) })
     }
     #[inline(always)]
-    unsafe fn at_least(self, other: Self) -> u32 {
+    unsafe fn ge_mask(self, other: Self) -> u32 {
         // SAFETY: as the trait's contract says; the array holds four values.
         unsafe {
             let weights = vld1q_u32([1, 2, 4, 8].as_ptr());
