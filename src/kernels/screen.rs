@@ -9,7 +9,7 @@
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
 use super::simd::{Simd, load_strided};
-use super::tile::{PANEL_VECTORS, multiply_add, panel_width};
+use super::tile::{PANEL_VECTORS, panel_width};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 
@@ -128,9 +128,8 @@ unsafe fn compare_tile<V: Simd, const ROWS: usize>(
     // values.
     unsafe {
         let offsets: [V; PANEL_VECTORS] = load_strided(panel.as_ptr(), V::LANES);
-        let mut sums = [offsets; ROWS];
         let centers = panel.as_ptr().add(PANEL_VECTORS * V::LANES);
-        multiply_add(&mut sums, tile.as_ptr(), (1, ROWS), centers, depth);
+        let sums = V::multiply_add([offsets; ROWS], tile.as_ptr(), (1, ROWS), centers, depth);
         let all = u32::MAX >> (32 - PANEL_VECTORS * V::LANES);
         for ((sums, &limit), hits) in sums.iter().zip(limits).zip(hits) {
             let limit = V::splat(limit);

@@ -1,5 +1,6 @@
 //! The vector type that kernels are written over.
 
+use super::tile::PANEL_VECTORS;
 use crate::half;
 
 /// A register of `LANES` f32 values.
@@ -39,6 +40,48 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn ge_mask(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
+
+    /// The inner loop of the register tile: returns `sums[r][v] + a[r][k] * panel[k][v]` over ascending `k < depth`, where
+    /// `a[r][k]` lies at `a + r * row_stride + k * k_stride`, and `panel` holds the registers of one `k` after the other.
+    /// `a` must be valid for `ROWS` rows of `depth` values, and `panel` for `depth` times `PANEL_VECTORS` registers.
+    #[inline(always)]
+    unsafe fn multiply_add<const ROWS: usize>(
+        sums: [[Self; PANEL_VECTORS]; ROWS],
+        a: *const f32,
+        (row_stride, k_stride): (usize, usize),
+        panel: *const f32,
+        depth: usize,
+    ) -> [[Self; PANEL_VECTORS]; ROWS] {
+        // SAFETY: as the function's contract says.
+        unsafe { multiply_add_values(sums, a, (row_stride, k_stride), panel, depth) }
+    }
+}
+
+/// [`Simd::multiply_add`] for every instruction set, one value of each row at a time.
+///
+/// # Safety
+/// As `Simd::multiply_add`.
+#[inline(always)]
+pub(crate) unsafe fn multiply_add_values<V: Simd, const ROWS: usize>(
+    mut sums: [[V; PANEL_VECTORS]; ROWS],
+    a: *const f32,
+    (row_stride, k_stride): (usize, usize),
+    panel: *const f32,
+    depth: usize,
+) -> [[V; PANEL_VECTORS]; ROWS] {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        for k in 0..depth {
+            let columns: [V; PANEL_VECTORS] = load_strided(panel.add(k * PANEL_VECTORS * V::LANES), V::LANES);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let value = V::splat(*a.add(r * row_stride + k * k_stride));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = value.mul_add(column, *sum);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// A number as it is stored in memory: f32, a half (u16), or a byte.

@@ -33,7 +33,7 @@
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::{Simd, load_strided};
+use super::simd::Simd;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 use crate::parallel::Pool;
@@ -343,7 +343,7 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
         for row in 0..rows {
             let a = job.a.add(row * row_stride);
             let panel = job.panel.as_ptr().add(row * row_len * PANEL_VECTORS * V::LANES);
-            multiply_add(&mut sums, a, (pixel_stride, 1), panel, row_len);
+            sums = V::multiply_add(sums, a, (pixel_stride, 1), panel, row_len);
         }
         sums
     };
@@ -353,34 +353,6 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
             store(job, sums);
         } else {
             store_part(job, sums);
-        }
-    }
-}
-
-/// `sums[r][v] += a[r][k] * panel[k][v]` over ascending `k < depth`, where `a[r][k]` lies at
-/// `a + r * row_stride + k * k_stride`.
-///
-/// # Safety
-/// The CPU has the instructions of `V`; `a` is valid for ROWS rows of `depth` values, and `panel` for `depth`
-/// times PANEL_VECTORS registers.
-#[inline(always)]
-pub(super) unsafe fn multiply_add<V: Simd, const ROWS: usize>(
-    sums: &mut [[V; PANEL_VECTORS]; ROWS],
-    a: *const f32,
-    (row_stride, k_stride): (usize, usize),
-    panel: *const f32,
-    depth: usize,
-) {
-    // SAFETY: as the function's contract says.
-    unsafe {
-        for k in 0..depth {
-            let columns: [V; PANEL_VECTORS] = load_strided(panel.add(k * PANEL_VECTORS * V::LANES), V::LANES);
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let value = V::splat(*a.add(r * row_stride + k * k_stride));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = value.mul_add(column, *sum);
-                }
-            }
         }
     }
 }
