@@ -3,7 +3,7 @@
 use super::pictures;
 use super::progress;
 use patchcore::image::{Limits, Picture};
-use patchcore::internals::evaluate::find_images_where_readable;
+use patchcore::internals::evaluate::{find_images_where_readable, insert_path};
 use patchcore::{Error, Result};
 use patchcore::{OpenOptions, PatchCore, Prediction, Session, Timings};
 use serde_json::json;
@@ -142,8 +142,7 @@ fn line(path: &Path, scored: &Scored<'_>, json: bool) -> String {
 fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
     let Prediction { score: image_score, normalized_score, is_anomalous, timings, .. } = scored.prediction;
     let Timings { preprocess, backbone, patches, search, score, .. } = timings;
-    json!({
-        "path": path.display().to_string(),
+    let mut json = json!({
         "label": null,
         "score": image_score,
         "normalized_score": normalized_score,
@@ -157,7 +156,9 @@ fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
             "score": score.as_secs_f64(),
             "total": (scored.decode + timings.total()).as_secs_f64(),
         },
-    })
+    });
+    insert_path(&mut json, path);
+    json
 }
 
 /// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run. What becomes of
@@ -169,12 +170,16 @@ pub fn photographs(path: &Path, unreadable: &mut dyn FnMut(Error) -> Result<()>)
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
-    let found = pictures::left_out(find_images_where_readable(path, unreadable)?);
+    let found = find_images_where_readable(path, unreadable)?;
+    if let Some(note) = found.note(path) {
+        super::tell(format!("note: {note}"));
+    }
+    let found = pictures::left_out(found.images);
     if found.is_empty() {
         return Err(Error::argument(
             path.display(),
             "no photograph",
-            "a folder with .png, .jpg, .bmp or .tif files",
+            "a folder with PNG, JPEG, BMP or TIFF files",
         )
         .hint("links to folders are not followed"));
     }

@@ -11,9 +11,9 @@ use std::time::Instant;
 /// Learn what good parts look like
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/. Defective
-    /// photographs in test/DEFECT or bad/ set the threshold together with those in test/good or every fifth in good/.
-    /// Folders inside these are not entered
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/, or a list
+    /// LIST.csv with the header path,label,mask[,split]. Defective photographs in test/DEFECT or bad/ set the threshold
+    /// together with those in test/good or every fifth in good/
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -39,6 +39,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
     training::check_test(&dataset)?;
     let backbone = arguments.backbone.load()?;
@@ -51,7 +52,9 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         let calibration = model.calibration().with_image_threshold(threshold);
         model = model.with_calibration(calibration);
     }
+    let replaced = output::Replaced::at(&arguments.out);
     model.save(&arguments.out)?;
+    replaced.report_change(&arguments.out);
     let (information, calibration) = (model.info(), model.calibration());
     if calibration.image_threshold().is_none() {
         super::tell("note: for labels two different photographs of good parts are needed, or --threshold");

@@ -4,9 +4,11 @@ use patchcore::Pool;
 use patchcore::{Error, ErrorKind, Result};
 
 /// What the library calls that which a flag sets.
-const FLAGS: [(&str, &str); 5] = [
+const FLAGS: [(&str, &str); 7] = [
+    ("category", "--category"),
     ("centre crop", "--center-crop"),
     ("coreset ratio", "--coreset-ratio"),
+    ("image size", "--image-size"),
     ("layers", "--layers"),
     ("max memory", "--max-memory"),
     ("neighbors", "--neighbors"),
