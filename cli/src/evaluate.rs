@@ -12,8 +12,8 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, of whose good
-    /// photographs every fifth is tested: the others are those that `train` learns from
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, or a list
+    /// LIST.csv. Of the good photographs beside bad/ every fifth is tested: the others are those that `train` learns from
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -29,6 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let data = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
+    training::report_notes(&data.notes);
     let model = super::open_mapped(&arguments.model, arguments.threads)?;
     if let Some(note) = note(&model, &data) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));

@@ -138,16 +138,18 @@ const ALL: [Architecture; 5] = [
 ];
 
 impl Architecture {
+    /// The networks of which there are published weights.
+    pub(crate) const PUBLISHED: &str = "resnet18, resnet34, resnet50 or wide_resnet50_2";
+
     /// The network of that name: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2`, or `resnet18_narrow`
     /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of the multiplications).
     ///
     /// # Errors
     /// There is no such network.
     pub fn named(name: &str) -> Result<Architecture> {
-        ALL.into_iter().find(|a| a.name == name).ok_or_else(|| {
-            let names: Vec<_> = ALL.iter().map(|a| a.name).collect();
-            Error::argument("network", format!("{name:?}"), format!("one of {}", names.join(", ")))
-        })
+        ALL.into_iter()
+            .find(|a| a.name == name)
+            .ok_or_else(|| Error::argument("network", format!("{name:?}"), Self::PUBLISHED))
     }
 
     /// Its name, as for [`named`](Self::named).
@@ -169,9 +171,23 @@ impl Architecture {
         self.layout().0
     }
 
+    /// The convolutions as far as the end of `layer`.
+    pub(super) fn convolutions_through(&self, layer: Layer) -> Vec<ConvolutionSpec> {
+        let (mut convolutions, blocks) = self.layout();
+        let through = blocks.iter().rev().find(|block| block.layer == layer);
+        let last = through.and_then(|block| block.body.iter().chain(&block.downsample).max());
+        convolutions.truncate(last.map_or(0, |last| last + 1));
+        convolutions
+    }
+
+    /// Weights and biases of the convolutions as far as the end of `layer`.
+    pub(super) fn values_through(&self, layer: Layer) -> usize {
+        self.convolutions_through(layer).iter().map(|c| c.weights() + c.output).sum()
+    }
+
     /// Weights and biases of all convolutions.
     pub(super) fn values(&self) -> usize {
-        self.convolutions().iter().map(|c| c.weights() + c.output).sum()
+        self.values_through(Layer::Layer3)
     }
 
     /// All residual blocks in the order they run.
@@ -258,6 +274,20 @@ mod tests {
             ["resnet18", "resnet34", "resnet50", "wide_resnet50_2", "resnet18_narrow"].map(width),
             [384, 384, 1536, 1536, 192]
         );
+    }
+
+    #[test]
+    fn a_network_ends_with_the_last_convolution_of_a_layer() {
+        for network in ALL {
+            for layer in Layer::ALL {
+                let convolutions = network.convolutions_through(layer);
+                let all = network.convolutions();
+                assert_eq!(convolutions, all[..convolutions.len()]);
+                assert!(convolutions.last().unwrap().name.starts_with(layer.name()), "{}", network.name);
+                let next = all.get(convolutions.len());
+                assert!(next.is_none_or(|next| !next.name.starts_with(layer.name())), "{}", network.name);
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A network with its weights: every batch norm folded into its convolution.
 
-use super::architecture::{Architecture, ConvolutionSpec};
+use super::architecture::{Architecture, ConvolutionSpec, Layer};
 use super::embedded::Embedded;
 use crate::error::{Error, Result, shortened};
 use crate::half;
@@ -39,13 +39,16 @@ enum Weights {
 }
 
 impl Backbone {
-    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions.
+    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions. The deepest layers may be
+    /// missing, as in checkpoints of models that use none of them.
     ///
     /// # Errors
     /// A tensor is missing, has another shape, is not finite, or belongs to these layers of another network.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
-        let mut flat = Vec::with_capacity(architecture.values());
-        for convolution in architecture.convolutions() {
+        let has = |layer: &Layer| tensors.iter().any(|(name, _)| name.starts_with(layer.name()));
+        let deepest = Layer::ALL.into_iter().rev().find(has).unwrap_or(Layer::Layer3);
+        let mut flat = Vec::with_capacity(architecture.values_through(deepest));
+        for convolution in architecture.convolutions_through(deepest) {
             fold(&convolution, tensors, &mut flat)?;
         }
         check_no_tensor_is_left(architecture, tensors)?;
@@ -60,17 +63,16 @@ impl Backbone {
         })
     }
 
-    /// Takes the folded weights of a model file.
+    /// Takes the folded weights of a model file, which may lack those of the deepest layers.
     ///
     /// # Errors
-    /// Their number is not the architecture's, or one is not finite.
+    /// Their number is not the architecture's as far as the end of a layer, or one is not finite.
     pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
-        let expected = architecture.values();
-        if flat.len() != expected {
+        if !Layer::ALL.iter().any(|&layer| architecture.values_through(layer) == flat.len()) {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
                 format!("{} values", flat.len()),
-                expected,
+                architecture.values(),
             ));
         }
         if not_finite(&flat).is_some() {
@@ -141,6 +143,18 @@ impl Backbone {
     /// Where the weights came from: the name of an embedded backbone, or a file's name.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The deepest layer that has weights.
+    pub fn deepest_layer(&self) -> Layer {
+        let deepest = |flat: &Slice<f32>| {
+            let mut layers = Layer::ALL.into_iter();
+            layers.find(|&layer| self.architecture.values_through(layer) >= flat.len())
+        };
+        match &self.weights {
+            Weights::Flat(flat) => deepest(flat).unwrap_or(Layer::Layer3),
+            Weights::Half(_) | Weights::Embedded(_) => Layer::Layer3,
+        }
     }
 
     /// Whether the weights are part of the library, so that a model file can do without them.
@@ -251,13 +265,19 @@ impl Folded<'_> {
 /// norm is folded already, `NAME.bias` is there in its place.
 fn fold(convolution: &ConvolutionSpec, tensors: &NamedTensors, flat: &mut Vec<f32>) -> Result<()> {
     let weights = tensors.get(&format!("{}.weight", convolution.name), &convolution.shape())?;
-    let bias = format!("{}.bias", convolution.name);
-    if tensors.find(&bias).is_some() {
+    let own_bias = format!("{}.bias", convolution.name);
+    let parts = NORM.map(|part| format!("{}.{part}", convolution.norm));
+    if tensors.find(&own_bias).is_some() {
+        if let Some(part) = parts.iter().find(|part| tensors.find(part).is_some()) {
+            let subject = format!("{}: tensor {own_bias}", tensors.source());
+            let found = format!("a bias beside the batch norm of {part}");
+            return Err(Error::format(subject, found, "a bias or a batch norm, not both"));
+        }
         flat.extend_from_slice(weights);
-        flat.extend_from_slice(tensors.get(&bias, &[convolution.output])?);
+        flat.extend_from_slice(tensors.get(&own_bias, &[convolution.output])?);
         return Ok(());
     }
-    let [weight, bias, mean, variance] = NORM.map(|part| format!("{}.{part}", convolution.norm));
+    let [weight, bias, mean, variance] = parts;
     let norm = |name: &str| tensors.get(name, &[convolution.output]);
     let (gamma, beta, mean, variance) = (norm(&weight)?, norm(&bias)?, norm(&mean)?, norm(&variance)?);
     let scale: Vec<f64> =

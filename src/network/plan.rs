@@ -78,7 +78,8 @@ impl Network {
     /// weights are packed on the threads of `pool`.
     ///
     /// # Errors
-    /// `layers` is empty or repeats one, or a side of the input is below 32 or above 8,192.
+    /// `layers` is empty or repeats one, one is deeper than the weights go, or a side of the input is below 32 or above
+    /// 8,192.
     pub fn new(
         backbone: &Backbone,
         layers: &[Layer],
@@ -95,6 +96,11 @@ impl Network {
             let found = format!("{count} with repeats");
             return Err(Error::wrong_setting(Setting::Layers, found, "one to three different layers"));
         };
+        if deepest > backbone.deepest_layer() {
+            let expected =
+                format!("layers as far as {}: the weights end there", backbone.deepest_layer().name());
+            return Err(Error::argument("layers", deepest.name(), expected));
+        }
         if input.0.min(input.1) < MIN_SIDE || input.0.max(input.1) > MAX_SIDE {
             let found = format!("{}x{}", input.0, input.1);
             return Err(Error::argument(
