@@ -25,7 +25,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<()> {
     output::check("--out", &arguments.out, [&arguments.checkpoint])?;
     let Arguments { image_size, center_crop, .. } = arguments;
-    let options = ImportOptions { image_size, center_crop, ..ImportOptions::default() };
+    let options = ImportOptions::default().image_size(image_size).center_crop(center_crop);
     let Import { model, notes } = Import::open_with(&arguments.checkpoint, &options)?;
     for note in notes {
         super::tell(format!("note: {note}"));

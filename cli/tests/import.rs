@@ -240,11 +240,7 @@ fn without_thresholding_nothing_is_labelled() {
 /// Sides as `import --image-size` and `--center-crop` give them.
 fn prepared(image_size: Option<usize>, center_crop: Option<usize>) -> ImportOptions {
     let square = |side| (side, side);
-    ImportOptions {
-        image_size: image_size.map(square),
-        center_crop: center_crop.map(square),
-        ..ImportOptions::default()
-    }
+    ImportOptions::default().image_size(image_size.map(square)).center_crop(center_crop.map(square))
 }
 
 #[test]
@@ -290,7 +286,7 @@ fn a_resize_that_keeps_the_shape_of_photographs_needs_their_shape() {
         );
     }
     for given in [(64, 64), (64, 96), (96, 64)] {
-        let options = ImportOptions { image_size: Some(given), ..ImportOptions::default() };
+        let options = ImportOptions::default().image_size(Some(given));
         let Import { model, notes } = parts.open_with(&options).unwrap();
         assert_eq!((model.info().preprocess().resize, notes.len()), (given, 0));
     }

@@ -34,6 +34,7 @@ pub struct Import {
 
 /// What a checkpoint need not say itself, and what it may ask for.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// Height and width that photographs are resized to, for a checkpoint that does not say. The reference's default is
     /// 256 x 256.
@@ -44,6 +45,12 @@ pub struct ImportOptions {
     /// Limits on the file.
     pub limits: WeightLimits,
 }
+
+setters!(ImportOptions {
+    image_size: Option<(usize, usize)>,
+    center_crop: Option<(usize, usize)>,
+    limits: WeightLimits,
+});
 
 impl PatchCore {
     /// Takes the network, memory bank, thresholds and ranges out of `path`, a `.ckpt` of anomalib's PatchCore. See
