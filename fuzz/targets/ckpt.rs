@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     let file = [before, data, after].concat();
     let limits = WeightLimits::default().max_elements(1 << 20);
     let unknown = ImportOptions::default().limits(limits);
-    for options in [unknown.clone(), unknown.image_size(Some((64, 64)))] {
+    for options in [unknown, unknown.image_size(Some((64, 64)))] {
         match Import::open_bytes("m.ckpt", file.clone(), &options) {
             Ok(import) => import.notes.iter().for_each(|note| assert_line(note, 500)),
             Err(error) => assert_error(&error),
