@@ -148,8 +148,9 @@ fn the_masks_of_kolektorsdd_label_by_the_recipe() {
     let (found, _) = evaluate(&model, &list);
     let images = found["images"].as_array().unwrap();
     let labels: Vec<_> = images.iter().map(|image| image["label"].as_bool().unwrap()).collect();
-    assert_eq!(labels, [true, false], "the fifth good photograph is tested");
-    assert!(images[0]["path"].as_str().unwrap().ends_with("kos04/Part4.jpg"));
+    assert_eq!(labels.iter().filter(|&&defective| defective).count(), 1);
+    let defective = images.iter().find(|image| image["label"] == true).unwrap();
+    assert!(defective["path"].as_str().unwrap().ends_with("kos04/Part4.jpg"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn data(folder: &Path, count: u32, side: u32) -> PathBuf {
 
 /// The arguments of a small training.
 fn training<'a>(data: &'a Path, out: &'a Path, seed: &'a str) -> Vec<&'a str> {
-    let flags = ["train", "--backbone", "small", "--copy-backbone", "--image-size", "48", "--threads", "1"];
+    let flags = ["train", "--backbone", "small", "--image-size", "48", "--threads", "1"];
     [&flags[..], &["--seed", seed, "--data", text(data), "--out", text(out)]].concat()
 }
 
