@@ -7,9 +7,10 @@
 //! ```text
 //! suspects   the fifth of the photographs with the highest cross-validated scores
 //! rescored   each suspect, by a memory bank of the photographs that are no suspects
-//! reference  the cross-validated scores of all photographs that are not (yet) outliers
-//! outlier    a suspect whose score reaches the reference's threshold for one false alarm in 10,000;
-//!            the highest first, with the reference made anew after each
+//! fitting    at first the photographs that are no suspects
+//! for each suspect, the lowest rescored score first:
+//!     limit = the threshold of the fitting ones' cross-validated scores for one false alarm in 10,000
+//!     below the limit it joins the fitting ones; else it and all suspects above it are outliers
 //! ```
 
 use super::calibrator::good_scores;
@@ -71,24 +72,28 @@ pub(super) fn screen(
     };
     let images: Vec<usize> = good[..suspects].iter().map(|held_out| held_out.image).collect();
     let mut rescored = cross_validation.score_against(&images, &with_copies(&others), observer)?;
-    rescored.sort_by(|a, b| b.score.total_cmp(&a.score));
+    rescored.sort_by(|a, b| a.score.total_cmp(&b.score));
     separate(good, rescored)
 }
 
-/// Moves those of `rescored` (the highest score first) out of `good` whose score reaches the limit of the rest.
-fn separate(mut good: Vec<HeldOut>, rescored: Vec<HeldOut>) -> Result<Screening> {
-    let mut outliers = Vec::new();
+/// Splits `scored` into photographs that fit and outliers; `rescored` are the suspects among them, scored again, the lowest
+/// score first. Testing outwards keeps outliers from hiding one another (Davies and Gather, "The Identification of Multiple
+/// Outliers", 1993).
+fn separate(scored: Vec<HeldOut>, rescored: Vec<HeldOut>) -> Result<Screening> {
+    let is_suspect = |held_out: &HeldOut| rescored.iter().any(|suspect| suspect.image == held_out.image);
+    let (suspects, mut good): (Vec<HeldOut>, Vec<HeldOut>) = scored.into_iter().partition(is_suspect);
+    let mut outliers: Vec<(HeldOut, f32)> = Vec::new();
     for suspect in rescored {
-        let rest: Vec<HeldOut> = good.iter().filter(|other| other.image != suspect.image).copied().collect();
-        let Some(limit) = kept_scores(&rest, |_| 0)?.calibrate(OUTLIER_RATE)?.image_threshold() else {
+        let Some(limit) = kept_scores(&good, |_| 0)?.calibrate(OUTLIER_RATE)?.image_threshold() else {
             break;
         };
-        if suspect.score < limit {
-            break;
+        if outliers.is_empty() && suspect.score < limit {
+            good.extend(suspects.iter().filter(|first| first.image == suspect.image));
+        } else {
+            outliers.push((suspect, limit));
         }
-        good = rest;
-        outliers.push((suspect, limit));
     }
+    outliers.reverse();
     Ok(Screening { good, outliers })
 }
 
@@ -122,7 +127,7 @@ mod tests {
         let mut all = good();
         all[7].score = 1.6;
         all[20].score = 1.9;
-        let screening = separate(all.clone(), vec![all[20], all[7], all[3]]).unwrap();
+        let screening = separate(all.clone(), vec![all[3], all[7], all[20]]).unwrap();
         let images: Vec<usize> = screening.outliers.iter().map(|(outlier, _)| outlier.image).collect();
         assert_eq!(images, [20, 7]);
         assert_eq!(screening.good.len(), 38);
