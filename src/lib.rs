@@ -24,7 +24,7 @@
 //! # #[cfg(all(feature = "train", feature = "embedded-small"))]
 //! # fn main() -> patchcore::Result<()> {
 //! use patchcore::image::{Frame, PixelFormat};
-//! use patchcore::{Backbone, TrainOptions, PatchCore, Session, Trainer};
+//! use patchcore::{Backbone, Decision, PatchCore, Session, TrainOptions, Trainer};
 //! use std::ops::ControlFlow;
 //!
 //! /// A gray plate of 64x64 pixels, as a camera's buffer holds it.
@@ -48,8 +48,8 @@
 //! let mut scratched = plate(2);
 //! (10..50).for_each(|i| scratched[i * 65] = 255);
 //! let found = session.predict(&Frame::new(64, 64, 64, PixelFormat::Gray8, &scratched)?)?;
-//! assert_eq!(found.is_anomalous, Some(true));
-//! assert_eq!(found.map.len(), 64 * 64);
+//! assert_eq!(found.decision, Decision::Anomalous);
+//! assert!(session.regions()?.len() > 0);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "train", feature = "embedded-small")))]
@@ -79,6 +79,9 @@
     not(test),
     deny(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented)
 )]
+
+#[macro_use]
+mod setters;
 
 #[cfg(feature = "train")]
 pub mod anomalib;
@@ -117,14 +120,15 @@ mod tensor;
 pub mod weights;
 
 pub use detector::{
-    MemoryEstimate, ModelInfo, OpenOptions, PatchCore, PatchExtractor, Prediction, Session, Stage, Timings,
-    TrainOptions, Training,
+    Calibrator, Decision, MemoryEstimate, ModelInfo, OpenOptions, PatchCore, PatchExtractor, Session, Stage,
+    Timings, TrainOptions, Training, Verdict,
 };
 #[cfg(feature = "train")]
-pub use detector::{Observer, Trainer};
-pub use error::{Error, ErrorKind, Result};
+pub use detector::{Observer, Outlier, Trainer, TrainingReport};
+pub use error::{Error, ErrorKind, Result, Setting};
 pub use kernels::Isa;
 pub use memory_bank::Precision;
+pub use model_file::map::MappedFile;
 pub use network::{Architecture, Backbone, Layer, Mode};
 pub use parallel::Pool;
 pub use search::SearchKind;

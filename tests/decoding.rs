@@ -215,7 +215,7 @@ fn orientation_is_found_wherever_png_has_it() {
             let file = with_chunk(&plain, kind, content, early);
             let turned = decode(&file).unwrap();
             assert_eq!(turned.orientation, 6);
-            let options = DecodeOptions { orientation: Orientation::Ignore, ..DecodeOptions::default() };
+            let options = DecodeOptions::default().orientation(Orientation::Ignore);
             let stored = Photograph::decode_bytes("p", &file, &options).unwrap();
             assert_eq!(stored.orientation, 6, "it is reported all the same");
             assert_eq!(stored.picture, decode(&plain).unwrap().picture);
@@ -233,7 +233,7 @@ fn orientation_is_found_wherever_png_has_it() {
 #[test]
 fn ten_and_twelve_bits_are_spread_and_larger_samples_refused() {
     let decode = |file: &[u8], bit_depth| {
-        Photograph::decode_bytes("p", file, &DecodeOptions { bit_depth, ..DecodeOptions::default() })
+        Photograph::decode_bytes("p", file, &DecodeOptions::default().bit_depth(bit_depth))
     };
     // Grey levels of 8 bits times 251.
     let wide = find("PNG gray16");
@@ -297,8 +297,8 @@ fn memory_is_bounded_before_it_is_taken() {
     {
         let file = find(name);
         let decode = |max_bytes| {
-            let limits = Limits { max_bytes, ..Limits::default() };
-            Photograph::decode_bytes("p", &file, &DecodeOptions { limits, ..DecodeOptions::default() })
+            let limits = Limits::default().max_bytes(max_bytes);
+            Photograph::decode_bytes("p", &file, &DecodeOptions::default().limits(limits))
         };
         assert!(decode(1 << 20).is_ok(), "{name}");
         assert_eq!(decode(37 * 23 * 3 - 1).unwrap_err().kind(), ErrorKind::Limit, "{name}");

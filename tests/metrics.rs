@@ -80,7 +80,8 @@ fn compat_metrics_are_those_of_the_references_run() {
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let unit = Normalization { threshold: 0.5, min: 0.0, max: 1.0, sensitivity: 0.5 };
     let imported = Calibration::imported(unit, unit, true);
-    let ours = Calibration { rule: LabelRule::AtOrAbove, ..imported };
+    let mut ours = imported;
+    ours.rule = LabelRule::AtOrAbove;
     for calibration in [imported, ours] {
         let mut evaluator = Evaluator::new((1, 1));
         for image in run["images"].as_array().unwrap() {

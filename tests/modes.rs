@@ -11,7 +11,7 @@ use patchcore::{Architecture, Mode};
 use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, weights};
 
 fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Picture>) -> Vec<u8> {
-    let options = TrainOptions { cross_validate: false, coreset_ratio: ratio, ..TrainOptions::default() };
+    let options = TrainOptions::default().cross_validate(false).coreset_ratio(ratio);
     let model = PatchCore::train(backbone, &options, photographs.map(Ok)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
@@ -20,7 +20,7 @@ fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Pict
 }
 
 fn session(file: &[u8], mode: Mode) -> Session {
-    let model = OpenOptions { mode, ..OpenOptions::default() }.open_copy(file).unwrap();
+    let model = OpenOptions::default().mode(mode).open_copy(file).unwrap();
     Session::new(&model, 2).unwrap()
 }
 

@@ -1,9 +1,9 @@
 //! `patchcore evaluate`
 
 use super::training;
+use patchcore::PatchCore;
 use patchcore::Result;
 use patchcore::evaluate::Dataset;
-use patchcore::{OpenOptions, PatchCore};
 use std::path::PathBuf;
 
 /// Measure a model on labelled photographs
@@ -29,8 +29,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let data = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
-    let model =
-        OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
+    let model = super::open_mapped(&arguments.model, arguments.threads)?;
     if let Some(note) = note(&model, &data) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
     }

@@ -59,15 +59,16 @@ fn every_score_label_and_map_is_the_references() {
         let score = entry["score"].as_f64().unwrap();
         let normalized = found.normalized_score.unwrap();
         assert!((f64::from(normalized) - score).abs() < 1e-3, "{name}: {normalized}");
-        assert_eq!(found.is_anomalous, entry["label"].as_bool(), "{name}: {normalized}");
-        let mut mask = vec![false; found.map.len()];
-        model.calibration().mask(found.map, &mut mask).unwrap();
+        assert_eq!(found.decision.is_anomalous(), entry["label"].as_bool(), "{name}: {normalized}");
+        let found_map = session.map().unwrap();
+        let mut mask = vec![false; found_map.len()];
+        model.calibration().mask(found_map, &mut mask).unwrap();
         let pixels = mask.iter().filter(|&&m| m).count() as f64;
         assert!(
             (pixels - entry["mask_pixels"].as_f64().unwrap()).abs() <= 2.0,
             "{name}: {pixels} mask pixels"
         );
-        let mut map = found.map.to_vec();
+        let mut map = found_map.to_vec();
         model.calibration().normalize_map(&mut map);
         let highest = map.iter().copied().reduce(f32::max).unwrap();
         assert!((f64::from(highest) - entry["map_max"].as_f64().unwrap()).abs() < 1e-3, "{name}: {highest}");

@@ -31,7 +31,7 @@ fn around() -> &'static (Vec<u8>, Vec<u8>) {
 fuzz_target!(|data: &[u8]| {
     let (before, after) = around();
     let file = [before, data, after].concat();
-    let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
+    let limits = WeightLimits::default().max_elements(1 << 20);
     match Import::open_bytes("m.ckpt", file, &limits) {
         Ok(import) => import.notes.iter().for_each(|note| assert_line(note, 500)),
         Err(error) => assert_error(&error),

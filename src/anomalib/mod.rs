@@ -11,7 +11,7 @@ use crate::kernels::Isa;
 use crate::memory_bank::MemoryBank;
 use crate::network::{Architecture, Backbone, Layer, Mode, Network};
 use crate::parallel::Pool;
-use crate::score::{Calibration, Normalization};
+use crate::score::{Calibration, GoodScores, Normalization};
 use crate::search::{Index, SearchKind};
 use crate::weights::{self, Checkpoint, Field, NamedTensors, WeightLimits};
 use std::path::Path;
@@ -118,7 +118,7 @@ impl Settings {
         let architecture = Architecture::named(network).map_err(|e| backbone.unexpected(e))?;
         let layers = parameters.get("layers")?.items()?;
         let layers = layers.iter().map(|field| {
-            Layer::parse(field.str()?).map_err(|_| field.unexpected("layer1, layer2 or layer3"))
+            field.str()?.parse::<Layer>().map_err(|_| field.unexpected("layer1, layer2 or layer3"))
         });
         let layers = layers.collect::<Result<_>>()?;
         let neighbors = parameters.get("num_neighbors")?;
@@ -187,8 +187,10 @@ impl Settings {
                 coreset_ratio: self.coreset_ratio,
                 seed: None,
                 sampled: None,
+                photograph_size: None,
             },
             calibration,
+            good_scores: GoodScores::default(),
         };
         let network = Arc::new(network);
         Ok(PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None })))

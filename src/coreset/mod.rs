@@ -8,7 +8,7 @@ mod projection;
 
 pub use projection::Projection;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::kernels::Isa;
 use crate::parallel::Pool;
 use crate::principal::SAMPLE;
@@ -28,11 +28,11 @@ const CANDIDATE_SHARE: usize = 16;
 /// The ratio is not in (0, 1], or keeps no row.
 pub fn size(rows: usize, ratio: f64) -> Result<usize> {
     if !(ratio > 0.0 && ratio <= 1.0) {
-        return Err(Error::argument("coreset ratio", ratio, "a number above 0, at most 1"));
+        return Err(Error::wrong_setting(Setting::CoresetRatio, ratio, "a number above 0, at most 1"));
     }
     match (rows as f64 * ratio) as usize {
-        0 => Err(Error::argument(
-            "coreset ratio",
+        0 => Err(Error::wrong_setting(
+            Setting::CoresetRatio,
             format!("{ratio}, which keeps none of {rows} patches"),
             "one that keeps a patch",
         )),

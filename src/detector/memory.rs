@@ -5,6 +5,7 @@ use super::{PatchCore, PatchExtractor};
 use crate::error::Result;
 use crate::image::{Frame, PixelFormat};
 use crate::parallel::Pool;
+use crate::score::RegionFinder;
 use crate::search::Search;
 
 /// Bytes that a model and a session on it take, see [`PatchCore::memory`].
@@ -51,18 +52,12 @@ impl PatchCore {
         let weights = network.weight_bytes() + self.backbone_bytes();
         Ok(MemoryEstimate {
             model: SMALL + weights + model.index.bytes(),
-            session: SMALL + extractor + scorer + threads,
+            session: SMALL + extractor + scorer + RegionFinder::bytes(output) + threads,
         })
     }
 
     /// The backbone as training keeps it.
-    #[cfg(feature = "train")]
     fn backbone_bytes(&self) -> usize {
         self.0.backbone.owned_bytes()
-    }
-
-    #[cfg(not(feature = "train"))]
-    fn backbone_bytes(&self) -> usize {
-        0
     }
 }

@@ -9,14 +9,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 const LAYOUT: &str = "train/good (and test/good, test/DEFECT, ground_truth/DEFECT), or good (and bad)";
-/// In a plain folder with defects every fifth good image is tested and not trained on.
-const HELD_OUT: usize = 5;
 
 /// The images of one category.
 ///
 /// Read from the layout of MVTec AD (`train/good`, `test/good`, `test/DEFECT`, `ground_truth/DEFECT`), of which all but
-/// `train/good` may be missing, or from a plain folder with `good` and, if there is one, `bad`. With `bad` every fifth
-/// good image (in order of name) is kept from training and tested, as otherwise nothing good would be.
+/// `train/good` may be missing, or from a plain folder with `good` and, if there is one, `bad`: there all good images are
+/// both trained on and tested, a model keeping scores of them by memory banks that have not seen them.
 ///
 /// Images end in jpg, jpeg, png, bmp, tif or tiff, in any case; other and hidden files are passed over, and folders
 /// inside these are not entered.
@@ -131,15 +129,14 @@ impl Dataset {
             let error = Error::format(bad.display(), "no images", "defective ones");
             return Err(error.hint("where there are none, remove the folder"));
         }
-        let mut train = Vec::new();
-        for (i, path) in good.into_iter().enumerate() {
-            if i % HELD_OUT == HELD_OUT - 1 {
-                test.push(Sample { path, defect: "good".into(), anomalous: false, mask: None });
-            } else {
-                train.push(path);
-            }
-        }
-        Ok(Self { train, test })
+        let sample = |path: &PathBuf| Sample {
+            path: path.clone(),
+            defect: "good".into(),
+            anomalous: false,
+            mask: None,
+        };
+        test.extend(good.iter().map(sample));
+        Ok(Self { train: good, test })
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 /// What a file may ask for.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
     pub max_pixels: u64,
@@ -27,6 +28,8 @@ impl Default for Limits {
     }
 }
 
+setters!(Limits { max_pixels: u64, max_bytes: u64 });
+
 /// What to do with the orientation that a file states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Orientation {
@@ -39,6 +42,7 @@ pub enum Orientation {
 
 /// How to read photographs.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct DecodeOptions {
     /// What a file may ask for.
     pub limits: Limits,
@@ -48,6 +52,8 @@ pub struct DecodeOptions {
     /// state their depth (of 8 or 12 bits, or PNM's largest value) are read by what they state.
     pub bit_depth: Option<u8>,
 }
+
+setters!(DecodeOptions { limits: Limits, orientation: Orientation, bit_depth: Option<u8> });
 
 impl DecodeOptions {
     /// Checks every field.

@@ -1,7 +1,8 @@
 //! The shapes of the residual networks.
 
 use crate::error::{Error, Result};
-use bincode::{Decode, Encode};
+use std::fmt;
+use std::str::FromStr;
 
 /// A residual network as far as layer3: kind and number of blocks, and their widths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,8 @@ enum Block {
 }
 
 /// One of the three stages whose maps can be embedded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Layer {
     /// A quarter of the input's side.
     Layer1,
@@ -42,12 +44,19 @@ impl Layer {
     pub fn name(self) -> &'static str {
         ["layer1", "layer2", "layer3"][self as usize]
     }
+}
 
-    /// The layer of that name.
-    ///
-    /// # Errors
-    /// There is no such layer.
-    pub fn parse(name: &str) -> Result<Layer> {
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layer {
+    type Err = Error;
+
+    /// The layer of that name; spaces around it do not matter.
+    fn from_str(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|layer| layer.name() == name.trim());
         found.ok_or_else(|| Error::argument("layer", format!("{name:?}"), "layer1, layer2 or layer3"))
     }

@@ -3,8 +3,10 @@
 use super::architecture::{Architecture, Convolution};
 use super::embedded::Embedded;
 use crate::error::{Error, Result, shortened};
+use crate::half;
 use crate::kernels::Isa;
 use crate::kernels::aligned::Aligned;
+use crate::kernels::widen::widen;
 use crate::model_file::map::{Slice, as_bytes};
 use crate::random::Random;
 use crate::tensor::not_finite;
@@ -31,6 +33,7 @@ pub struct Backbone {
 #[derive(Clone, Debug)]
 enum Weights {
     Flat(Slice<f32>),
+    Half(Slice<u16>),
     Embedded(Embedded),
 }
 
@@ -78,6 +81,21 @@ impl Backbone {
         }
         let weights = Weights::Flat(flat);
         Ok(Self { architecture: *architecture, origin: String::new(), weights })
+    }
+
+    /// Takes the folded weights of a model file, in half precision.
+    ///
+    /// # Errors
+    /// Their number is not the architecture's, or one is not finite.
+    pub(crate) fn from_halves(architecture: &Architecture, halves: Slice<u16>) -> Result<Self> {
+        let subject = format!("weights of {}", architecture.name());
+        if halves.len() != architecture.values() {
+            return Err(Error::format(subject, format!("{} values", halves.len()), architecture.values()));
+        }
+        if half::not_finite(&halves).is_some() {
+            return Err(Error::format(subject, "NaN or infinity", "finite numbers"));
+        }
+        Ok(Self { architecture: *architecture, origin: String::new(), weights: Weights::Half(halves) })
     }
 
     /// A backbone that the library brings: `default` (feature `embedded-default`) or `small` (`embedded-small`).
@@ -128,11 +146,24 @@ impl Backbone {
         matches!(self.weights, Weights::Embedded(_))
     }
 
+    /// All folded weights and biases as [`flat`](Self::flat) has them, in half precision, if that is what they are kept in.
+    pub(crate) fn halves(&self) -> Option<Cow<'_, [u16]>> {
+        match &self.weights {
+            Weights::Flat(_) => None,
+            Weights::Half(halves) => Some(Cow::Borrowed(halves)),
+            Weights::Embedded(embedded) => {
+                let convolutions = 0..self.architecture.convolutions().len();
+                Some(convolutions.flat_map(|index| embedded.halves(index)).collect())
+            }
+        }
+    }
+
     /// All folded weights and biases: for each convolution in the order they run, weights `[output, input, kernel,
     /// kernel]`, then biases `[output]`. Those of an embedded backbone are a copy.
     pub fn flat(&self) -> Cow<'_, [f32]> {
         match &self.weights {
             Weights::Flat(flat) => Cow::Borrowed(flat),
+            Weights::Half(halves) => halves.iter().map(|&half| half::to_f32(half)).collect(),
             Weights::Embedded(embedded) => {
                 let (mut flat, mut start) = (vec![0.0; self.architecture.values()], 0);
                 for (index, convolution) in self.architecture.convolutions().iter().enumerate() {
@@ -149,15 +180,16 @@ impl Backbone {
     pub fn checksum(&self) -> u32 {
         match &self.weights {
             Weights::Flat(flat) => crc32fast::hash(as_bytes(flat)),
+            Weights::Half(_) => crc32fast::hash(as_bytes(&self.flat())),
             Weights::Embedded(embedded) => embedded.checksum(),
         }
     }
 
     /// Memory that the weights take; 0 where they lie in a model file or in the program.
-    #[cfg(feature = "train")]
     pub(crate) fn owned_bytes(&self) -> usize {
         match &self.weights {
             Weights::Flat(flat) => flat.owned_bytes(),
+            Weights::Half(halves) => halves.owned_bytes(),
             Weights::Embedded(_) => 0,
         }
     }
@@ -173,7 +205,8 @@ impl Backbone {
         let starts = convolutions.iter().map(start_of).collect();
         // Room for the largest: growing would copy.
         let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
-        let widened = Aligned::zeros(if self.is_embedded() { largest } else { 0 });
+        let is_wide = matches!(self.weights, Weights::Flat(_));
+        let widened = Aligned::zeros(if is_wide { 0 } else { largest });
         Folded { weights: &self.weights, convolutions, starts, isa, widened }
     }
 }
@@ -196,6 +229,11 @@ impl Folded<'_> {
         let len = convolution.weights() + convolution.output;
         let values = match self.weights {
             Weights::Flat(flat) => &flat[self.starts[index]..][..len],
+            Weights::Half(halves) => {
+                let widened = &mut self.widened[..len];
+                widen(self.isa, as_bytes(&halves[self.starts[index]..][..len]), widened);
+                widened
+            }
             Weights::Embedded(embedded) => {
                 let widened = &mut self.widened[..len];
                 embedded.widen(index, self.isa, widened);

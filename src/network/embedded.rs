@@ -61,6 +61,12 @@ impl Embedded {
         self.checksum
     }
 
+    /// The weights of convolution `index`, then its biases.
+    pub fn halves(&self, index: usize) -> impl Iterator<Item = u16> {
+        let parts = self.convolutions[index].into_iter();
+        parts.flat_map(|bytes| bytes.as_chunks().0.iter().map(|&half| u16::from_le_bytes(half)))
+    }
+
     /// Writes the weights of convolution `index` to `out`, which has room for just them, then its biases.
     pub fn widen(&self, index: usize, isa: Isa, out: &mut [f32]) {
         let [weights, biases] = self.convolutions[index];

@@ -3,7 +3,7 @@
 use super::architecture::{BlockPlan, Layer};
 use super::backbone::{Backbone, Folded};
 use super::timing::{self, StepTiming, Table};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::kernels::conv::Convolution;
 use crate::kernels::map::{Map, Shape};
 use crate::kernels::winograd::{Needs, Scratch};
@@ -91,7 +91,7 @@ impl Network {
         layers.dedup();
         let Some(&deepest) = layers.last().filter(|_| layers.len() == count) else {
             let found = format!("{count} with repeats");
-            return Err(Error::argument("layers", found, "one to three different layers"));
+            return Err(Error::wrong_setting(Setting::Layers, found, "one to three different layers"));
         };
         if input.0.min(input.1) < MIN_SIDE || input.0.max(input.1) > MAX_SIDE {
             let found = format!("{}x{}", input.0, input.1);
