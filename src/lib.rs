@@ -61,7 +61,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `train` | training, calibration, weight files, data sets and metrics ([`evaluate`]), NumPy files | with `cli` |
-//! | `decode` | PNG, JPEG, BMP and TIFF files | with `cli` |
+//! | `decode` | PNG, JPEG, BMP, TIFF, WebP and PNM files | with `cli` |
 //! | `embedded-default` | the backbone `default` inside the library, 5.6 MB | yes |
 //! | `embedded-small` | the backbone `small` inside the library, 1.4 MB | yes |
 //! | `safetensors` | weights from the bytes of a `.safetensors` file | with `train` and the embedded backbones |

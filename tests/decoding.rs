@@ -2,43 +2,12 @@
 
 #![cfg(feature = "decode")]
 
-use flate2::read::ZlibDecoder;
+#[path = "support/grid.rs"]
+mod grid;
+
+use grid::Record;
 use patchcore::image::{DecodeOptions, FileFormat, Limits, Orientation, Photograph, Picture, PixelFormat};
 use patchcore::{ErrorKind, Result};
-use std::io::Read;
-
-/// A file, and the binary PGM or PPM that the other decoder made of it: empty if it failed or warned.
-struct Record {
-    name: String,
-    file: Vec<u8>,
-    expected: Vec<u8>,
-}
-
-fn grid() -> Vec<Record> {
-    let mut stream = Vec::new();
-    ZlibDecoder::new(&include_bytes!("pictures/grid.z")[..]).read_to_end(&mut stream).unwrap();
-    let mut rest = &stream[..];
-    let mut take = |length: usize| {
-        let (bytes, behind) = rest.split_at(length);
-        rest = behind;
-        bytes.to_vec()
-    };
-    let mut records = Vec::new();
-    let number = |bytes: Vec<u8>| bytes.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte));
-    let total = stream.len();
-    let mut read = 0;
-    while read < total {
-        let name_length = number(take(2));
-        let name = String::from_utf8(take(name_length)).unwrap();
-        let file_length = number(take(4));
-        let file = take(file_length);
-        let expected_length = number(take(4));
-        let expected = take(expected_length);
-        read += 10 + name_length + file_length + expected_length;
-        records.push(Record { name, file, expected });
-    }
-    records
-}
 
 fn decode(bytes: &[u8]) -> Result<Photograph> {
     Photograph::decode_bytes("photograph", bytes, &DecodeOptions::default())
@@ -78,7 +47,7 @@ fn difference(found: &[u16], expected: &[u16]) -> u16 {
 
 #[test]
 fn every_encoding_is_decoded_as_independent_decoders_do_or_refused() {
-    let records = grid();
+    let records = grid::read();
     assert!(records.len() > 800, "{}", records.len());
     for Record { name, file, expected } in &records {
         let found = decode(file);
@@ -109,13 +78,13 @@ fn every_encoding_is_decoded_as_independent_decoders_do_or_refused() {
 
 #[test]
 fn most_damaged_files_that_the_grid_holds_are_refused() {
-    let damaged: Vec<Record> = grid().into_iter().filter(|r| r.name.starts_with("damaged")).collect();
+    let damaged: Vec<Record> = grid::read().into_iter().filter(|r| r.name.starts_with("damaged")).collect();
     let refused = damaged.iter().filter(|record| decode(&record.file).is_err()).count();
     assert!(damaged.len() >= 200 && refused > damaged.len() / 2, "{refused} of {}", damaged.len());
 }
 
 fn find(name: &str) -> Vec<u8> {
-    grid().into_iter().find(|record| record.name == name).unwrap_or_else(|| panic!("{name}")).file
+    grid::read().into_iter().find(|record| record.name == name).unwrap_or_else(|| panic!("{name}")).file
 }
 
 #[test]

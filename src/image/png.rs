@@ -7,12 +7,15 @@ use std::io::Read;
 
 /// Most bytes of a text that is unpacked.
 const MAX_TEXT: u64 = 1 << 20;
+/// Most texts that are unpacked.
+const MAX_TEXTS: usize = 8;
 
 pub(super) struct Metadata {
     exif: Option<Tag>,
     /// EXIF as a text of hexadecimal digits, as ImageMagick writes it.
     raw_profile: Option<Tag>,
     xmp: Option<Tag>,
+    texts: usize,
     /// Frames of an animation, or 1.
     pub(super) pages: usize,
 }
@@ -20,7 +23,7 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Reads all chunks up to the end, or to the first that is cut off.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let mut metadata = Self { exif: None, raw_profile: None, xmp: None, pages: 1 };
+        let mut metadata = Self { exif: None, raw_profile: None, xmp: None, texts: 0, pages: 1 };
         let mut rest = bytes.get(8..).unwrap_or_default();
         while let Some(([l0, l1, l2, l3, kind @ ..], behind)) = rest.split_first_chunk::<8>() {
             let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
@@ -37,29 +40,34 @@ impl Metadata {
     }
 
     fn take_chunk(&mut self, kind: &[u8], content: &[u8]) {
-        let text = match (kind, content) {
-            (b"eXIf", _) => {
-                self.exif = self.exif.or_else(|| Tag::of_exif(content));
-                return;
-            }
+        match (kind, content) {
+            (b"eXIf", _) => self.exif = self.exif.or_else(|| Tag::of_exif(content)),
             (b"acTL", &[f0, f1, f2, f3, ..]) => {
                 self.pages = (u32::from_be_bytes([f0, f1, f2, f3]) as usize).max(1);
-                return;
             }
-            (b"tEXt", _) => split_at_zero(content).map(|(key, text)| (key, text.to_vec())),
-            (b"zTXt", _) => {
-                split_at_zero(content).and_then(|(key, text)| Some((key, inflate(text.get(1..)?)?)))
-            }
-            (b"iTXt", _) => international_text(content),
-            _ => return,
-        };
-        match text {
-            Some((b"Raw profile type exif" | b"Raw profile type APP1", text)) => {
-                let tag = hexadecimal(&text).and_then(|exif| Tag::of_exif(&exif));
-                self.raw_profile = self.raw_profile.or(tag);
-            }
-            Some((b"XML:com.adobe.xmp", text)) => self.xmp = self.xmp.or_else(|| Tag::of_xmp(&text)),
+            (b"tEXt" | b"zTXt" | b"iTXt", _) if self.texts < MAX_TEXTS => self.take_text(kind, content),
             _ => {}
+        }
+    }
+
+    fn take_text(&mut self, kind: &[u8], content: &[u8]) {
+        let Some((key, rest)) = split_at_zero(content) else { return };
+        let is_xmp = key == b"XML:com.adobe.xmp";
+        if !is_xmp && key != b"Raw profile type exif" && key != b"Raw profile type APP1" {
+            return;
+        }
+        self.texts += 1;
+        let text = match kind {
+            b"tEXt" => Some(rest.to_vec()),
+            b"zTXt" => rest.get(1..).and_then(inflate),
+            _ => international_text(rest),
+        };
+        let Some(text) = text else { return };
+        if is_xmp {
+            self.xmp = self.xmp.or_else(|| Tag::of_xmp(&text));
+        } else {
+            let tag = hexadecimal(&text).and_then(|exif| Tag::of_exif(&exif));
+            self.raw_profile = self.raw_profile.or(tag);
         }
     }
 }
@@ -75,13 +83,12 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Keyword and text of an iTXt chunk: keyword, 0, compressed, method, language, 0, translation, 0, text.
-fn international_text(content: &[u8]) -> Option<(&[u8], Vec<u8>)> {
-    let (key, rest) = split_at_zero(content)?;
-    let ([compressed, _method], rest) = rest.split_first_chunk::<2>()?;
+/// The text of an iTXt chunk, whose keyword is followed by: compressed, method, language, 0, translation, 0, text.
+fn international_text(content: &[u8]) -> Option<Vec<u8>> {
+    let ([compressed, _method], rest) = content.split_first_chunk::<2>()?;
     let (_language, rest) = split_at_zero(rest)?;
     let (_translation, text) = split_at_zero(rest)?;
-    Some((key, if *compressed == 1 { inflate(text)? } else { text.to_vec() }))
+    if *compressed == 1 { inflate(text) } else { Some(text.to_vec()) }
 }
 
 /// The bytes of a raw profile: a name, a length and hexadecimal digits, a line each or more.

@@ -180,7 +180,7 @@ impl<'a> Bits<'a> {
                     0xff
                 }
                 // Bytes that fill, before a zero or a marker.
-                [0xff, 0xff, ref rest @ ..] if rest.first().is_some() => {
+                [0xff, 0xff, ref rest @ ..] if !rest.is_empty() => {
                     self.rest = &self.rest[1..];
                     continue;
                 }

@@ -84,6 +84,11 @@ impl<'a> Tiff<'a> {
 }
 
 impl<'a> Directory<'a> {
+    /// Bytes that the directory takes in the file.
+    pub(super) fn bytes_in_file(&self) -> usize {
+        if self.tiff.wide { 16 + 20 * self.entries.len() } else { 6 + 12 * self.entries.len() }
+    }
+
     /// The bytes of a tag's values, and the length of each.
     fn content(&self, tag: u16) -> Result<Option<(&'a [u8], usize)>> {
         let Some(entry) = self.entries.iter().find(|entry| entry.tag == tag) else { return Ok(None) };

@@ -18,7 +18,6 @@ use super::picture::Samples;
 use directory::Directory;
 use page::Page;
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// Why a file is refused, as a noun phrase: "a TIFF in CIELab colours".
 pub(super) type Refusal = Cow<'static, str>;
@@ -112,12 +111,15 @@ fn put_row(samples: &mut Samples, start: usize, row: &[u16]) {
 
 fn list_directories<'a>(tiff: &Tiff<'a>) -> Result<Vec<Directory<'a>>> {
     let mut directories = vec![tiff.first_directory()?];
-    let mut seen = HashSet::new();
+    // Directories that overlap or come round again would take more memory than the file has bytes.
+    let mut bytes = 0;
     while let Some(next) = directories.last().map(|directory| directory.next).filter(|&next| next != 0) {
-        if !seen.insert(next) {
-            return Err("a damaged TIFF (its pages form a ring)".into());
+        let directory = tiff.directory(next)?;
+        bytes += directory.bytes_in_file();
+        if bytes > tiff.bytes.len() {
+            return Err("a damaged TIFF (its pages overlap)".into());
         }
-        directories.push(tiff.directory(next)?);
+        directories.push(directory);
     }
     Ok(directories)
 }
