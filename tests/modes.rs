@@ -45,7 +45,7 @@ fn scores_of_drawn_parts_are_those_of_direct_convolution() {
 }
 
 fn evaluate(mut session: Session, dataset: &Dataset) -> Evaluation {
-    let ranked = score_samples(&mut session, &dataset.test, &Limits::default(), &mut || Ok(())).unwrap();
+    let (ranked, _) = score_samples(&mut session, &dataset.test, &Limits::default(), &mut || Ok(())).unwrap();
     ranked.evaluate(session.model().calibration())
 }
 

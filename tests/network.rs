@@ -19,7 +19,7 @@ fn image(height: usize, width: usize) -> ImageTensor {
 
 /// A map as torch lays it out: channel by channel.
 fn planar(map: &FeatureMap) -> Vec<f32> {
-    let positions = || (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.at(y, x)));
+    let positions = || (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.values_at(y, x)));
     (0..map.channels).flat_map(|c| positions().map(move |values| values[c])).collect()
 }
 
@@ -42,8 +42,8 @@ fn layers_are_torchvisions_on_every_instruction_set() {
             let layers = [Layer::Layer2, Layer::Layer3];
             let network = Network::new(&backbone, &layers, (height, width), mode, isa, &pool).unwrap();
             let mut arena = network.arena();
-            network.run(&image(height, width), &mut arena, &pool).unwrap();
-            for (layer, map) in layers.iter().zip(network.maps(&arena).iter()) {
+            let maps = network.compute_maps(&image(height, width), &mut arena, &pool).unwrap();
+            for (layer, map) in layers.iter().zip(maps.iter()) {
                 let name = format!("{net}.{height}x{width}.{}", layer.name());
                 assert_eq!([map.channels, map.height, map.width], golden.shape(&name), "{name}");
                 let what = format!("{name} with {isa:?}, {mode:?}");
@@ -68,8 +68,7 @@ fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
         };
         let network = Network::new(backbone, &Layer::ALL, (height, width), mode, isa, &pool).unwrap();
         let mut arena = network.arena();
-        network.run(&image, &mut arena, &pool).unwrap();
-        let maps = network.maps(&arena);
+        let maps = network.compute_maps(&image, &mut arena, &pool).unwrap();
         for (layer, map) in Layer::ALL.iter().zip(maps.iter()) {
             let mean = format!("{}_mean", layer.name());
             if golden.has(layer.name()) {
@@ -82,7 +81,7 @@ fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
             if golden.has(name) {
                 let mut embedding = Vec::new();
                 let mut embedder = Embedder::new(network.map_shapes()[first..].to_vec(), isa).unwrap();
-                check(name, embedder.run(&maps[first..], &pool, &mut embedding).data);
+                check(name, embedder.embed(&maps[first..], &pool, &mut embedding).data);
             }
         }
     }
@@ -125,6 +124,48 @@ fn a_deeper_network_is_not_taken_for_a_shallower_one() {
         let error = Backbone::from_tensors(&architecture, &StateDict::new(weights).0).unwrap_err();
         assert!(error.to_string().contains("tensor layer"), "{error}");
     }
+}
+
+#[test]
+fn the_deepest_layers_may_be_missing_where_no_layer_needs_them() {
+    let architecture = Architecture::named("resnet18").unwrap();
+    let all = StateDict::new("resnet18").0;
+    let mut shallow = patchcore::weights::NamedTensors::new("shallow");
+    for (name, tensor) in all.iter().filter(|(name, _)| !name.starts_with("layer3")) {
+        shallow.insert(name, tensor.clone());
+    }
+    let [all, shallow] =
+        [&all, &shallow].map(|tensors| Backbone::from_tensors(&architecture, tensors).unwrap());
+    assert_eq!((all.deepest_layer(), shallow.deepest_layer()), (Layer::Layer3, Layer::Layer2));
+    assert!(all.flat().len() > shallow.flat().len() && all.flat().starts_with(&shallow.flat()));
+    let (isa, pool) = (Isa::detect().unwrap(), Pool::new(1).unwrap());
+    let plan = |layers: &[Layer]| Network::new(&shallow, layers, (32, 32), Mode::Fast, isa, &pool);
+    assert!(plan(&[Layer::Layer1, Layer::Layer2]).is_ok());
+    assert_eq!(
+        plan(&[Layer::Layer2, Layer::Layer3]).unwrap_err().to_string(),
+        "layers: found layer3, expected layers as far as layer2: the weights end there"
+    );
+}
+
+#[test]
+fn a_bias_beside_a_batch_norm_is_named() {
+    let mut tensors = StateDict::new("resnet18").0;
+    tensors.insert("conv1.bias", patchcore::weights::Tensor { shape: vec![64], data: vec![0.0; 64] });
+    let error = Backbone::from_tensors(&Architecture::named("resnet18").unwrap(), &tensors).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "resnet18: tensor conv1.bias: found a bias beside the batch norm of bn1.weight, expected a bias or a \
+         batch norm, not both"
+    );
+}
+
+#[test]
+fn an_unknown_network_lists_those_with_published_weights() {
+    let error = Architecture::named("resnet101").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "network: found \"resnet101\", expected resnet18, resnet34, resnet50 or wide_resnet50_2"
+    );
 }
 
 /// A .safetensors file of `tensors`, whose values `encode` writes.

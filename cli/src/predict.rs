@@ -3,7 +3,7 @@
 use super::pictures;
 use super::progress;
 use patchcore::image::{Limits, Picture};
-use patchcore::internals::evaluate::find_images_where_readable;
+use patchcore::internals::evaluate::{find_images_where_readable, insert_path};
 use patchcore::score::Region;
 use patchcore::{Decision, PatchCore, Session, Timings, Verdict};
 use patchcore::{Error, Result};
@@ -149,7 +149,7 @@ impl Summary {
     fn count(&mut self, scored: &Scored, model: &PatchCore) {
         self.scored += 1;
         self.anomalous += u64::from(scored.verdict.decision == Decision::Anomalous);
-        let size = (scored.picture.width() as u32, scored.picture.height() as u32);
+        let size = (scored.picture.width(), scored.picture.height());
         let trained = model.info().training().photograph_size;
         self.other_sizes += u64::from(trained.is_some_and(|trained| trained != size));
     }
@@ -236,8 +236,7 @@ fn to_json(path: &Path, scored: &Scored) -> serde_json::Value {
     let Verdict { score: image_score, threshold_ratio, normalized_score, decision, timings, .. } =
         scored.verdict;
     let Timings { preprocess, backbone, patches, search, score, .. } = timings;
-    json!({
-        "path": path.display().to_string(),
+    let mut json = json!({
         "label": null,
         "score": image_score,
         "threshold_ratio": threshold_ratio,
@@ -253,7 +252,9 @@ fn to_json(path: &Path, scored: &Scored) -> serde_json::Value {
             "score": score.as_secs_f64(),
             "total": (scored.decode + timings.total()).as_secs_f64(),
         },
-    })
+    });
+    insert_path(&mut json, path);
+    json
 }
 
 fn region_to_json(region: &Region) -> serde_json::Value {
@@ -303,12 +304,16 @@ pub fn photographs(path: &Path, unreadable: &mut dyn FnMut(Error) -> Result<()>)
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
-    let found = pictures::left_out(find_images_where_readable(path, unreadable)?);
+    let found = find_images_where_readable(path, unreadable)?;
+    if let Some(note) = found.note(path) {
+        super::tell(format!("note: {note}"));
+    }
+    let found = pictures::left_out(found.images);
     if found.is_empty() {
         return Err(Error::argument(
             path.display(),
             "no photograph",
-            "a folder with .png, .jpg, .bmp or .tif files",
+            "a folder with PNG, JPEG, BMP, TIFF, WebP or PNM files",
         )
         .hint("links to folders are not followed"));
     }

@@ -26,9 +26,9 @@ pub fn describe(model: &PatchCore) -> Vec<String> {
             lines.push(rate.to_string());
             if rate.is_fitted {
                 lines.push(format!(
-                    "a rate of {} needs {} to be shown by themselves: until then it is an extrapolation",
-                    rate.requested,
-                    super::counted(needed(rate.requested), "good photograph")
+                    "fewer than {:.0} good photographs cannot show a rate of {}: it is an extrapolation",
+                    needed(rate.requested),
+                    rate.requested
                 ));
             }
         }
@@ -40,8 +40,8 @@ pub fn describe(model: &PatchCore) -> Vec<String> {
 }
 
 /// Good photographs that show a false-alarm rate by themselves.
-fn needed(rate: f64) -> u64 {
-    (1.0 / rate).ceil() as u64 - 1
+fn needed(rate: f64) -> f64 {
+    (1.0 / rate).ceil() - 1.0
 }
 
 pub fn to_json(model: &PatchCore) -> Value {
@@ -60,7 +60,7 @@ pub fn to_json(model: &PatchCore) -> Value {
         "expected_false_alarm_rate": of(|rate| rate.expected),
         "false_alarm_rate_95": rate.map(|rate| [rate.low, rate.high]),
         "is_fitted": rate.map(|rate| rate.is_fitted),
-        "photographs_needed": of(|rate| needed(rate.requested) as f64).filter(|_| rate.is_some_and(|r| r.is_fitted)),
+        "photographs_needed": of(|rate| needed(rate.requested)).filter(|_| rate.is_some_and(|r| r.is_fitted)),
     })
 }
 

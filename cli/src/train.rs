@@ -17,8 +17,8 @@ const NAMED: usize = 10;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
-    /// their root with --category. All good photographs are learned from and set the threshold; defective ones, in bad/ or
-    /// test/DEFECT, check it
+    /// their root with --category, or a list LIST.csv with the header path,label,mask[,split]. All good photographs are
+    /// learned from and set the threshold; defective ones, in bad/ or test/DEFECT, check it
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -46,6 +46,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
     training::check_test(&dataset)?;
     let backbone = arguments.backbone.load()?;
@@ -59,7 +60,9 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         let calibration = model.calibration().with_image_threshold(threshold)?;
         model = model.with_calibration(calibration)?;
     }
+    let replaced = output::Replaced::at(&arguments.out);
     model.save(&arguments.out)?;
+    replaced.report_change(&arguments.out);
     let check = trained.scored.as_ref().and_then(|scored| thresholds::Check::new(&model, scored));
     if arguments.json {
         return super::print(to_json(&model, &trained.report, &dataset.train, check.as_ref()));

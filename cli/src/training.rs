@@ -131,6 +131,11 @@ pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
     Trainer::new(backbone, &arguments.options(false)).map(drop)
 }
 
+/// Reports what a data set passes over.
+pub fn report_notes(notes: &[String]) {
+    notes.iter().for_each(|note| super::tell(format!("note: {note}")));
+}
+
 /// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's rule, good and
 /// defective test photographs. Then scores the test part, if it has defective photographs.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArguments) -> Result<Trained> {
@@ -173,10 +178,14 @@ pub fn check_test(dataset: &Dataset) -> Result<()> {
     check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
 }
 
-/// Scores every photograph of a test part.
+/// Scores every photograph of a test part, and reports what is unusual about its masks.
 pub fn score(model: &PatchCore, samples: &[Sample], threads: usize) -> Result<Ranked> {
     let bar = Bar::new("scoring", samples.len());
-    score_samples(&mut Session::new(model, threads)?, samples, &Limits::default(), &mut || bar.step())
+    let mut session = Session::new(model, threads)?;
+    let (ranked, notes) = score_samples(&mut session, samples, &Limits::default(), &mut || bar.step())?;
+    drop(bar);
+    report_notes(&notes);
+    Ok(ranked)
 }
 
 #[cfg(test)]

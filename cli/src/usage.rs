@@ -24,7 +24,7 @@ pub fn status(error: &Error) -> u8 {
 /// The value of `--threads`.
 pub fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().map_err(|_| "not a number".to_string())?;
-    Pool::count(threads).map_err(|e| e.to_string())?;
+    Pool::resolve_threads(threads).map_err(|e| e.to_string())?;
     Ok(threads)
 }
 

@@ -78,11 +78,10 @@ fn network(u: &mut Unstructured<'_>) -> Result<()> {
         let network =
             Network::new(&backbone, &Layer::ALL, (height, width), mode, isa, &pool).expect("it is valid");
         let mut arena = network.arena();
-        network.run(&image, &mut arena, &pool).expect("it is valid");
-        let maps = network.maps(&arena);
+        let maps = network.compute_maps(&image, &mut arena, &pool).expect("it is valid");
         let mut out = Vec::new();
         for map in maps.iter() {
-            (0..map.height * map.width).for_each(|at| out.extend(map.at(at / map.width, at % map.width)));
+            (0..map.height * map.width).for_each(|at| out.extend(map.values_at(at / map.width, at % map.width)));
         }
         out
     });
@@ -101,7 +100,7 @@ fn embed(u: &mut Unstructured<'_>) -> Result<()> {
             FeatureMap::dense(coarse.0, coarse.1, coarse.2, &b),
         ];
         let mut out = Vec::new();
-        Embedder::new(vec![fine, coarse], isa).expect("two maps").run(&maps, &pool, &mut out);
+        Embedder::new(vec![fine, coarse], isa).expect("two maps").embed(&maps, &pool, &mut out);
         out
     });
     Ok(())

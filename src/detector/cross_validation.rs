@@ -120,7 +120,7 @@ impl CrossValidation<'_> {
         let mut buffer = Vec::new();
         let data = store.image(image, &mut buffer)?;
         let patches = Patches { dim: store.dim(), grid_width: grid.1, data };
-        let score = pool.run(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))?;
+        let score = pool.install(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))?;
         let columns = self.options.preprocess.output_size().1;
         Ok(HeldOut { image, score, map: MapSummary::new(&scorer.map, columns) })
     }

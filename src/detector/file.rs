@@ -153,7 +153,7 @@ impl OpenOptions {
             return bad_bank(format!("{} values a row", metadata.dim), format!("the {dim} of its layers"));
         }
         let index = Index::open(&sections, dim, isa)?;
-        let rows = index.rows().count();
+        let rows = index.bank().count();
         if rows as u64 != metadata.rows {
             return bad_bank(format!("{rows} rows"), metadata.rows.to_string());
         }
@@ -193,9 +193,11 @@ fn backbone(source: &str, sections: &Sections, metadata: &Metadata) -> Result<Ba
     let backbone = if metadata.embedded {
         Backbone::embedded(&metadata.weights)
     } else {
-        Architecture::named(&metadata.architecture).and_then(|network| match sections.find(HALF_WEIGHTS)? {
-            Some(halves) => Backbone::from_halves(&network, halves),
-            None => Backbone::from_flat(&network, sections.get(WEIGHTS)?),
+        let halves = sections.find(HALF_WEIGHTS)?;
+        let flat = if halves.is_some() { None } else { Some(sections.get(WEIGHTS)?) };
+        Architecture::named(&metadata.architecture).and_then(|network| match (halves, flat) {
+            (Some(halves), _) => Backbone::from_halves(&network, halves),
+            (None, flat) => Backbone::from_flat(&network, flat.unwrap_or_else(|| Vec::new().into())),
         })
     };
     backbone.map_err(|e| e.of_file(source))

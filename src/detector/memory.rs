@@ -42,7 +42,7 @@ impl PatchCore {
         format: PixelFormat,
     ) -> Result<MemoryEstimate> {
         Frame::check_size(width, height)?;
-        let threads = Pool::count(threads)?;
+        let threads = Pool::resolve_threads(threads)?;
         let model = &*self.0;
         let (network, preprocess) = (&model.network, &model.metadata.preprocess);
         let extractor = PatchExtractor::bytes(network, preprocess, (height, width), format, threads)?;

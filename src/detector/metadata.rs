@@ -192,7 +192,7 @@ pub struct Training {
     /// Seed of the start and the projection; `None` for imported models.
     pub seed: Option<u64>,
     /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is unknown.
-    pub photograph_size: Option<(u32, u32)>,
+    pub photograph_size: Option<(usize, usize)>,
 }
 
 /// A read-only view of what a model is.
@@ -239,17 +239,17 @@ impl<'a> ModelInfo<'a> {
 
     /// Rows of the memory bank.
     pub fn bank_rows(&self) -> usize {
-        self.model.index.rows().count()
+        self.model.index.bank().count()
     }
 
     /// Values a row.
     pub fn dim(&self) -> usize {
-        self.model.index.rows().dim()
+        self.model.index.bank().dim()
     }
 
     /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
     pub fn bank_precision(&self) -> (Precision, f32) {
-        let rows = self.model.index.rows();
+        let rows = self.model.index.bank();
         (rows.precision(), rows.rounding())
     }
 

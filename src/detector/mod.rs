@@ -115,7 +115,7 @@ impl PatchCore {
     /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy where it is of
     /// half precision.
     pub fn memory_bank(&self) -> Cow<'_, [f32]> {
-        self.0.index.rows().all()
+        self.0.index.bank().all()
     }
 
     /// The instruction set that predictions use.

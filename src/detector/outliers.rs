@@ -102,3 +102,38 @@ pub(super) fn kept_scores(good: &[HeldOut], checksum: impl Fn(usize) -> u32) -> 
     let scored = |held_out: HeldOut| (checksum(held_out.image), held_out.score, held_out.map);
     good_scores(&by_image.into_iter().map(scored).collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detector::map_summary::MapSummary;
+
+    fn held_out(image: usize, score: f32) -> HeldOut {
+        let map = MapSummary { lowest: 0.1, mean: 0.3, peak: score, peak_at: (0, 0) };
+        HeldOut { image, score, map }
+    }
+
+    fn good() -> Vec<HeldOut> {
+        (0..40).map(|image| held_out(image, 0.5 + (image * 37 % 40) as f32 / 200.0)).collect()
+    }
+
+    #[test]
+    fn photographs_far_above_the_others_are_separated_the_highest_first() {
+        let mut all = good();
+        all[7].score = 1.6;
+        all[20].score = 1.9;
+        let screening = separate(all.clone(), vec![all[20], all[7], all[3]]).unwrap();
+        let images: Vec<usize> = screening.outliers.iter().map(|(outlier, _)| outlier.image).collect();
+        assert_eq!(images, [20, 7]);
+        assert_eq!(screening.good.len(), 38);
+        assert!(screening.outliers.iter().all(|(outlier, limit)| outlier.score >= *limit));
+    }
+
+    #[test]
+    fn the_highest_of_scores_that_belong_together_stays() {
+        let all = good();
+        let highest = *all.iter().max_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+        let screening = separate(all, vec![highest]).unwrap();
+        assert!(screening.outliers.is_empty() && screening.good.len() == 40);
+    }
+}

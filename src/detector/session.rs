@@ -174,7 +174,7 @@ impl Session {
         self.forget();
         let Self { model, pool, extractor, scorer, calibration, regions, predicted } = self;
         let inner = &*model.0;
-        pool.run(|| {
+        pool.install(|| {
             let (patches, mut timings) = extractor.extract(frame, pool)?;
             let score = scorer.run(&inner.index, patches, inner.isa, pool, &mut timings)?;
             let start = Instant::now();
@@ -220,7 +220,7 @@ impl Session {
     pub fn score(&mut self, frame: &Frame<'_>) -> Result<f32> {
         let Self { model, pool, extractor, scorer, .. } = self;
         let inner = &*model.0;
-        pool.run(|| {
+        pool.install(|| {
             let (patches, _) = extractor.extract(frame, pool)?;
             scorer.score(&inner.index, patches, pool)
         })
@@ -364,12 +364,12 @@ impl Scorer {
         neighbors: u32,
         threads: usize,
     ) -> Result<usize> {
-        let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.rows().count()));
+        let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.bank().count()));
         let plan = MapPlan::new(grid, output, DEFAULT_SIGMA)?.bytes();
         let map = output.0 * output.1 * size_of::<f32>();
         let lists = patches.max(k) * size_of::<f32>() + (patches + k) * size_of::<Neighbor>();
-        let row = if index.rows().precision() == Precision::Half {
-            index.rows().dim() * size_of::<f32>()
+        let row = if index.bank().precision() == Precision::Half {
+            index.bank().dim() * size_of::<f32>()
         } else {
             0
         };
@@ -410,12 +410,12 @@ impl Scorer {
         let Some((patch, strongest)) = score::strongest(&self.nearest) else { return Ok(0.0) };
         // No patch is farther, so that the whole map is finite with it.
         finite(strongest.distance)?;
-        if self.neighbors == 1 || index.rows().count() == 1 {
+        if self.neighbors == 1 || index.bank().count() == 1 {
             return Ok(strongest.distance);
         }
         let query = patches.row(patch);
         index.k_nearest(
-            index.rows().get(strongest.index as usize, &mut self.row),
+            index.bank().get(strongest.index as usize, &mut self.row),
             self.neighbors as usize,
             &mut self.scratch,
             pool,

@@ -66,7 +66,7 @@ impl Trainer {
     /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
         let Self { extractor, pool, .. } = self;
-        let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
+        let (patches, _) = pool.install(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
         let needed = 4 * rows as u64 * dim as u64 + bank_builder::bytes(rows, dim, &self.options);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
@@ -135,14 +135,13 @@ impl Trainer {
         let bank = store.gather(&selection.rows)?;
         let index =
             bank_builder::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
-        let size = (report.size.0 as u32, report.size.1 as u32);
         let training = Training {
             images: learned.len() as u64,
             patches: (learned.len() * store.image_rows()) as u64,
             sampled: selection.sampled.map(|rows| rows as u64),
             coreset_ratio: options.coreset_ratio,
             seed: Some(options.seed),
-            photograph_size: Some(size),
+            photograph_size: Some(report.size),
         };
         Ok((self.assemble(index, training, calibration, scores), report))
     }
@@ -189,7 +188,7 @@ impl Trainer {
             embedded: backbone.is_embedded() && options.refer_to_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
             training,

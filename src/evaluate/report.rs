@@ -1,5 +1,6 @@
 //! The result of an evaluation, as JSON and as a table.
 
+use super::insert_path;
 use crate::error::place;
 use serde_json::{Value, json};
 use std::fmt;
@@ -105,13 +106,14 @@ impl ImageResult {
     }
 
     fn to_json(&self) -> Value {
-        json!({
-            "path": self.path.to_string_lossy(),
+        let mut json = json!({
             "label": self.label,
             "score": self.score,
             "normalized_score": self.normalized_score,
             "is_anomalous": self.is_anomalous,
-        })
+        });
+        insert_path(&mut json, &self.path);
+        json
     }
 }
 

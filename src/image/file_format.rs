@@ -21,27 +21,53 @@ pub enum FileFormat {
 }
 
 /// What is expected of a photograph, for errors.
+#[cfg(feature = "decode")]
 pub(super) const EXPECTED: &str = "a PNG, JPEG, BMP, TIFF, WebP or PNM photograph";
 
 impl FileFormat {
     /// As many bytes of a file as [`of`](Self::of) looks at.
-    pub const HEAD_BYTES: usize = 16;
+    pub const HEAD_BYTES: usize = 18;
 
     /// The kind of a file that begins with `bytes`, or nothing if it cannot be decoded.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Self::Png,
             [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
-            [b'B', b'M', ..] => Self::Bmp,
+            // With the length of one of its headers: text may begin like that.
+            [
+                b'B',
+                b'M',
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                12 | 40 | 52 | 56 | 64 | 108 | 124,
+                0,
+                0,
+                0,
+                ..,
+            ] => Self::Bmp,
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
-            [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Self::Pnm,
+            [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n', b'0'..=b'9' | b'#' | b'\r' | b'\n', ..] => {
+                Self::Pnm
+            }
+            [b'P', b'7', b'\n', b'A'..=b'Z' | b'#', ..] => Self::Pnm,
             _ => return None,
         })
     }
 }
 
 /// A name for what is no photograph that can be decoded.
+#[cfg(feature = "decode")]
 pub(super) fn name_of_other(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
@@ -74,7 +100,11 @@ mod tests {
             (b"RIFF\0\0\0\0WEBPVP8 ", Some(FileFormat::WebP)),
             (b"RIFF\0\0\0\0AVI LIST", None),
             (b"P6\n2 2\n", Some(FileFormat::Pnm)),
+            (b"P7\nWIDTH 2", Some(FileFormat::Pnm)),
             (b"P6x", None),
+            (b"P1 of 3", None),
+            (b"BM\x36\0\x03\0\0\0\0\0\x36\0\0\0\x28\0\0\0", Some(FileFormat::Bmp)),
+            (b"BMW", None),
             (b"", None),
         ] {
             assert_eq!(FileFormat::of(bytes), format, "{bytes:?}");

@@ -4,7 +4,7 @@
 mod decode;
 #[cfg(all(feature = "decode", feature = "train"))]
 mod encode;
-#[cfg(feature = "decode")]
+#[cfg(any(feature = "decode", feature = "train"))]
 mod file_format;
 mod frame;
 mod heatmap;
@@ -25,7 +25,7 @@ mod tiff;
 #[cfg(feature = "decode")]
 mod webp;
 
-#[cfg(feature = "decode")]
+#[cfg(any(feature = "decode", feature = "train"))]
 pub use file_format::FileFormat;
 pub use frame::{Frame, PixelFormat};
 pub use heatmap::HeatMap;

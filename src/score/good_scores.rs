@@ -217,3 +217,126 @@ impl fmt::Display for Percent {
         write!(f, "{:.*} %", digits, self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use proptest::prelude::*;
+
+    fn scores(values: &[f32]) -> GoodScores {
+        GoodScores::new(vec![0; values.len()], values.to_vec(), values.to_vec(), (0.0, 0.1)).unwrap()
+    }
+
+    fn rate(calibration: &Calibration) -> FalseAlarmRate {
+        match calibration.source {
+            CalibrationSource::GoodPhotographs { rate, .. } => rate,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_rate_that_the_photographs_show_is_a_rank_among_them() {
+        let values: Vec<f32> = (1..=99).map(|i| i as f32).collect();
+        let found = scores(&values).calibrate(0.05).unwrap();
+        // Five of a hundred places, the fifth highest score itself being good.
+        assert_eq!(found.image_threshold(), Some(95f32.next_up()));
+        let rate = rate(&found);
+        assert_eq!((rate.expected, rate.is_fitted), (0.05, false));
+        assert!(rate.low > 0.015 && rate.low < 0.05 && rate.high > 0.05 && rate.high < 0.11, "{rate:?}");
+    }
+
+    #[test]
+    fn beyond_that_the_tail_is_fitted_and_says_so() {
+        let values: Vec<f32> = (1..=24).map(|i| 1.0 + i as f32 / 100.0).collect();
+        let found = scores(&values).calibrate(0.005).unwrap();
+        let rate = rate(&found);
+        assert!(rate.is_fitted && (rate.expected - 0.005).abs() < 1e-9, "{rate:?}");
+        assert!(found.image_threshold().unwrap() > 1.24);
+        assert!(rate.to_string().contains("expected false alarms 0.50 % of good photographs"), "{rate}");
+        assert!(rate.to_string().contains("from a fitted tail"), "{rate}");
+    }
+
+    #[test]
+    fn scores_without_spread_get_a_threshold_above_them() {
+        for value in [0.0, 0.7, 3e38] {
+            let found = scores(&[value; 12]).calibrate(0.005).unwrap();
+            assert!(found.image_threshold().unwrap() > value || value > 1e38, "{found:?}");
+            assert_eq!(found.is_anomalous(value), Some(false));
+        }
+        assert_eq!(scores(&[1.0]).calibrate(0.005).unwrap(), Calibration::NONE);
+        for rate in [0.0, 1.0, -0.1, f64::NAN] {
+            assert!(scores(&[1.0, 2.0]).calibrate(rate).is_err());
+        }
+    }
+
+    /// The most that a beta-binomial variable of `trials` stays below with a probability of at least `share`.
+    fn beta_binomial_quantile(beta: Beta, trials: usize, share: f64) -> usize {
+        // The probability of 0, then each from the one before.
+        let (a, b, n) = (beta.a, beta.b, trials as f64);
+        let mut probability: f64 =
+            (0..trials).map(|i| ((b + i as f64) / (a + b + i as f64)).ln()).sum::<f64>().exp();
+        let mut sum = 0.0;
+        for k in 0..=trials {
+            sum += probability;
+            if sum >= share {
+                return k;
+            }
+            let k = k as f64;
+            probability *= (n - k) * (a + k) / ((k + 1.0) * (b + n - k - 1.0));
+        }
+        trials
+    }
+
+    /// Draws photographs from one distribution, sets the threshold by some, and counts false alarms among 400 others.
+    fn covered(draw: impl Fn(&mut Random) -> f64, photographs: usize, requested: f64) -> usize {
+        let mut random = Random::new(photographs as u64, 7);
+        let mut draws = |count: usize| -> Vec<f32> { (0..count).map(|_| draw(&mut random) as f32).collect() };
+        let within = |_: &usize| {
+            let calibration = scores(&draws(photographs)).calibrate(requested).unwrap();
+            let (threshold, rate) = (calibration.image_threshold().unwrap(), rate(&calibration));
+            let alarms = draws(400).iter().filter(|&&score| score >= threshold).count();
+            let n = photographs as f64;
+            let beta = match rate.is_fitted {
+                false => Beta { a: rate.expected * (n + 1.0), b: (1.0 - rate.expected) * (n + 1.0) },
+                true => fitted_beta(photographs, requested),
+            };
+            let (low, high) =
+                (beta_binomial_quantile(beta, 400, 0.025), beta_binomial_quantile(beta, 400, 0.975));
+            (low..=high).contains(&alarms)
+        };
+        (0..100).filter(within).count()
+    }
+
+    /// What is known of the rate of a fitted threshold depends on the number of photographs alone.
+    fn fitted_beta(photographs: usize, requested: f64) -> Beta {
+        let descending: Vec<f64> = (0..photographs).rev().map(|i| i as f64).collect();
+        let (_, mean, variance) = fitted(&descending, requested);
+        Beta::with_moments(mean, variance).unwrap()
+    }
+
+    #[test]
+    fn false_alarms_lie_in_the_prediction_interval() {
+        let uniform = |random: &mut Random| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let exponential = move |random: &mut Random| 1.0 - (1.0 - uniform(random)).ln();
+        let bell = move |random: &mut Random| 10.0 + (0..12).map(|_| uniform(random)).sum::<f64>();
+        for photographs in [24, 60, 250] {
+            for requested in [0.05, 0.02, 0.005] {
+                let found =
+                    [covered(exponential, photographs, requested), covered(bell, photographs, requested)];
+                assert!(found.iter().all(|&covered| covered >= 90), "{photographs} {requested}: {found:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_lower_rate_is_no_lower_threshold(
+            values in prop::collection::vec(0.1f32..10.0, 2..80), a in 0.0001..0.4, b in 0.0001..0.4,
+        ) {
+            let (rare, frequent) = if a < b { (a, b) } else { (b, a) };
+            let threshold = |rate| scores(&values).calibrate(rate).unwrap().image_threshold().unwrap();
+            prop_assert!(threshold(rare) >= threshold(frequent) * 0.999, "{} {}", threshold(rare), threshold(frequent));
+        }
+    }
+}
