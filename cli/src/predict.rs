@@ -313,7 +313,7 @@ pub fn photographs(path: &Path, unreadable: &mut dyn FnMut(Error) -> Result<()>)
         return Err(Error::argument(
             path.display(),
             "no photograph",
-            "a folder with PNG, JPEG, BMP or TIFF files",
+            "a folder with PNG, JPEG, BMP, TIFF, WebP or PNM files",
         )
         .hint("links to folders are not followed"));
     }

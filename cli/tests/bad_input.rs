@@ -82,7 +82,7 @@ fn a_truncated_photograph() {
     RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * y) as u8; 3])).save(&path).unwrap();
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 2]).unwrap();
-    predict(&path, &["part.jpg", "a JPEG file without its end"]);
+    predict(&path, &["part.jpg", "a JPEG without its end"]);
 }
 
 #[test]

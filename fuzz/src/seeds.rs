@@ -22,6 +22,9 @@ const SEARCHES: [[u8; 15]; 4] = [
     [5, 1, 150, 0, 200, 39, 5, 0, 0, 0, 0, 3, 4, 0, 40],
 ];
 
+/// One in so many photographs of the grid is a seed.
+const GRID_STEP: usize = 9;
+
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let write = |target: &str, name: &str, bytes: &[u8]| {
@@ -59,6 +62,9 @@ fn main() {
     }
     for (name, bytes) in photographs() {
         write("photograph", &name, &bytes);
+    }
+    for (number, record) in patchcore_fuzz::grid::read().iter().enumerate().step_by(GRID_STEP) {
+        write("decoding", &number.to_string(), &[&[0][..], &record.file].concat());
     }
     write("index", "long", &[&[LONG_DIM as u8, 3, 0][..], &long_index()].concat());
     for (seed, search) in (0..).zip(SEARCHES) {

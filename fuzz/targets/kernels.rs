@@ -51,7 +51,10 @@ fn preprocess(u: &mut Unstructured<'_>) -> Result<()> {
     let stride = width * format.bytes() + u.int_in_range(0..=5)?;
     let resize = (u.int_in_range(1..=70)?, u.int_in_range(1..=70)?);
     let crop = (u.int_in_range(1..=resize.0)?, u.int_in_range(1..=resize.1)?);
-    let plan = Preprocess::default().resize(resize).crop(u.arbitrary::<bool>()?.then_some(crop)).antialias(u.arbitrary()?);
+    let plan = Preprocess::default()
+        .resize(resize)
+        .crop(u.arbitrary::<bool>()?.then_some(crop))
+        .antialias(u.arbitrary()?);
     // Exactly as long as is needed, so that a read past the end is seen.
     let bytes: Vec<u8> =
         (0..stride * (height - 1) + width * format.bytes()).map(|i| (i * 37 % 251) as u8).collect();

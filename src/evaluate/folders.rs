@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 use crate::error::{Error, Result, place};
+use crate::image::FileFormat;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// What the names of images mostly end in, in any case.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "tif", "tiff"];
 /// The formats that [`begins_as_image`] knows, for messages.
-pub(super) const FORMATS: &str = "PNG, JPEG, BMP, TIFF";
+pub(super) const FORMATS: &str = "PNG, JPEG, BMP, TIFF, WebP, PNM";
 /// What the names of files end in that are still being written, in any case.
 const UNFINISHED: [&str; 2] = ["tmp", "part"];
 /// As many kinds and names as a note lists.
@@ -181,20 +182,12 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// Whether the file begins as a PNG, JPEG, BMP or TIFF.
+/// Whether the file begins as a photograph that can be decoded.
 fn begins_as_image(path: &Path) -> bool {
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(18).read_to_end(&mut start));
-    read.is_ok()
-        && match start[..] {
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] | [0xff, 0xd8, 0xff, ..] => true,
-            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => true,
-            // With the length of one of its headers: text may begin like that.
-            [b'B', b'M', _, _, _, _, 0, 0, 0, 0, _, _, _, _, 12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0] => {
-                true
-            }
-            _ => false,
-        }
+    let head = FileFormat::HEAD_BYTES as u64;
+    let read = File::open(path).and_then(|file| file.take(head).read_to_end(&mut start));
+    read.is_ok() && FileFormat::of(&start).is_some()
 }
 
 /// What is in `folder`, by path, without hidden and unfinished files.
@@ -253,6 +246,8 @@ mod tests {
             ("j.txt", b"BMW"),
             ("k.webp", b"RIFF"),
             ("l.webp", b""),
+            ("m.webp", b"RIFF\0\0\0\0WEBPVP8 "),
+            ("n.ppm", b"P6\n256 256\n255\n"),
             ("notes", b"hello"),
         ] {
             fs::write(root.path().join(name), content).unwrap();
@@ -261,7 +256,10 @@ mod tests {
             paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect()
         };
         let found = images(root.path()).unwrap();
-        assert_eq!(names(&found.images), ["a.JPE", "b.jfif", "c", "d.dib", "e.dat", "f.png"]);
+        assert_eq!(
+            names(&found.images),
+            ["a.JPE", "b.jfif", "c", "d.dib", "e.dat", "f.png", "m.webp", "n.ppm"]
+        );
         assert_eq!(names(&found.passed_over), ["j.txt", "k.webp", "l.webp", "notes"]);
         assert_eq!(find_images_where_readable(root.path(), &mut Err).unwrap(), found);
         let note = found.note(Path::new("good")).unwrap();

@@ -1,180 +1,185 @@
-//! Photographs from files.
+//! From a file's bytes to a photograph: each kind of file has its decoder.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
-#[cfg(feature = "train")]
-use super::PixelFormat;
-use super::{Frame, Picture, jpeg, picture::Samples};
+use super::file_format::{EXPECTED, FileFormat, name_of_other};
+use super::orientation::Tag;
+use super::picture::Samples;
+use super::{DecodeOptions, Frame, Limits, Orientation, Photograph, Picture, jpeg, png, tiff, webp};
 use crate::error::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
-#[cfg(feature = "train")]
-use image::{ImageEncoder, codecs::png::PngEncoder};
-use std::fs::File;
-use std::io::{Cursor, Read};
-use std::panic::catch_unwind;
-use std::path::Path;
+use image::codecs::{bmp::BmpDecoder, png::PngDecoder, pnm::PnmDecoder, webp::WebPDecoder};
+use image::{DynamicImage, ImageDecoder, ImageError};
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Cursor;
 
-/// What a file may ask for.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
-    pub max_pixels: u64,
-    /// Bytes of the file, and of its pixels as they are decoded; turning them takes as much again. Default: 1 GiB.
-    pub max_bytes: u64,
+/// What a decoder makes of a file.
+struct Decoded {
+    size: (usize, usize),
+    /// 1 or 3.
+    channels: usize,
+    samples: Samples,
+    orientation: Tag,
+    pages: usize,
+    /// Whether the file states how many bits of its samples are used.
+    states_depth: bool,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_pixels: 100_000_000, max_bytes: 1 << 30 }
-    }
+/// A file on its way, for errors and limits.
+struct Source<'a> {
+    name: &'a str,
+    bytes: &'a [u8],
+    limits: &'a Limits,
 }
 
-setters!(Limits { max_pixels: u64, max_bytes: u64 });
-
-impl Picture {
-    /// Reads a PNG, JPEG, BMP or TIFF file, by its content. EXIF orientation is applied; alpha is dropped.
-    ///
-    /// # Errors
-    /// The file cannot be read, is no such photograph, is damaged, or is larger than `limits`.
-    pub fn decode(path: &Path, limits: &Limits) -> Result<Self> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(|e| Error::io(path, "read", &e))?;
-        if bytes.len() as u64 > limits.max_bytes {
-            return Err(Error::too_long(path.display(), limits.max_bytes));
+/// Decodes a photograph.
+pub(super) fn decode(name: &str, bytes: &[u8], options: &DecodeOptions) -> Result<Photograph> {
+    let source = Source { name, bytes, limits: &options.limits };
+    let decoded = match FileFormat::of(bytes) {
+        Some(FileFormat::Jpeg) => source.decode_jpeg(),
+        Some(FileFormat::Tiff) => source.decode_tiff(),
+        Some(FileFormat::Png) => source.decode_png(),
+        Some(FileFormat::Bmp) => source.decode_bmp(),
+        Some(FileFormat::WebP) => source.decode_webp(),
+        Some(FileFormat::Pnm) => source.decode_pnm(),
+        None => Err(source.refuse(name_of_other(bytes))),
+    }?;
+    let Decoded { size: (width, height), channels, mut samples, orientation, pages, states_depth } = decoded;
+    let mut largest_sample = None;
+    if let Samples::Sixteen(values) = &mut samples
+        && !states_depth
+    {
+        let largest = values.iter().copied().max().unwrap_or(0);
+        largest_sample = Some(largest);
+        if let Some(bits) = options.bit_depth {
+            spread_depth(values, largest, bits).map_err(|e| e.within(name))?;
         }
-        Self::decode_bytes(&path.display().to_string(), &bytes, limits)
+    }
+    let mut picture = Picture::new(width, height, channels, samples).map_err(|e| e.of_file(name))?;
+    if options.orientation == Orientation::Exif {
+        picture.turn(orientation);
+    }
+    Ok(Photograph { picture, orientation: orientation.value(), pages, largest_sample })
+}
+
+/// Brings samples of `bits` bits to the full scale of 16.
+fn spread_depth(values: &mut [u16], largest: u16, bits: u8) -> Result<()> {
+    let max = (1u32 << bits) - 1;
+    if u32::from(largest) > max {
+        let expected = format!("at most {max}, which {bits} bits hold");
+        return Err(Error::format("samples", largest, expected));
+    }
+    for value in values {
+        *value = u16::try_from((u32::from(*value) * 0xffff + max / 2) / max).unwrap_or(u16::MAX);
+    }
+    Ok(())
+}
+
+impl Source<'_> {
+    fn refuse(&self, found: impl Display) -> Error {
+        Error::format(self.name, found, EXPECTED)
     }
 
-    /// As [`decode`](Self::decode), from memory; `source` names the photograph in errors.
-    ///
-    /// # Errors
-    /// As `decode`.
-    pub fn decode_bytes(source: &str, bytes: &[u8], limits: &Limits) -> Result<Self> {
-        // Decoders come from elsewhere, and damaged files were seen to make one panic. Nothing that a panic could leave half
-        // done outlives the call.
-        catch_unwind(|| decode(source, bytes, limits)).unwrap_or_else(|_| {
-            let found = "damage that its decoder does not get over";
-            Err(Error::format(source, found, "a PNG, JPEG, BMP or TIFF photograph"))
+    fn refuse_size(&self, found: impl Display) -> Error {
+        let Limits { max_pixels, max_bytes } = self.limits;
+        Error::limit(self.name, found, format!("at most {max_pixels} pixels and {max_bytes} bytes"))
+    }
+
+    /// Checks the size before memory is taken: `bytes` in all.
+    fn check_size(&self, (width, height): (usize, usize), bytes: u64) -> Result<()> {
+        Frame::check_size(width, height).map_err(|e| e.of_file(self.name))?;
+        if (width * height) as u64 > self.limits.max_pixels || bytes > self.limits.max_bytes {
+            return Err(self.refuse_size(format!("{width}x{height}")));
+        }
+        Ok(())
+    }
+
+    fn decode_jpeg(&self) -> Result<Decoded> {
+        let refuse = |found: Cow<'static, str>| self.refuse(found);
+        let decoder = jpeg::Decoder::new(self.bytes, jpeg::Tables::default()).map_err(refuse)?;
+        let size = decoder.size();
+        self.check_size(size, decoder.memory())?;
+        let pixels = decoder.decode().map_err(refuse)?;
+        let orientation = pixels.exif.and_then(Tag::of_exif).or_else(|| pixels.xmp.and_then(Tag::of_xmp));
+        Ok(Decoded {
+            size,
+            channels: pixels.channels,
+            samples: Samples::Eight(pixels.data),
+            orientation: orientation.unwrap_or(Tag::UPRIGHT),
+            pages: 1,
+            states_depth: true,
         })
     }
-}
 
-fn decode(source: &str, bytes: &[u8], limits: &Limits) -> Result<Picture> {
-    let bad = |e: &dyn std::fmt::Display| Error::format(source, e, "a PNG, JPEG, BMP or TIFF photograph");
-    let too_much = |found: &dyn std::fmt::Display| {
-        let expected = format!("at most {} pixels and {} bytes", limits.max_pixels, limits.max_bytes);
-        Error::limit(source, found, expected)
-    };
-    let refused = |e: ImageError| match e {
-        ImageError::Limits(e) => too_much(&e),
-        e => bad(&e),
-    };
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e))?;
-    if reader.format().is_none() {
-        let found = if bytes.is_empty() { "an empty file" } else { "another kind of file" };
-        return Err(bad(&found));
+    fn decode_tiff(&self) -> Result<Decoded> {
+        let refuse = |found: Cow<'static, str>| self.refuse(found);
+        let decoder = tiff::Decoder::new(self.bytes).map_err(refuse)?;
+        self.check_size(decoder.size(), decoder.memory())?;
+        let (channels, samples) = decoder.decode().map_err(refuse)?;
+        Ok(Decoded {
+            size: decoder.size(),
+            channels,
+            samples,
+            orientation: decoder.orientation().and_then(Tag::new).unwrap_or(Tag::UPRIGHT),
+            pages: decoder.pages(),
+            states_depth: !decoder.has_16_bits(),
+        })
     }
-    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-        return Err(bad(&"a JPEG file without its end"));
-    }
-    let mut allowed = image::Limits::no_limits();
-    allowed.max_alloc = Some(limits.max_bytes);
-    reader.limits(allowed.clone());
-    let mut decoder = reader.into_decoder().map_err(refused)?;
-    let (width, height) = decoder.dimensions();
-    Frame::check_size(width as usize, height as usize).map_err(|e| e.of_file(source))?;
-    if u64::from(width) * u64::from(height) > limits.max_pixels || decoder.total_bytes() > limits.max_bytes {
-        return Err(too_much(&format!("{width}x{height}")));
-    }
-    decoder.set_limits(allowed).map_err(refused)?;
-    let orientation = decoder.orientation().map_err(refused)?;
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(refused)?;
-    decoded.apply_orientation(orientation);
-    from_decoded(decoded).map_err(|e| e.of_file(source))
-}
 
-#[cfg(feature = "train")]
-impl Picture {
-    /// The bytes of a PNG file.
-    ///
-    /// # Errors
-    /// Memory runs out.
-    pub fn to_png(&self) -> Result<Vec<u8>> {
-        let color = match self.format() {
-            PixelFormat::Gray8 => image::ExtendedColorType::L8,
-            PixelFormat::Gray16 => image::ExtendedColorType::L16,
-            PixelFormat::Rgb16 => image::ExtendedColorType::Rgb16,
-            _ => image::ExtendedColorType::Rgb8,
+    fn decode_png(&self) -> Result<Decoded> {
+        let mut allowed = image::Limits::no_limits();
+        allowed.max_alloc = Some(self.limits.max_bytes);
+        let decoder = PngDecoder::with_limits(Cursor::new(self.bytes), allowed);
+        let decoded = self.decode_with(decoder.map_err(|e| self.refusal(e))?)?;
+        let metadata = png::Metadata::read(self.bytes);
+        Ok(Decoded { orientation: metadata.orientation(), pages: metadata.pages, ..decoded })
+    }
+
+    fn decode_bmp(&self) -> Result<Decoded> {
+        self.decode_with(BmpDecoder::new(Cursor::new(self.bytes)).map_err(|e| self.refusal(e))?)
+    }
+
+    fn decode_webp(&self) -> Result<Decoded> {
+        let mut decoder = WebPDecoder::new(Cursor::new(self.bytes)).map_err(|e| self.refusal(e))?;
+        let exif = decoder.exif_metadata().map_err(|e| self.refusal(e))?;
+        let xmp = decoder.xmp_metadata().map_err(|e| self.refusal(e))?;
+        let orientation = exif.and_then(|exif| Tag::of_exif(&exif));
+        let orientation = orientation.or_else(|| xmp.and_then(|xmp| Tag::of_xmp(&xmp)));
+        let decoded = self.decode_with(decoder)?;
+        let pages = webp::count_frames(self.bytes);
+        Ok(Decoded { orientation: orientation.unwrap_or(Tag::UPRIGHT), pages, ..decoded })
+    }
+
+    fn decode_pnm(&self) -> Result<Decoded> {
+        let decoder = PnmDecoder::new(Cursor::new(self.bytes)).map_err(|e| self.refusal(e))?;
+        let states_depth = decoder.header().maximal_sample() != 0xffff;
+        Ok(Decoded { states_depth, ..self.decode_with(decoder)? })
+    }
+
+    /// Decodes with one of the `image` crate's decoders.
+    fn decode_with(&self, decoder: impl ImageDecoder) -> Result<Decoded> {
+        let (width, height) = decoder.dimensions();
+        let size = (width as usize, height as usize);
+        self.check_size(size, decoder.total_bytes())?;
+        let decoded = DynamicImage::from_decoder(decoder).map_err(|e| self.refusal(e))?;
+        let (channels, samples) = match decoded {
+            DynamicImage::ImageLuma8(i) => (1, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageLuma16(i) => (1, Samples::Sixteen(i.into_raw())),
+            DynamicImage::ImageLumaA8(_) => (1, Samples::Eight(decoded.into_luma8().into_raw())),
+            DynamicImage::ImageLumaA16(_) => (1, Samples::Sixteen(decoded.into_luma16().into_raw())),
+            DynamicImage::ImageRgb8(i) => (3, Samples::Eight(i.into_raw())),
+            DynamicImage::ImageRgba8(_) => (3, Samples::Eight(decoded.into_rgb8().into_raw())),
+            DynamicImage::ImageRgb16(i) => (3, Samples::Sixteen(i.into_raw())),
+            DynamicImage::ImageRgba16(_) => (3, Samples::Sixteen(decoded.into_rgb16().into_raw())),
+            other => return Err(self.refuse(format!("pixels of the type {:?}", other.color()))),
         };
-        let mut bytes = Vec::new();
-        let bad = |e: &dyn std::fmt::Display| Error::argument("picture", e, "one that PNG can hold");
-        let side = |length: usize| u32::try_from(length).map_err(|e| bad(&e));
-        PngEncoder::new(&mut bytes)
-            .write_image(self.data(), side(self.width())?, side(self.height())?, color)
-            .map_err(|e| bad(&e))?;
-        Ok(bytes)
+        Ok(Decoded { size, channels, samples, orientation: Tag::UPRIGHT, pages: 1, states_depth: false })
     }
 
-    /// Writes a PNG file; see [`PatchCore::save`](crate::PatchCore::save) for how.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save_png(&self, path: &Path) -> Result<()> {
-        let bytes = self.to_png()?;
-        crate::atomic::write(path, |out| out.write_all(&bytes))
-    }
-}
-
-fn from_decoded(decoded: DynamicImage) -> Result<Picture> {
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let (channels, samples) = match decoded {
-        DynamicImage::ImageLuma8(i) => (1, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageLuma16(i) => (1, Samples::Sixteen(i.into_raw())),
-        DynamicImage::ImageLumaA8(_) => (1, Samples::Eight(decoded.into_luma8().into_raw())),
-        DynamicImage::ImageLumaA16(_) => (1, Samples::Sixteen(decoded.into_luma16().into_raw())),
-        DynamicImage::ImageRgb8(i) => (3, Samples::Eight(i.into_raw())),
-        DynamicImage::ImageRgba8(_) => (3, Samples::Eight(decoded.into_rgb8().into_raw())),
-        DynamicImage::ImageRgb16(i) => (3, Samples::Sixteen(i.into_raw())),
-        DynamicImage::ImageRgba16(_) => (3, Samples::Sixteen(decoded.into_rgb16().into_raw())),
-        other => {
-            return Err(Error::argument("pixels", format!("{:?}", other.color()), "8 or 16 bits a channel"));
+    fn refusal(&self, error: ImageError) -> Error {
+        match error {
+            ImageError::Limits(e) => self.refuse_size(e),
+            e => self.refuse(e),
         }
-    };
-    Picture::new(width, height, channels, samples)
-}
-
-/// Marks of defective pixels, as drawn: every value but 0 marks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mask {
-    /// Pixels a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Whether each pixel is defective, row by row.
-    pub data: Vec<bool>,
-}
-
-#[cfg(feature = "train")]
-impl Mask {
-    /// White where it marks, else black.
-    ///
-    /// # Errors
-    /// It is smaller than a picture can be.
-    pub fn picture(&self) -> Result<Picture> {
-        let gray = self.data.iter().map(|&marked| if marked { 255 } else { 0 }).collect();
-        Picture::new(self.width, self.height, 1, Samples::Eight(gray))
     }
-}
-
-/// Reads a mask from a PNG, JPEG, BMP or TIFF file.
-///
-/// # Errors
-/// As [`Picture::decode`].
-pub fn decode_mask(path: &Path, limits: &Limits) -> Result<Mask> {
-    let picture = Picture::decode(path, limits)?;
-    let data = picture.marked();
-    Ok(Mask { width: picture.width(), height: picture.height(), data })
 }

@@ -2,17 +2,37 @@
 
 #[cfg(feature = "decode")]
 mod decode;
+#[cfg(all(feature = "decode", feature = "train"))]
+mod encode;
+#[cfg(any(feature = "decode", feature = "train"))]
+mod file_format;
 mod frame;
 mod heatmap;
 #[cfg(feature = "decode")]
 mod jpeg;
-mod picture;
-mod preprocess;
-
 #[cfg(feature = "decode")]
-pub use decode::{Limits, Mask, decode_mask};
+mod mask;
+#[cfg(feature = "decode")]
+mod orientation;
+#[cfg(feature = "decode")]
+mod photograph;
+mod picture;
+#[cfg(feature = "decode")]
+mod png;
+mod preprocess;
+#[cfg(feature = "decode")]
+mod tiff;
+#[cfg(feature = "decode")]
+mod webp;
+
+#[cfg(any(feature = "decode", feature = "train"))]
+pub use file_format::FileFormat;
 pub use frame::{Frame, PixelFormat};
 pub use heatmap::HeatMap;
+#[cfg(feature = "decode")]
+pub use mask::{Mask, decode_mask};
+#[cfg(feature = "decode")]
+pub use photograph::{DecodeOptions, Limits, Orientation, Photograph};
 pub use picture::Picture;
 #[cfg(feature = "train")]
 pub(crate) use preprocess::half_to_even;

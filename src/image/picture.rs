@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
+#[cfg(feature = "decode")]
+use super::orientation::Tag;
 use super::{Frame, PixelFormat};
 use crate::error::{Error, Result};
 
@@ -62,19 +64,29 @@ impl Picture {
         self.height
     }
 
-    #[cfg(all(feature = "decode", feature = "train"))]
-    pub(super) fn format(&self) -> PixelFormat {
+    /// How a pixel lies in [`data`](Self::data).
+    pub fn format(&self) -> PixelFormat {
         self.format
     }
 
-    #[cfg(all(feature = "decode", feature = "train"))]
-    pub(super) fn data(&self) -> &[u8] {
+    /// The pixels, row by row without gaps.
+    pub fn data(&self) -> &[u8] {
         &self.data
     }
 
     /// The pixels, borrowed.
     pub fn frame(&self) -> Frame<'_> {
         Frame::checked(self.width, self.height, self.width * self.format.bytes(), self.format, &self.data)
+    }
+
+    /// Turns the pixels as `orientation` says.
+    #[cfg(feature = "decode")]
+    pub(super) fn turn(&mut self, orientation: Tag) {
+        let data = std::mem::take(&mut self.data);
+        self.data = orientation.turn(data, self.width, self.height, self.format.bytes());
+        if orientation.swaps_sides() {
+            std::mem::swap(&mut self.width, &mut self.height);
+        }
     }
 
     /// Whether each pixel has a sample that is not 0.

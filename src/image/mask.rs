@@ -1,0 +1,42 @@
+//! Masks of defective pixels.
+
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
+#[cfg(feature = "train")]
+use super::picture::Samples;
+use super::{Limits, Picture};
+use crate::error::Result;
+use std::path::Path;
+
+/// Marks of defective pixels, as drawn: every value but 0 marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Whether each pixel is defective, row by row.
+    pub data: Vec<bool>,
+}
+
+#[cfg(feature = "train")]
+impl Mask {
+    /// White where it marks, else black.
+    ///
+    /// # Errors
+    /// It is smaller than a picture can be.
+    pub fn picture(&self) -> Result<Picture> {
+        let gray = self.data.iter().map(|&marked| if marked { 255 } else { 0 }).collect();
+        Picture::new(self.width, self.height, 1, Samples::Eight(gray))
+    }
+}
+
+/// Reads a mask from a file of any kind that photographs can be in.
+///
+/// # Errors
+/// As [`Picture::decode`].
+pub fn decode_mask(path: &Path, limits: &Limits) -> Result<Mask> {
+    let picture = Picture::decode(path, limits)?;
+    let data = picture.marked();
+    Ok(Mask { width: picture.width(), height: picture.height(), data })
+}
