@@ -17,9 +17,13 @@ fn predict_writes_pictures_and_one_line_a_photograph() {
     let (model, photographs) = (demo().path("parts.pcore"), demo().path("parts/test/chip"));
     let arguments = ["predict", "--model", text(&model), text(&photographs), "--out", text(folder.path())];
     let printed = patchcore_ok(arguments);
-    assert_eq!(printed.lines().count(), 5);
+    assert_eq!(printed.lines().last(), Some("5 scored, 5 anomalous, 0 unreadable"));
+    assert_eq!(printed.lines().count(), 6);
     for (line, name) in printed.lines().zip(["000.png", "001.png", "002.png", "003.png", "004.png"]) {
-        assert!(line.contains(name) && line.contains(" score "), "{line}");
+        assert!(
+            line.contains(name) && line.contains(" x threshold, score ") && line.ends_with(" px"),
+            "{line}"
+        );
     }
     for kind in ["heat", "overlay", "mask"] {
         let picture = folder.path().join(format!("004-{kind}.png"));
@@ -31,12 +35,31 @@ fn predict_writes_pictures_and_one_line_a_photograph() {
     let printed = patchcore_ok([&arguments[..4], &["--json"]].concat());
     for line in printed.lines() {
         let found: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(keys(&found), [&IMAGE_FIELDS[..], &["seconds"]].concat().into_iter().collect());
+        assert_eq!(
+            keys(&found),
+            [&IMAGE_FIELDS[..], &["threshold_ratio", "regions", "seconds"]].concat().into_iter().collect()
+        );
         let stages = ["decode", "preprocess", "backbone", "patches", "search", "score", "total"];
         assert_eq!(keys(&found["seconds"]), stages.into());
         let normalized = found["normalized_score"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&normalized));
         assert_eq!(found["is_anomalous"].as_bool().unwrap(), normalized >= 0.5);
+        assert_eq!(
+            found["is_anomalous"].as_bool().unwrap(),
+            found["threshold_ratio"].as_f64().unwrap() >= 1.0
+        );
+        let regions = found["regions"].as_array().unwrap();
+        assert!(!regions.is_empty(), "an anomalous photograph has a region");
+        for region in regions {
+            let number = |field: &str| region[field].as_u64().unwrap();
+            assert!(
+                number("x") + number("width") <= 256 && number("y") + number("height") <= 256,
+                "{region}"
+            );
+            assert!((number("x")..number("x") + number("width")).contains(&number("peak_x")), "{region}");
+            assert!((number("y")..number("y") + number("height")).contains(&number("peak_y")), "{region}");
+            assert!(number("area") > 0 && number("area") <= number("width") * number("height"), "{region}");
+        }
     }
     assert_eq!(printed.lines().count(), 5);
 }
@@ -74,8 +97,50 @@ fn a_picture_that_cannot_be_written_costs_no_result() {
     let said = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{said}");
     assert!(said.lines().count() == 1 && said.contains("000-heat.png"), "{said}");
-    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 5);
+    assert_eq!(String::from_utf8_lossy(&run.stdout).lines().count(), 6);
     assert_eq!(files(out.path()).len(), 3 * 4);
+}
+
+#[test]
+fn a_table_has_a_row_a_photograph_and_the_exit_status_shows_anomalies() {
+    let (model, parts) = (demo().path("parts.pcore"), demo().path("parts/test"));
+    let (good, chip) = (parts.join("good/000.png"), parts.join("chip/000.png"));
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join("a \"quoted\", part.png");
+    std::fs::copy(&chip, &odd).unwrap();
+    let arguments = ["predict", "--csv", "--fail-on-anomaly", "--model", text(&model)];
+    let run = patchcore([&arguments[..], &[text(&good), text(&odd)]].concat());
+    assert_eq!(run.status.code(), Some(3));
+    let (table, notes) = (String::from_utf8(run.stdout).unwrap(), String::from_utf8(run.stderr).unwrap());
+    assert!(notes.ends_with("2 scored, 1 anomalous, 0 unreadable\n"), "{notes}");
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0].starts_with("path,decision,threshold_ratio,score,"), "{table}");
+    assert!(rows[1].contains(",good,0.") && rows[1].ends_with(",0,,,,,,,,"), "{table}");
+    assert!(
+        rows[2].starts_with('"') && rows[2].contains("a \"\"quoted\"\", part.png\",anomalous,"),
+        "{table}"
+    );
+    assert_eq!(rows[2].matches(',').count(), rows[0].matches(',').count() + 1, "{table}");
+
+    assert_eq!(patchcore([&arguments[..], &[text(&good)]].concat()).status.code(), Some(0));
+    let unreadable = folder.path().join("none.png");
+    let run = patchcore([&arguments[..], &[text(&odd), text(&unreadable)]].concat());
+    assert_eq!(run.status.code(), Some(1), "an unreadable photograph comes before an anomaly");
+}
+
+#[test]
+fn a_photograph_of_another_size_than_the_training_s_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small.png");
+    image::open(demo().path("parts/test/good/000.png"))
+        .unwrap()
+        .thumbnail_exact(100, 80)
+        .save(&small)
+        .unwrap();
+    let run = patchcore(["predict", "--model", text(&demo().path("parts.pcore")), text(&small)]);
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("1 photograph of another size than the 256x256"), "{said}");
 }
 
 #[test]
