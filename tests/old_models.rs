@@ -31,7 +31,7 @@ fn backbone() -> Backbone {
     let mut insert = |name: &str, shape: &[usize], scale: f32| {
         let value = |i: usize| ((i * 2_654_435_761 % 1009) as f32 / 504.5 - 1.0) * scale;
         let data = (0..shape.iter().product()).map(value).collect();
-        tensors.insert(name.into(), Tensor { shape: shape.to_vec(), data });
+        tensors.insert(name.to_string(), Tensor { shape: shape.to_vec(), data });
     };
     insert("conv1.weight", &[32, 3, 7, 7], 0.2);
     insert("conv1.bias", &[32], 0.1);
