@@ -5,13 +5,11 @@
 pub mod checkpoint;
 #[path = "../golden/mod.rs"]
 pub mod golden;
+pub mod preprocessing;
 pub mod sections;
 pub mod small;
 pub mod state_dict;
 pub mod torch;
-
-#[allow(unused_imports)] // as above
-pub use golden::beside;
 
 use std::path::Path;
 
