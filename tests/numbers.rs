@@ -287,9 +287,7 @@ fn exif_orientation_is_applied() {
 
 #[test]
 fn scores_are_the_same_up_to_rounding_on_every_instruction_set() {
-    let folder = tempfile::tempdir().unwrap();
-    let file =
-        support::small::saved(&support::small::model(SearchKind::Pruned), &folder.path().join("model.pcore"));
+    let file = support::model_bytes(&support::small::model(SearchKind::Pruned));
     let found = |isa| {
         let model = OpenOptions { isa: Some(isa), ..OpenOptions::default() }.open_copy(&file).unwrap();
         answer(&model, &photograph(8)).unwrap()

@@ -2,7 +2,7 @@
 //! instruction set against the portable kernels. On drawn parts, and on real photographs where there are any.
 
 use crate::support::golden::shared;
-use crate::support::small::{options, saved};
+use crate::support::{model_bytes, small::options};
 use patchcore::evaluate::{Dataset, Evaluation, score_samples};
 use patchcore::image::{Limits, Picture};
 use patchcore::internals::parts::{Defect, draw};
@@ -21,9 +21,7 @@ trials!(
 fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Picture>) -> Vec<u8> {
     let options = TrainOptions { cross_validate: false, coreset_ratio: ratio, ..TrainOptions::default() };
     let model = PatchCore::train(backbone, &options, photographs.map(Ok)).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.pcore");
-    saved(&model, &path)
+    model_bytes(&model)
 }
 
 fn session(file: &[u8], mode: Mode) -> Session {
@@ -77,8 +75,7 @@ fn assert_same_labels(what: &str, good: impl Iterator<Item = Picture>, others: &
     options.layers = vec![Layer::Layer2, Layer::Layer3];
     options.preprocess.resize = (96, 96);
     let model = PatchCore::train(&Backbone::embedded("small").unwrap(), &options, good.map(Ok)).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = saved(&model, &folder.path().join("model.pcore"));
+    let file = model_bytes(&model);
     let found = |isa| {
         let model = OpenOptions { isa: Some(isa), ..OpenOptions::default() }.open_copy(&file).unwrap();
         let mut session = Session::new(&model, 1).unwrap();

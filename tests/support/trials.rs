@@ -18,13 +18,14 @@ macro_rules! trials {
 
 /// A test that fails where `test` panics.
 pub fn trial(module: &str, name: &str, needs_shared: bool, test: fn()) -> Trial {
-    // Without the name of the target.
-    let module = module.split_once("::").map_or("", |(_, module)| module);
+    let path = format!("{module}::{name}");
+    // The first part is the target's name.
+    let path = path.split_once("::").map_or(path.as_str(), |(_, rest)| rest);
     let run = move || {
         test();
         Ok(())
     };
-    Trial::test(format!("{module}::{name}"), run).with_ignored_flag(needs_shared && !has_shared())
+    Trial::test(path, run).with_ignored_flag(needs_shared && !has_shared())
 }
 
 /// Runs the tests that the command line selects.
