@@ -107,6 +107,7 @@ mod network;
 #[cfg(feature = "train")]
 mod npy;
 mod parallel;
+#[cfg(feature = "decode")]
 mod parts;
 mod patches;
 mod principal;
