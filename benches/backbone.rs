@@ -3,10 +3,10 @@
 //!     cargo bench --bench backbone
 //!     PATCHCORE_ISA=avx2 cargo bench --bench backbone
 //!
-//! The weights are pseudo-random: time does not depend on them. Each layer is timed inside runs of the whole network, so
-//! that it finds the caches as it does in use. The table at the end gives its time beside that of direct convolution, and
-//! GFLOP/s of the direct sum with their share of the peak of one core, which is measured first; Winograd's layers can pass
-//! it, as they multiply less.
+//! The weights are pseudo-random: time does not depend on them. Each layer is timed inside runs of the whole
+//! network, so that it finds the caches as it does in use. The table at the end gives its time beside that of
+//! direct convolution, and GFLOP/s of the direct sum with their share of the peak of one core, which is
+//! measured first; Winograd's layers can pass it, as they multiply less.
 
 mod peak;
 
@@ -48,7 +48,9 @@ fn whole(criterion: &mut Criterion) {
                 let mut arena = network.arena();
                 let id = BenchmarkId::new(format!("{net} {mode:?}"), format!("{threads} threads"));
                 group.bench_function(id, |bencher| {
-                    bencher.iter(|| network.run(&image, &mut arena, &pool).expect("the planned size"));
+                    bencher.iter(|| {
+                        network.compute_maps(&image, &mut arena, &pool).expect("the planned size").len()
+                    });
                 });
             }
         }
@@ -63,11 +65,11 @@ fn patches(criterion: &mut Criterion) {
     for net in ["resnet18", "wide_resnet50_2"] {
         let network = network(net, SIDE, Mode::Fast);
         let mut arena = network.arena();
-        network.run(&image(SIDE), &mut arena, &pool).expect("the planned size");
+        let maps = network.compute_maps(&image(SIDE), &mut arena, &pool).expect("the planned size");
         let mut embedder = Embedder::new(network.map_shapes(), isa).expect("two maps");
         let mut out = Vec::new();
         group.bench_function(BenchmarkId::new(net, "1 thread"), |bencher| {
-            bencher.iter(|| embedder.run(&network.maps(&arena), &pool, &mut out).rows());
+            bencher.iter(|| embedder.embed(&maps, &pool, &mut out).rows());
         });
     }
     group.finish();
@@ -76,10 +78,10 @@ fn patches(criterion: &mut Criterion) {
 /// The fastest of several runs, step by step.
 fn best_steps(network: &Network, side: usize, arena: &mut Arena, pool: &Pool) -> Vec<StepTiming> {
     let image = image(side);
-    let mut run = || network.run_timed(&image, arena, pool).expect("the planned size");
-    let mut best = run();
+    let mut time = || network.time_steps(&image, arena, pool).expect("the planned size");
+    let mut best = time();
     for _ in 0..20 {
-        for (best, step) in best.iter_mut().zip(run()) {
+        for (best, step) in best.iter_mut().zip(time()) {
             best.time = best.time.min(step.time);
         }
     }

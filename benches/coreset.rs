@@ -1,10 +1,10 @@
-//! The choice of the memory bank, over growing numbers of patches and shares of them kept.
+//! Selection of the coreset, for growing numbers of patches and coreset ratios.
 //!
 //!     cargo bench --bench coreset
 //!
-//! The patches are those of drawn parts (the demo's), embedded with the default backbone and projected as a training
-//! projects them, so that their spectrum is that of real features: few directions hold most of the variance. Noise
-//! would have none, and would time something else.
+//! The patches are those of the demo's drawn parts, embedded with the default backbone and projected as in
+//! training, so that few directions hold most of the variance, as in real features. Noise has no such
+//! directions and would time something else.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::Backbone;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 const SIDE: usize = 256;
 const SEED: u64 = 42;
 
-/// The patches of `images` drawn parts, and the number of values of each.
+/// The patches of `images` drawn parts, and the number of values of a patch.
 fn features(images: u64, isa: Isa, pool: &Pool) -> (Vec<f32>, usize) {
     let backbone = Backbone::embedded("default").expect("this build embeds it");
     let preprocess = Preprocess::default();

@@ -12,7 +12,7 @@ use patchcore::{Backbone, PatchCore, Session, TrainOptions};
 const SIDE: usize = 256;
 
 fn model(images: u64, ratio: f64) -> PatchCore {
-    let options = TrainOptions { coreset_ratio: ratio, cross_validate: false, ..TrainOptions::default() };
+    let options = TrainOptions::default().coreset_ratio(ratio).cross_validate(false);
     let backbone = Backbone::embedded("default").expect("this build embeds it");
     let photographs = (0..images).map(|index| Ok(parts::draw(None, index, SIDE).0));
     PatchCore::train(&backbone, &options, photographs).expect("the drawn parts train")

@@ -49,7 +49,7 @@ fn search(criterion: &mut Criterion) {
             for threads in [1, 2] {
                 let pool = Pool::new(threads).expect("threads start");
                 group.bench_function(BenchmarkId::new(format!("{kind:?}"), threads), |bencher| {
-                    bencher.iter(|| pool.run(|| index.nearest(queries, &mut scratch, &pool, &mut out)));
+                    bencher.iter(|| pool.install(|| index.nearest(queries, &mut scratch, &pool, &mut out)));
                 });
             }
             let mut around = Vec::new();

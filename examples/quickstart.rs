@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut session = Session::new(&model, 0)?;
     let picture = Picture::decode(Path::new(photograph), &limits)?;
     let prediction = session.predict(&picture.frame())?;
-    let verdict = match prediction.is_anomalous {
+    let verdict = match prediction.decision.is_anomalous() {
         Some(true) => "anomalous",
         Some(false) => "good",
         None => "not labelled: the model has no threshold",

@@ -48,7 +48,7 @@ fn pixels((width, height): (usize, usize), format: PixelFormat, seed: usize) -> 
 
 fn train() -> Result<PatchCore> {
     // The k-d tree allocates.
-    let options = TrainOptions { coreset_ratio: 0.05, search: SearchKind::Pruned, ..TrainOptions::default() };
+    let options = TrainOptions::default().coreset_ratio(0.05).search(SearchKind::Pruned);
     let mut trainer = Trainer::new(&Backbone::embedded("default")?, &options)?;
     for seed in 0..4 {
         let data = pixels(SIZES[0], PixelFormat::Gray8, seed);
@@ -77,7 +77,7 @@ fn watch(model: &PatchCore, size: (usize, usize), end: Instant) -> Result<Watche
         expected.clear();
         for image in &images {
             let found = session.predict(&frame(size, image)?)?;
-            expected.push((found.score, found.map.iter().sum::<f32>()));
+            expected.push((found.score, session.map()?.iter().sum::<f32>()));
         }
     }
     let mut watched = Watched { latencies: Vec::with_capacity(MOST), allocations: 0, different: 0 };
@@ -88,7 +88,7 @@ fn watch(model: &PatchCore, size: (usize, usize), end: Instant) -> Result<Watche
             break;
         }
         let found = session.predict(&frame(size, image)?)?;
-        let found = (found.score, found.map.iter().sum::<f32>());
+        let found = (found.score, session.map()?.iter().sum::<f32>());
         watched.latencies.push(start.elapsed().as_micros() as u32);
         watched.different += u64::from(found != expected);
     }

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     (20..90).for_each(|i| scratched[i * SIDE + i] = 255);
     for (name, pixels) in [("good", grab(3)), ("scratched", scratched)] {
         let found = session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels)?)?;
-        println!("{name}: score {:.3}, anomalous: {:?}", found.score, found.is_anomalous);
+        println!("{name}: score {:.3}, {}", found.score, found.decision);
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! Files that appear whole or not at all.
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 /// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a part.
 ///
-/// A link at `path` is replaced, not followed; the new file has the permissions of any new file.
+/// Of a link at `path` the target is written. The new file keeps the permissions of the one it replaces, and its owner and
+/// group as far as the system allows; else it has those of any new file.
 ///
 /// # Errors
 /// The folder cannot be written, `path` is not an ordinary file, or `content` fails; no trace is left then.
@@ -26,9 +27,15 @@ pub fn check(path: &Path) -> Result<()> {
     AtomicFile::create(path).map(drop)
 }
 
-/// A file under construction: beside its `path` until [`commit`](Self::commit), gone if dropped before.
+/// Longer chains of links are taken for a loop, as Linux does.
+const MAX_LINKS: usize = 40;
+
+/// A file under construction: beside its `target` until [`commit`](Self::commit), gone if dropped before.
 pub struct AtomicFile {
+    /// What the caller calls it.
     path: PathBuf,
+    /// Where it will be: the end of the links at `path`.
+    target: PathBuf,
     /// The file itself: errors of tempfile's own would name the temporary path.
     content: BufWriter<File>,
     temporary: TempPath,
@@ -38,13 +45,15 @@ impl AtomicFile {
     /// Starts the file that will be `path`.
     pub fn create(path: &Path) -> Result<Self> {
         let fail = |e: io::Error| Error::io(path, "create", &e);
+        let target = follow_links(path).map_err(fail)?;
         // `file_name` sees no difference between `name` and `name/` or `name/.`, which can only be a folder.
-        let name = path
+        let name = target
             .file_name()
-            .filter(|name| path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()));
+            .filter(|name| target.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()));
         let name = name.ok_or_else(|| fail(io::ErrorKind::IsADirectory.into()))?;
+        let replaced = target.metadata().ok();
         // Renaming over a device or a pipe would destroy it.
-        if path.metadata().is_ok_and(|existing| !existing.is_file()) {
+        if replaced.as_ref().is_some_and(|existing| !existing.is_file()) {
             return Err(fail(io::Error::other("it exists and is not an ordinary file")));
         }
         // Longer than the file's own name, which may be as long as a name can be: 255 bytes.
@@ -53,23 +62,28 @@ impl AtomicFile {
         builder.prefix(&prefix).suffix(".tmp");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder(path)).map_err(|e| match folder(path).is_dir() {
+        let place = folder(&target);
+        let file = builder.tempfile_in(place).map_err(|e| match place.is_dir() {
             // The kind alone: the text would name the temporary file.
             true => fail(e.kind().into()),
-            false => fail(io::Error::other(format!("there is no folder {}", folder(path).display()))),
+            false => fail(io::Error::other(format!("there is no folder {}", place.display()))),
         })?;
         let (file, temporary) = file.into_parts();
-        Ok(Self { path: path.into(), content: BufWriter::with_capacity(1 << 16, file), temporary })
+        if let Some(replaced) = replaced {
+            keep_permissions(&file, &replaced).map_err(fail)?;
+        }
+        let content = BufWriter::with_capacity(1 << 16, file);
+        Ok(Self { path: path.into(), target, content, temporary })
     }
 
     /// Makes the file durable, then visible at its path.
     pub fn commit(self) -> Result<()> {
-        let Self { path, content, temporary } = self;
+        let Self { path, target, content, temporary } = self;
         let fail = |e: io::Error| Error::io(&path, "write", &e);
         let file = content.into_inner().map_err(|e| fail(e.into_error()))?;
         file.sync_all().map_err(fail)?;
-        temporary.persist(&path).map_err(|e| fail(e.error))?;
-        sync_folder(folder(&path)).map_err(fail)
+        temporary.persist(&target).map_err(|e| fail(e.error))?;
+        sync_folder(folder(&target)).map_err(fail)
     }
 }
 
@@ -87,6 +101,37 @@ impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.content.seek(to)
     }
+}
+
+/// The end of the links at `path`, where there need not be a file yet.
+fn follow_links(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = folder(&target).join(next),
+            // It is no link, or nothing.
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("its links lead nowhere"))
+}
+
+/// Gives `file` the permissions of the one it will replace, and owner and group where that is allowed. In another group
+/// the rights of the group are not its own, and lapse.
+#[cfg(unix)]
+fn keep_permissions(file: &File, replaced: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let (owner, group) = (replaced.uid(), replaced.gid());
+    if fchown(file, Some(owner), Some(group)).is_err() {
+        let _ = fchown(file, None, Some(group));
+    }
+    let rights = if file.metadata()?.gid() == group { 0o777 } else { 0o707 };
+    file.set_permissions(fs::Permissions::from_mode(replaced.mode() & rights))
+}
+
+#[cfg(not(unix))]
+fn keep_permissions(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes a new name survive a power cut, which only Unix needs and not every folder can: one that may not be listed is not
@@ -176,6 +221,59 @@ mod tests {
         write(&ours, |out| out.write_all(b"x")).unwrap();
         fs::write(&plain, "x").unwrap();
         assert_eq!(ours.metadata().unwrap().permissions(), plain.metadata().unwrap().permissions());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_permissions_of_a_file_that_is_replaced_are_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        fs::write(&path, "old").unwrap();
+        for mode in [0o600, 0o640, 0o664, 0o444] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            write(&path, |out| out.write_all(b"new")).unwrap();
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn owner_and_group_of_a_file_that_is_replaced_are_kept_where_that_is_allowed() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        if chown(&path, Some(12_345), Some(12_346)).is_err() {
+            println!("skipped: only root gives files away");
+            return;
+        }
+        write(&path, |out| out.write_all(b"new")).unwrap();
+        let found = path.metadata().unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12_345, 12_346, 0o660));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_their_target_is_written() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("line")).unwrap();
+        symlink("line/current", at("model")).unwrap();
+        symlink(at("line/7"), at("line/current")).unwrap();
+        for content in ["first", "second"] {
+            write(&at("model"), |out| out.write_all(content.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(at("line/7")).unwrap(), content);
+        }
+        assert!(at("model").is_symlink() && at("line/current").is_symlink());
+        assert_eq!(names(dir.path()).len() + names(&at("line")).len(), 4);
+        symlink("loop", at("loop")).unwrap();
+        let message = check(&at("loop")).unwrap_err().to_string();
+        assert!(message.ends_with("loop: cannot create: its links lead nowhere"), "{message}");
+        symlink("line", at("folder")).unwrap();
+        assert!(check(&at("folder")).is_err());
     }
 
     #[cfg(unix)]

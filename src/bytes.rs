@@ -2,12 +2,12 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
-/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length before.
+/// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length
+/// before.
 pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
-#[cfg(feature = "train")]
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(bytes, at))
 }
@@ -20,8 +20,8 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array_at(bytes, at))
 }
 
-/// The places of the bits that are set, lowest first.
-pub(crate) fn ones(mut bits: u32) -> impl Iterator<Item = u32> {
+/// Positions of the bits that are set, lowest first.
+pub(crate) fn set_bits(mut bits: u32) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let place = (bits != 0).then(|| bits.trailing_zeros())?;
         bits &= bits - 1;
@@ -42,9 +42,9 @@ mod tests {
     }
 
     #[test]
-    fn ones_are_the_places_of_the_bits() {
+    fn set_bits_are_the_places_of_the_bits() {
         for bits in [0, 1, 0x8000_0001, u32::MAX, 0b1010] {
-            let places: Vec<u32> = ones(bits).collect();
+            let places: Vec<u32> = set_bits(bits).collect();
             assert_eq!(places.iter().fold(0, |bits, place| bits | 1u32 << place), bits);
             assert!(places.is_sorted());
         }

@@ -10,8 +10,10 @@ use std::path::Path;
 pub enum ErrorKind {
     /// The operating system refused to read or write.
     Io,
-    /// A file's content is damaged, unsupported or not what it claims to be.
+    /// A file's content is damaged or not what it claims to be.
     Format,
+    /// A file is whole, but of a version, kind or feature that this build does not have.
+    Unsupported,
     /// An argument is out of its range, or arguments contradict one another.
     Argument,
     /// The work would pass a stated limit (dimensions, memory, count).
@@ -38,7 +40,38 @@ struct Inner {
     subject: String,
     problem: String,
     hint: Option<String>,
-    io: Option<io::ErrorKind>,
+    setting: Option<Setting>,
+    io: Option<io::Error>,
+}
+
+/// A setting of [`TrainOptions`](crate::TrainOptions) or its parts that only the work itself can find wrong, so that a
+/// program can name its own flag for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Setting {
+    /// [`Preprocess::crop`](crate::image::Preprocess#structfield.crop)
+    CenterCrop,
+    /// [`TrainOptions::coreset_ratio`](crate::TrainOptions#structfield.coreset_ratio)
+    CoresetRatio,
+    /// [`TrainOptions::layers`](crate::TrainOptions#structfield.layers)
+    Layers,
+    /// [`TrainOptions::max_memory`](crate::TrainOptions#structfield.max_memory)
+    MaxMemory,
+    /// [`TrainOptions::neighbors`](crate::TrainOptions#structfield.neighbors)
+    Neighbors,
+}
+
+impl Setting {
+    /// The name of the setting in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CenterCrop => "centre crop",
+            Self::CoresetRatio => "coreset ratio",
+            Self::Layers => "layers",
+            Self::MaxMemory => "max memory",
+            Self::Neighbors => "neighbors",
+        }
+    }
 }
 
 impl Error {
@@ -49,7 +82,25 @@ impl Error {
 
     /// Of [`ErrorKind::Io`], how the operating system refused.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.0.io
+        self.0.io.as_ref().map(io::Error::kind)
+    }
+
+    /// The setting that is wrong, where it is one.
+    pub fn setting(&self) -> Option<Setting> {
+        self.0.setting
+    }
+
+    /// `setting` is `found`, and must be `expected`.
+    pub(crate) fn wrong_setting(setting: Setting, found: impl Display, expected: impl Display) -> Self {
+        let mut error = Self::argument(setting.name(), found, expected);
+        error.0.setting = Some(setting);
+        error
+    }
+
+    /// `subject` (a file or a part of it) is `found`, which this build cannot use; it can use `expected`.
+    #[doc(hidden)]
+    pub fn unsupported(subject: impl Display, found: impl Display, expected: impl Display) -> Self {
+        Self::mismatch(ErrorKind::Unsupported, subject, found, expected)
     }
 
     /// `subject` (a file or a part of it) holds `found` where `expected` belongs.
@@ -81,7 +132,11 @@ impl Error {
         // The source may name another path.
         let problem = one_line(format_args!("cannot {action}: {source}"), PLACE);
         let mut error = Self::new(ErrorKind::Io, path.display(), problem);
-        error.0.io = Some(source.kind());
+        // An error of the operating system is its number; others keep their kind and text.
+        error.0.io = Some(match source.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(source.kind(), shortened(source)),
+        });
         error
     }
 
@@ -134,7 +189,14 @@ impl Error {
 
     /// `problem` is in one line already.
     fn new(kind: ErrorKind, subject: impl Display, problem: String) -> Self {
-        Self(Box::new(Inner { kind, subject: one_line(subject, PLACE), problem, hint: None, io: None }))
+        Self(Box::new(Inner {
+            kind,
+            subject: one_line(subject, PLACE),
+            problem,
+            hint: None,
+            setting: None,
+            io: None,
+        }))
     }
 }
 
@@ -172,7 +234,12 @@ pub fn steers(c: char) -> bool {
     c.is_control() || marks || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// The operating system's error, where there is one.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.io.as_ref().map(|error| error as _)
+    }
+}
 
 impl Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -212,6 +279,11 @@ mod tests {
         let missing = Error::io(Path::new("a"), "read", &io::ErrorKind::NotFound.into());
         assert_eq!((missing.kind(), missing.io_kind()), (ErrorKind::Io, Some(io::ErrorKind::NotFound)));
         assert_eq!(Error::format("a", "b", "c").io_kind(), None);
+        let source = std::error::Error::source(&missing).unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(source.kind(), io::ErrorKind::NotFound);
+        let full = Error::io(Path::new("a"), "write", &io::Error::from_raw_os_error(28));
+        let source = std::error::Error::source(&full).unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(source.raw_os_error(), Some(28));
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! Half-precision numbers.
+//! Half-precision numbers (IEEE 754 binary16).
 
-/// The value of an IEEE 754 binary16, subnormals, infinities and NaN included. Without branches, so that loops over it are
-/// vectorised.
+/// The value of a binary16, including subnormals, infinities and NaN. It has no branches, so that the
+/// compiler vectorises loops over it.
 pub(crate) fn to_f32(half: u16) -> f32 {
     let sign = u32::from(half & 0x8000) << 16;
     let exponent = half & 0x7c00;
     let shifted = u32::from(half & 0x7fff) << 13;
     let subnormal = (f32::from(half & 0x3ff) / (1 << 24) as f32).to_bits();
-    // The exponents' zeros are 112 apart.
+    // The exponent biases of the two formats differ by 112.
     let rebased = if exponent == 0x7c00 { shifted | 0x7f80_0000 } else { shifted + (112 << 23) };
     f32::from_bits(sign | if exponent == 0 { subnormal } else { rebased })
 }
 
-/// The nearest binary16, ties to even; infinite where it is too large, and for NaN.
+/// The nearest binary16, ties to even. Values that are too large, and NaN, become infinite.
 #[cfg(feature = "train")]
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn from_f32(value: f32) -> u16 {
     let sign = (value.to_bits() >> 16 & 0x8000) as u16;
     let magnitude = value.abs();
     if magnitude < f32::from_bits(113 << 23) {
-        // Below the smallest normal half all are whole multiples of its last bit.
+        // A subnormal half is a multiple of 2^-24.
         return sign | (magnitude * (1 << 24) as f32).round_ties_even() as u16;
     }
     let bits = magnitude.to_bits();
@@ -27,14 +27,14 @@ pub(crate) fn from_f32(value: f32) -> u16 {
     sign | (rounded - (112 << 10)).min(0x7c00) as u16
 }
 
-/// Neither infinite nor NaN.
+/// True if `half` is neither infinite nor NaN.
 pub(crate) fn is_finite(half: u16) -> bool {
     half & 0x7c00 != 0x7c00
 }
 
-/// Where the first value is that is infinite or NaN.
+/// The index of the first value that is infinite or NaN.
 pub(crate) fn not_finite(halves: &[u16]) -> Option<usize> {
-    // As for single precision: whole chunks first.
+    // Whole chunks first: without an early exit, the loop is vectorised.
     const CHUNK: usize = 1024;
     let all_finite = |chunk: &[u16]| chunk.iter().fold(true, |all, &half| all & is_finite(half));
     let chunk = halves.chunks(CHUNK).position(|chunk| !all_finite(chunk))? * CHUNK;
@@ -86,7 +86,7 @@ mod tests {
         for half in (0..=u16::MAX).filter(|&half| is_finite(half)) {
             let value = to_f32(half);
             assert_eq!(from_f32(value), half, "{half:04x}");
-            // Of the next one away from zero.
+            // The next half away from zero.
             let next = if half & 0x7fff == 0x7bff { 65536f32.copysign(value) } else { to_f32(half + 1) };
             let middle = (value + next) / 2.0;
             assert_eq!(from_f32(middle), half + (half & 1), "in the middle after {half:04x}");

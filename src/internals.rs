@@ -18,7 +18,7 @@ pub mod error {
 pub mod evaluate {
     //! Photographs in folders.
     #[cfg(feature = "train")]
-    pub use crate::evaluate::find_images_where_readable;
+    pub use crate::evaluate::{find_images_where_readable, insert_path};
 }
 pub mod memory_bank {
     //! The rows of a memory bank.

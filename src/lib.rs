@@ -1,33 +1,34 @@
 //! PatchCore finds defects in photographs of manufactured parts, having seen only good ones
-//! ([arXiv 2106.08265](https://arxiv.org/abs/2106.08265)). This is the method for CPUs without accelerators: the
-//! scores of anomalib 2.7 (here "the reference") up to rounding, with exact nearest neighbours, without Python.
+//! ([arXiv 2106.08265](https://arxiv.org/abs/2106.08265)). It runs on CPUs without accelerators, reproduces the scores of
+//! anomalib 2.7 (here "the reference") to within rounding, uses exact nearest-neighbour search, and needs no Python.
 //!
 //! # The method
 //!
 //! 1. A photograph is resized and normalised ([`image`]).
-//! 2. A network that was trained on something else turns it into feature maps ([`network`]); two of its middle layers
-//!    are kept.
-//! 3. Each position of the maps, averaged with its neighbours, is the embedding of a patch ([`patches`]).
-//! 4. Training collects the patches of good parts and keeps a tenth of them, chosen so that none of the others is far
-//!    from a kept one ([`coreset`]): the memory bank ([`bank`]).
-//! 5. A patch of a new part scores its distance to the nearest row of the memory bank ([`search`]).
-//! 6. The highest patch score, weighted by how crowded the bank is around that row, is the score of the part; all of
-//!    them, smoothed, are the anomaly map ([`score`]).
-//! 7. A threshold, found on defective parts or on good ones alone, says what is anomalous ([`score::Calibration`]).
+//! 2. A network that was trained on other pictures turns it into feature maps ([`Backbone`]). Two of its middle layers are
+//!    used.
+//! 3. Each position of the maps, averaged with its neighbours, is the embedding of a patch ([`PatchExtractor`]).
+//! 4. Training ([`Trainer`]) collects the patches of good parts and keeps a tenth of them, the coreset, chosen so that none
+//!    of the others is far from a kept one. They are the memory bank.
+//! 5. The score of a patch of a new part is its distance to the nearest row of the memory bank ([`Session`]).
+//! 6. The highest patch score, weighted by how crowded the bank is around that row, is the score of the part. All patch
+//!    scores, smoothed, are the anomaly map.
+//! 7. A threshold, set by good photographs for a false-alarm rate, turns the score into a [`Verdict`], and the map into
+//!    regions and a mask ([`score`]).
 //!
 //! # Example
 //!
-//! [`PatchCore`] is a trained model, which threads share; each scores with a [`Session`] of its own, which allocates
+//! [`PatchCore`] is a trained model, which threads share. Each thread scores with a [`Session`] of its own, which allocates
 //! nothing after its first prediction. [`Trainer`] takes the photographs of good parts one by one.
 //!
 //! ```
 //! # #[cfg(all(feature = "train", feature = "embedded-small"))]
 //! # fn main() -> patchcore::Result<()> {
 //! use patchcore::image::{Frame, PixelFormat};
-//! use patchcore::{Backbone, TrainOptions, PatchCore, Session, Trainer};
+//! use patchcore::{Backbone, Decision, PatchCore, Session, TrainOptions, Trainer};
 //! use std::ops::ControlFlow;
 //!
-//! /// A gray plate of 64x64 pixels, as a camera's buffer holds it.
+//! /// A grey plate of 64x64 pixels, as a camera's buffer holds it.
 //! fn plate(number: u8) -> Vec<u8> {
 //!     (0..64 * 64).map(|i| 120 + number + (i % 5) as u8).collect()
 //! }
@@ -47,9 +48,9 @@
 //! let mut session = Session::new(&model, 1)?;
 //! let mut scratched = plate(2);
 //! (10..50).for_each(|i| scratched[i * 65] = 255);
-//! let found = session.predict(&Frame::new(64, 64, 64, PixelFormat::Gray8, &scratched)?)?;
-//! assert_eq!(found.is_anomalous, Some(true));
-//! assert_eq!(found.map.len(), 64 * 64);
+//! let verdict = session.predict(&Frame::new(64, 64, 64, PixelFormat::Gray8, &scratched)?)?;
+//! assert_eq!(verdict.decision, Decision::Anomalous);
+//! assert!(session.regions()?.len() > 0);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(all(feature = "train", feature = "embedded-small")))]
@@ -58,20 +59,19 @@
 //!
 //! # Features
 //!
-//! | feature | what it adds | default |
+//! | feature | adds | default |
 //! |---|---|---|
-//! | `train` | training, calibration, weight files, data sets and metrics ([`evaluate`]), NumPy files | with `cli` |
-//! | `decode` | PNG, JPEG, BMP and TIFF files | with `cli` |
+//! | `train` | training, calibration, weight files, import of checkpoints, data sets and metrics ([`evaluate`]) | yes |
+//! | `decode` | photographs from files | yes |
 //! | `embedded-default` | the backbone `default` inside the library, 5.6 MB | yes |
-//! | `embedded-small` | the backbone `small` inside the library, 1.4 MB | yes |
+//! | `embedded-small` | the backbone `small` inside the library, 1.4 MB | no |
 //! | `safetensors` | weights from the bytes of a `.safetensors` file | with `train` and the embedded backbones |
-//! | `kdtree` | search by k-d tree over the leading principal components | with `cli` |
+//! | `kdtree` | search by k-d tree over the leading principal components | no |
 //! | `ndarray` | conversions from and to `ndarray` views | no |
 //! | `capi` | the C interface | no |
-//! | `cli` | the program, and all that it needs | yes |
 //!
-//! A device that only predicts needs the feature of the backbone that its models refer to, and none where they hold a copy
-//! (`patchcore train --copy-backbone`): `default-features = false` is the library alone, with the fewest crates.
+//! A device that only predicts needs none of them: a model holds a copy of its backbone, unless it was trained with
+//! [`TrainOptions::refer_to_backbone`]. `default-features = false` is the library with the fewest crates.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -79,6 +79,9 @@
     not(test),
     deny(clippy::unwrap_used, clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented)
 )]
+
+#[macro_use]
+mod setters;
 
 #[cfg(feature = "train")]
 pub mod anomalib;
@@ -118,14 +121,15 @@ mod tensor;
 pub mod weights;
 
 pub use detector::{
-    MemoryEstimate, ModelInfo, OpenOptions, PatchCore, PatchExtractor, Prediction, Session, Stage, Timings,
-    TrainOptions, Training,
+    Calibrator, Decision, MemoryEstimate, ModelInfo, OpenOptions, PatchCore, PatchExtractor, Session, Stage,
+    Timings, TrainOptions, Training, Verdict,
 };
 #[cfg(feature = "train")]
-pub use detector::{Observer, Trainer};
-pub use error::{Error, ErrorKind, Result};
+pub use detector::{Observer, Outlier, Trainer, TrainingReport};
+pub use error::{Error, ErrorKind, Result, Setting};
 pub use kernels::Isa;
 pub use memory_bank::Precision;
+pub use model_file::map::MappedFile;
 pub use network::{Architecture, Backbone, Layer, Mode};
 pub use parallel::Pool;
 pub use search::SearchKind;

@@ -1,6 +1,6 @@
 //! Conversions from and to ndarray's views (feature `ndarray`). Nothing inside works on them.
 
-use crate::detector::Prediction;
+use crate::detector::Session;
 use crate::error::{Error, Result};
 use crate::image::{Frame, PixelFormat};
 use crate::tensor::Patches;
@@ -28,10 +28,14 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Prediction<'a> {
-    /// The anomaly map: `[map_height, map_width]`.
-    pub fn map_view(&self) -> ArrayView2<'a, f32> {
-        view(self.map_height, self.map_width, self.map)
+impl Session {
+    /// The anomaly map of the last prediction: `[height, width]`.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map).
+    pub fn map_view(&self) -> Result<ArrayView2<'_, f32>> {
+        let (height, width) = self.map_size();
+        Ok(view(height, width, self.map()?))
     }
 }
 

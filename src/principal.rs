@@ -1,4 +1,14 @@
-//! The directions in which rows vary most: subspace iteration on the covariance of a sample (Halko, Martinsson, Tropp 2011).
+//! Leading principal axes by subspace iteration.
+//!
+//! ```text
+//! A = random [count, dim] matrix, rows orthonormalised
+//! repeat: A = orthonormalise(A C)        C is the covariance of a sample of the rows
+//! ```
+//!
+//! The rows of `A` converge to the leading eigenvectors of `C`, the faster the larger the gap between
+//! eigenvalues `count` and `count + 1` (Halko, Martinsson and Tropp, "Finding structure with randomness",
+//! SIAM Review 53, 2011, algorithm 4.4). The users of the axes need them orthonormal, not converged;
+//! [`deviation`] measures how orthonormal they are.
 
 use crate::kernels::Isa;
 use crate::kernels::gemm::PackedMatrix;
@@ -6,21 +16,21 @@ use crate::parallel::Pool;
 use crate::random::Random;
 use crate::tensor::Patches;
 
-/// Rows that the directions are taken from: more make them no better.
-pub(crate) const SAMPLE: usize = 4096;
-/// Rows of a matrix product a task.
+/// Rows of the sample. A larger sample does not improve the axes measurably.
+pub(crate) const SAMPLE_ROWS: usize = 4096;
+/// Rows of a matrix product that a task computes.
 const TASK_ROWS: usize = 64;
 
-/// How many rounds of the iteration, and which random numbers it begins with.
+/// The number of rounds, and the stream of random numbers that the iteration starts with.
 #[derive(Clone, Copy)]
 pub(crate) struct Iteration {
     pub rounds: usize,
     pub purpose: u64,
 }
 
-/// Evenly many of the rows, all where there are few.
-pub(crate) fn sample(rows: Patches<'_>) -> impl ExactSizeIterator<Item = &[f32]> {
-    let (all, count) = (rows.rows(), rows.rows().min(SAMPLE));
+/// [`SAMPLE_ROWS`] evenly spaced rows, or all if there are fewer.
+pub(crate) fn sample_rows(rows: Patches<'_>) -> impl ExactSizeIterator<Item = &[f32]> {
+    let (all, count) = (rows.rows(), rows.rows().min(SAMPLE_ROWS));
     (0..count).map(move |i| rows.row((i as u64 * all as u64 / count as u64) as usize))
 }
 
@@ -34,9 +44,9 @@ pub(crate) fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, dim: usiz
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
-/// About the first `count` principal axes of finite rows around `mean`, the strongest first: `[count, dim]`, orthonormal up to
-/// rounding.
-pub(crate) fn axes(
+/// Approximately the first `count` principal axes of finite rows around `mean`, in descending order of
+/// variance: `[count, dim]`, orthonormal up to rounding.
+pub(crate) fn principal_axes(
     rows: Patches<'_>,
     mean: &[f32],
     count: usize,
@@ -51,9 +61,9 @@ pub(crate) fn axes(
     orthonormalise(&mut axes, dim);
     let mut product = vec![0.0; dim * count];
     for _ in 0..iteration.rounds {
-        // The covariance is symmetric, so that its product with the axes as columns is theirs as rows, transposed.
+        // The covariance is symmetric, so `C A^T` is the transpose of `A C`.
         let packed = PackedMatrix::new(dim, count, isa, pool, |i, j| axes[j * dim + i] as f32);
-        multiply(&covariance, &packed, &mut product, pool);
+        multiply_rows(&covariance, &packed, &mut product, pool);
         for (j, axis) in axes.chunks_exact_mut(dim).enumerate() {
             axis.iter_mut().enumerate().for_each(|(i, value)| *value = f64::from(product[i * count + j]));
         }
@@ -62,7 +72,7 @@ pub(crate) fn axes(
     axes.into_iter().map(|value| value as f32).collect()
 }
 
-/// How far axes are from orthonormal: the Frobenius norm of their Gram matrix less the identity.
+/// How far axes are from orthonormal: `|A A^T - I|_F`, the Frobenius norm.
 pub(crate) fn deviation(axes: &[f32], dim: usize) -> f64 {
     let mut sum = 0.0;
     for (i, a) in axes.chunks_exact(dim).enumerate() {
@@ -74,8 +84,8 @@ pub(crate) fn deviation(axes: &[f32], dim: usize) -> f64 {
     sum.sqrt()
 }
 
-/// `a * b`, rows split over the threads.
-fn multiply(a: &[f32], b: &PackedMatrix, out: &mut [f32], pool: &Pool) {
+/// `out = a b`. The threads share the rows.
+fn multiply_rows(a: &[f32], b: &PackedMatrix, out: &mut [f32], pool: &Pool) {
     let (k, n) = (b.k(), b.n());
     pool.for_each_chunk(out, TASK_ROWS * n, |task, out| {
         let a = &a[task * TASK_ROWS * k..][..out.len() / n * k];
@@ -83,10 +93,10 @@ fn multiply(a: &[f32], b: &PackedMatrix, out: &mut [f32], pool: &Pool) {
     });
 }
 
-/// The covariance of a sample of the rows, scaled so that its trace is 1: `[dim, dim]`. Any scale gives the same axes, and
-/// this one keeps rows of very large or small values from overflowing.
+/// The covariance of a sample of the rows, scaled to a trace of 1: `[dim, dim]`. The scale does not change
+/// the axes, and prevents overflow and underflow.
 fn covariance(rows: Patches<'_>, mean: &[f32], isa: Isa, pool: &Pool) -> Vec<f32> {
-    let rows: Vec<_> = sample(rows).collect();
+    let rows: Vec<_> = sample_rows(rows).collect();
     let (count, dim) = (rows.len(), mean.len());
     let largest = rows
         .iter()
@@ -110,14 +120,14 @@ fn covariance(rows: Patches<'_>, mean: &[f32], isa: Isa, pool: &Pool) -> Vec<f32
     covariance
 }
 
-/// Gram-Schmidt, twice for accuracy. An axis that depends on those before it is replaced by the first unit vector that
-/// does not.
+/// Gram-Schmidt, with each axis orthogonalised twice for accuracy. An axis that depends linearly on those
+/// before it is replaced by the first unit vector that does not.
 fn orthonormalise(axes: &mut [f64], dim: usize) {
     let mut unit = 0;
     for at in 0..axes.len() / dim {
         let (before, rest) = axes.split_at_mut(at * dim);
         let axis = &mut rest[..dim];
-        while !straighten(axis, before, dim) {
+        while !orthogonalise(axis, before, dim) {
             axis.fill(0.0);
             axis[unit % dim] = 1.0;
             unit += 1;
@@ -125,8 +135,8 @@ fn orthonormalise(axes: &mut [f64], dim: usize) {
     }
 }
 
-/// Makes `axis` orthogonal to those `before` and of length 1; false where nothing of it is left.
-fn straighten(axis: &mut [f64], before: &[f64], dim: usize) -> bool {
+/// Orthogonalises `axis` against those `before`, and normalises it; false if it depends on them.
+fn orthogonalise(axis: &mut [f64], before: &[f64], dim: usize) -> bool {
     for _ in 0..2 {
         let length = dot(axis, axis).sqrt();
         if length < 1e-150 {
@@ -147,7 +157,7 @@ fn straighten(axis: &mut [f64], before: &[f64], dim: usize) -> bool {
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight sums side by side, so that the compiler may use vectors.
+    // Eight independent sums let the compiler use vector instructions.
     let mut sums = [0.0; 8];
     let (a, b) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
@@ -167,13 +177,13 @@ mod tests {
 
     fn axes_of(data: &[f32], dim: usize, count: usize) -> Vec<f32> {
         let rows = Patches { dim, grid_width: 1, data };
-        let mean = mean(sample(rows), dim);
+        let mean = mean(sample_rows(rows), dim);
         let iteration = Iteration { rounds: 10, purpose: 1 };
-        axes(rows, &mean, count, iteration, Isa::best(), &Pool::new(2).unwrap())
+        principal_axes(rows, &mean, count, iteration, Isa::best(), &Pool::new(2).unwrap())
     }
 
     #[test]
-    fn the_strongest_directions_come_first() {
+    fn axes_are_in_descending_order_of_variance() {
         let data = bank(300, 5, |i, j| (i as f32 * (0.7 + j as f32)).sin() * [1.0, 8.0, 0.1, 3.0, 0.0][j]);
         let axes = axes_of(&data, 5, 3);
         for (axis, expected) in axes.chunks(5).zip([1, 3, 0]) {
@@ -182,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_are_orthonormal_whatever_the_bank() {
+    fn axes_are_orthonormal_for_every_bank() {
         for (rows, dim, count) in [(1, 4, 4), (3, 7, 7), (50, 40, 31), (200, 16, 16)] {
             for scale in [0.0, 1e-30, 1.0, 1e30] {
                 let data = bank(rows, dim, |i, j| ((i * 7 + j * 3) as f32).sin() * scale);

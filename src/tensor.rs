@@ -1,4 +1,4 @@
-//! The plain types that pass from station to station. They own or borrow numbers and know their shape, no more.
+//! The plain types that pass from stage to stage: numbers, owned or borrowed, and their shape.
 
 /// The first value that is NaN or infinite, and its index.
 pub(crate) fn not_finite(values: &[f32]) -> Option<(usize, f32)> {
@@ -21,37 +21,37 @@ pub struct ImageTensor {
     pub data: Vec<f32>,
 }
 
-/// One layer's output: `[height, width, channels]`, the channels of a position side by side.
+/// One layer's output: `[height, width, channels]`, the channels of a pixel side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct FeatureMap<'a> {
     /// Rows.
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Values a position.
+    /// Values of a pixel.
     pub channels: usize,
     /// Values from one row to the next: at least `width * channels`.
-    pub line: usize,
-    /// All rows: `(height - 1) * line + width * channels` values.
+    pub row_stride: usize,
+    /// All rows: `(height - 1) * row_stride + width * channels` values.
     pub data: &'a [f32],
 }
 
 impl<'a> FeatureMap<'a> {
     /// A map whose rows follow one another without gaps.
     pub fn dense(height: usize, width: usize, channels: usize, data: &'a [f32]) -> Self {
-        Self { height, width, channels, line: width * channels, data }
+        Self { height, width, channels, row_stride: width * channels, data }
     }
 
     /// The values at row `y`, column `x`.
-    pub fn at(&self, y: usize, x: usize) -> &'a [f32] {
-        &self.data[y * self.line + x * self.channels..][..self.channels]
+    pub fn values_at(&self, y: usize, x: usize) -> &'a [f32] {
+        &self.data[y * self.row_stride + x * self.channels..][..self.channels]
     }
 }
 
-/// Patch embeddings of one or more images: `[rows, dim]`, row-major; a row is one position of the patch grid.
+/// Patch embeddings of one or more images: `[rows, dim]`, row-major; a row is one patch of the grid.
 #[derive(Clone, Copy, Debug)]
 pub struct Patches<'a> {
-    /// Values a patch.
+    /// Values of a patch.
     pub dim: usize,
     /// Columns of the patch grid: rows `i` and `i + grid_width` are vertical neighbours in one image.
     pub grid_width: usize,
@@ -60,9 +60,9 @@ pub struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
-    /// Number of patches.
+    /// Number of patches; 0 where a patch has no values.
     pub fn rows(&self) -> usize {
-        self.data.len() / self.dim
+        self.data.len().checked_div(self.dim).unwrap_or(0)
     }
 
     /// The embedding of patch `index`.
@@ -71,7 +71,7 @@ impl<'a> Patches<'a> {
     }
 }
 
-/// A row of the memory bank, and how far away it is.
+/// A row of the memory bank, and its distance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Neighbor {
     /// Row of the memory bank.
@@ -83,6 +83,11 @@ pub struct Neighbor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_of_no_values_are_none() {
+        assert_eq!(Patches { dim: 0, grid_width: 1, data: &[] }.rows(), 0);
+    }
 
     #[test]
     fn the_first_value_that_is_not_finite_is_found_in_every_place() {

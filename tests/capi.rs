@@ -22,7 +22,7 @@ fn pixels(seed: usize) -> Vec<u8> {
 }
 
 fn train(photographs: usize) -> PatchCore {
-    let mut options = TrainOptions { threads: 1, coreset_ratio: 0.3, ..TrainOptions::default() };
+    let mut options = TrainOptions::default().threads(1).coreset_ratio(0.3);
     options.preprocess.resize = (64, 80);
     options.preprocess.crop = Some((48, 64));
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
@@ -65,8 +65,9 @@ fn scores_maps_and_masks_are_those_of_the_library() {
     let mut session = Session::new(&opened, 2).unwrap();
     let frame = Frame::new(WIDTH, HEIGHT, WIDTH * 3 + 5, PixelFormat::Bgr8, &data).unwrap();
     let found = session.predict(&frame).unwrap();
-    let expected = (found.score, found.normalized_score.unwrap(), found.is_anomalous.unwrap());
-    let expected_map = found.map.to_vec();
+    let expected =
+        (found.score, found.normalized_score.unwrap(), found.decision == patchcore::Decision::Anomalous);
+    let expected_map = session.map().unwrap().to_vec();
     assert_eq!(session.map().unwrap(), expected_map);
     let (mut over, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
     session.map_over_image(width, height, &mut over).unwrap();

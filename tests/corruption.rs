@@ -4,7 +4,7 @@
 
 mod support;
 
-use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result, TrainOptions};
+use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result};
 use patchcore::{Precision, SearchKind};
 use support::model_bytes;
 use support::sections::{assemble, sections, with_metadata};
@@ -12,25 +12,21 @@ use support::small::{answer, photograph};
 
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
-const VERIFIED: OpenOptions = OpenOptions {
-    verify: true,
-    read: false,
-    max_bytes: 1 << 20,
-    max_pixels: 1 << 14,
-    mode: MODE,
-    isa: None,
-    threads: 1,
-};
-const UNVERIFIED: OpenOptions = OpenOptions { verify: false, ..VERIFIED };
-const MODE: patchcore::Mode = patchcore::Mode::Fast;
+
+fn verified() -> OpenOptions {
+    OpenOptions::default().max_bytes(1 << 20).max_pixels(1 << 14)
+}
+
+fn unverified() -> OpenOptions {
+    verified().verify(false)
+}
 
 fn file(search: SearchKind) -> Vec<u8> {
     model_bytes(&support::small::model(search))
 }
 
 fn file_of_halves() -> Vec<u8> {
-    let options =
-        TrainOptions { bank_precision: Precision::Half, ..support::small::options(SearchKind::Pruned) };
+    let options = support::small::options(SearchKind::Pruned).bank_precision(Precision::Half);
     model_bytes(&support::small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
 }
 
@@ -68,15 +64,15 @@ fn every_changed_byte_and_every_length_is_refused() {
             for change in [0x01, 0x80, 0xff] {
                 let mut damaged = file.clone();
                 damaged[at] ^= change;
-                assert!(VERIFIED.open_copy(&damaged).is_err(), "byte {at} by {change:02x}");
+                assert!(verified().open_copy(&damaged).is_err(), "byte {at} by {change:02x}");
             }
-            for options in [VERIFIED, UNVERIFIED] {
+            for options in [verified(), unverified()] {
                 assert!(options.open_copy(&file[..at]).is_err(), "cut to {at}");
             }
         }
         for more in [1, 64, 1000] {
             let longer = [&file[..], &vec![0; more]].concat();
-            assert!(UNVERIFIED.open_copy(&longer).is_err(), "{more} bytes more");
+            assert!(unverified().open_copy(&longer).is_err(), "{more} bytes more");
         }
     }
 }
@@ -91,7 +87,7 @@ fn without_checksums_a_changed_byte_gives_a_finite_answer_or_an_error() {
             let mut damaged = file.clone();
             damaged[at] ^= if at % 2 == 0 { 0xff } else { 0x40 };
             mend(&mut damaged);
-            answers += usize::from(predict(UNVERIFIED, &damaged).is_ok());
+            answers += usize::from(predict(unverified(), &damaged).is_ok());
         }
         assert!(answers > 0, "{kind}: nothing got past the header");
     }
@@ -108,14 +104,14 @@ fn sizes_that_overflow_are_refused() {
             let mut damaged = file.clone();
             damaged[place..place + 8].copy_from_slice(&value.to_le_bytes());
             mend(&mut damaged);
-            assert!(UNVERIFIED.open_copy(&damaged).is_err(), "{value} at {place}");
+            assert!(unverified().open_copy(&damaged).is_err(), "{value} at {place}");
         }
     }
     for number in [u32::MAX, 1 << 31, 65, count as u32 + 1, 0] {
         let mut damaged = file.clone();
         damaged[12..16].copy_from_slice(&number.to_le_bytes());
         mend(&mut damaged);
-        assert!(UNVERIFIED.open_copy(&damaged).is_err(), "{number} sections");
+        assert!(unverified().open_copy(&damaged).is_err(), "{number} sections");
     }
 }
 
@@ -123,24 +119,24 @@ fn sizes_that_overflow_are_refused() {
 fn sections_are_told_by_name_and_must_have_their_size() {
     for (_, file) in files() {
         let whole = sections(&file);
-        let expected = predict(VERIFIED, &file).unwrap();
+        let expected = predict(verified(), &file).unwrap();
         assert!(assemble(&whole) == file, "this test writes what the library writes");
         let mut turned = whole.clone();
         turned.reverse();
-        assert!(predict(VERIFIED, &assemble(&turned)).unwrap() == expected, "the order says nothing");
+        assert!(predict(verified(), &assemble(&turned)).unwrap() == expected, "the order says nothing");
         for i in 0..whole.len() {
             let name = whole[i].0;
             // What the choice of the search was based on is a note, of any length.
             let free = name == "search.estimate";
             let mut without = whole.clone();
             without.remove(i);
-            let answer = predict(VERIFIED, &assemble(&without));
+            let answer = predict(verified(), &assemble(&without));
             assert!(answer.is_err() || answer.unwrap() == expected, "without {name}");
             for j in 0..i {
                 let mut swapped = whole.clone();
                 (swapped[i].1, swapped[j].1) = (whole[j].1.clone(), whole[i].1.clone());
                 // With checksums to fit, which no damage has, only sections of one length can be taken for each other.
-                let refused = predict(VERIFIED, &assemble(&swapped)).is_err();
+                let refused = predict(verified(), &assemble(&swapped)).is_err();
                 assert!(refused || whole[i].1.len() == whole[j].1.len(), "{name} and {}", whole[j].0);
             }
             let exact = whole[i].1.len();
@@ -148,7 +144,7 @@ fn sections_are_told_by_name_and_must_have_their_size() {
             for length in others.into_iter().filter(|&length| length != exact) {
                 let mut resized = whole.clone();
                 resized[i].1.resize(length, 0);
-                let refused = VERIFIED.open_copy(&assemble(&resized)).is_err();
+                let refused = verified().open_copy(&assemble(&resized)).is_err();
                 assert!(refused || free, "{name} of {length} bytes");
             }
         }
@@ -169,12 +165,12 @@ fn sections_that_changed_places_are_refused() {
             for &b in &entries[..i] {
                 let mut renamed = file.clone();
                 swap(&mut renamed, [a, b], 16);
-                for options in [VERIFIED, UNVERIFIED] {
+                for options in [verified(), unverified()] {
                     assert!(options.open_copy(&renamed).is_err(), "names at {a} and {b}");
                 }
                 let mut moved = file.clone();
                 swap(&mut moved, [word(a + 16), word(b + 16)], word(a + 24).min(word(b + 24)));
-                assert!(moved == file || VERIFIED.open_copy(&moved).is_err(), "contents of {a} and {b}");
+                assert!(moved == file || verified().open_copy(&moved).is_err(), "contents of {a} and {b}");
             }
         }
     }
@@ -201,7 +197,7 @@ fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
                     let Some(place) = planted[i].1.get_mut(at..at + bytes.len()) else { continue };
                     place.copy_from_slice(&bytes);
                     let planted = assemble(&planted);
-                    let found = predict(VERIFIED, &planted);
+                    let found = predict(verified(), &planted);
                     let expected = match *name {
                         "bank" | "bank.half" => "memory bank: found",
                         "bank.rounding" => "section bank.rounding: found",
@@ -212,7 +208,7 @@ fn numbers_that_are_none_are_refused_in_the_bank_and_harmless_beside_it() {
                         assert!(message.contains(expected), "{kind}: {message}");
                         refused.insert(*name);
                     }
-                    let _ = predict(UNVERIFIED, &planted);
+                    let _ = predict(unverified(), &planted);
                 }
             }
         }
@@ -236,33 +232,29 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
         (0, 32, ErrorKind::Format),
         (31, 64, ErrorKind::Format),
     ] {
-        let error = VERIFIED.open_copy(&with_metadata(&file, &input, &size(height, width))).unwrap_err();
+        let error = verified().open_copy(&with_metadata(&file, &input, &size(height, width))).unwrap_err();
         assert_eq!(error.kind(), kind, "{height}x{width}: {error}");
     }
-    let error = OpenOptions { max_pixels: 1023, ..VERIFIED }.open_copy(&file).unwrap_err();
+    let error = verified().max_pixels(1023).open_copy(&file).unwrap_err();
     assert_eq!(
         error.to_string(),
         "model in memory: network input: found 32x32, expected at most 1023 pixels (OpenOptions::max_pixels is the limit)"
     );
-    let short = OpenOptions { max_bytes: file.len() as u64 - 1, ..VERIFIED };
+    let short = verified().max_bytes(file.len() as u64 - 1);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
     std::fs::write(&path, &file).unwrap();
-    let read = OpenOptions { read: true, ..short };
-    for error in [
-        short.open_copy(&file).err(),
-        short.open_reader("reader", &file[..]).err(),
-        short.open(&path).err(),
-        read.open(&path).err(),
-    ] {
+    for error in
+        [short.open_copy(&file).err(), short.open_reader("reader", &file[..]).err(), short.open(&path).err()]
+    {
         assert_eq!(error.unwrap().kind(), ErrorKind::Limit);
     }
     // What never ends is read as far as its header goes.
     let endless =
-        VERIFIED.open_reader("reader", std::io::Read::chain(&file[..], std::io::repeat(0))).err().unwrap();
+        verified().open_reader("reader", std::io::Read::chain(&file[..], std::io::repeat(0))).err().unwrap();
     assert!(endless.to_string().contains(&format!("found {} bytes", file.len() + 1)), "{endless}");
     #[cfg(target_os = "linux")]
-    assert_eq!(read.open("/dev/zero").err().unwrap().kind(), ErrorKind::Format);
+    assert_eq!(short.open("/dev/zero").err().unwrap().kind(), ErrorKind::Format);
 }
 
 #[test]
@@ -272,11 +264,11 @@ fn infinite_thresholds_and_ranges_are_refused() {
     let image = model.calibration().image;
     for number in [image.threshold, image.max] {
         let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
-        let error = VERIFIED.open_copy(&with_metadata(&file, &from, &to)).unwrap_err();
+        let error = verified().open_copy(&with_metadata(&file, &from, &to)).unwrap_err();
         assert!(error.to_string().contains("calibration: found inf"), "{error}");
         // Whereas NaN stands for what is unknown.
         let unknown = with_metadata(&file, &from, &f32::NAN.to_le_bytes());
-        assert!(predict(VERIFIED, &unknown).is_ok());
+        assert!(predict(verified(), &unknown).is_ok());
     }
 }
 
@@ -290,7 +282,7 @@ fn weights_that_are_damaged_are_refused() {
     });
     let model = PatchCore::train(&Backbone::pseudo_random(&narrow), &options, images).unwrap();
     let file = model_bytes(&model);
-    let open = |file: &[u8]| OpenOptions { max_bytes: 1 << 30, ..UNVERIFIED }.open_copy(file);
+    let open = |file: &[u8]| unverified().max_bytes(1 << 30).open_copy(file);
     assert!(open(&file).is_ok());
     let whole = sections(&file);
     let at = whole.iter().position(|(name, _)| *name == "weights").unwrap();

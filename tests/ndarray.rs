@@ -14,7 +14,7 @@ fn photograph(seed: usize) -> Array3<u8> {
 
 #[test]
 fn views_hold_what_slices_hold() {
-    let mut options = TrainOptions { threads: 1, ..TrainOptions::default() };
+    let mut options = TrainOptions::default().threads(1);
     options.preprocess.resize = (32, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
     for seed in 0..3 {
@@ -31,9 +31,9 @@ fn views_hold_what_slices_hold() {
     let mut session = Session::new(&model, 1).unwrap();
     let pixels = photograph(3);
     let found = session.predict(&Frame::from_view(pixels.view()).unwrap()).unwrap();
-    let map = found.map_view();
+    let map = session.map_view().unwrap();
     assert_eq!(map.dim(), (32, 64));
-    assert_eq!(map[[5, 7]], found.map[5 * 64 + 7]);
+    assert_eq!(map[[5, 7]], session.map().unwrap()[5 * 64 + 7]);
     let (score, expected) = (found.score, pixels.as_slice().unwrap());
     let frame = Frame::new(64, 48, 64 * 3, PixelFormat::Rgb8, expected).unwrap();
     assert_eq!(session.predict(&frame).unwrap().score, score);

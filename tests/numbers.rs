@@ -8,7 +8,7 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, Rgb
 use patchcore::SearchKind;
 use patchcore::image::{Frame, Limits, Picture, PixelFormat};
 use patchcore::score::CalibrationSource;
-use patchcore::{ErrorKind, OpenOptions, Session, TrainOptions};
+use patchcore::{ErrorKind, OpenOptions, Session};
 use std::io::Cursor;
 use std::path::Path;
 use support::small::{SIDE, answer, photograph};
@@ -51,7 +51,7 @@ fn pictures_without_texture_train_and_are_scored() {
     for (trained, pattern) in PATTERNS {
         let images = vec![draw(pattern); 3];
         // Room for each patch of the three that are alike.
-        let options = TrainOptions { coreset_ratio: 0.5, ..support::small::options(SearchKind::Auto) };
+        let options = support::small::options(SearchKind::Auto).coreset_ratio(0.5);
         let model = support::small::train(&options, &images).unwrap();
         for (scored, pattern) in PATTERNS {
             let found = answer(&model, &draw(pattern)).unwrap();
@@ -89,7 +89,7 @@ fn one_photograph_is_enough_for_a_model_without_thresholds() {
     let pixels = photograph(9);
     let found = session.predict(&support::small::frame(&pixels)).unwrap();
     assert!(found.score.is_finite());
-    assert_eq!((found.normalized_score, found.is_anomalous), (None, None));
+    assert_eq!((found.normalized_score, found.decision), (None, patchcore::Decision::NoThreshold));
 }
 
 #[test]
@@ -181,16 +181,13 @@ fn huge_photographs_are_refused_by_their_header() {
     let mut bytes = Cursor::new(Vec::new());
     whole.write_to(&mut bytes, ImageFormat::Png).unwrap();
     let bytes = bytes.into_inner();
-    for limits in [
-        Limits { max_pixels: 64 * 64 - 1, ..Limits::default() },
-        Limits { max_bytes: 64 * 64 * 3 - 1, ..Limits::default() },
-    ] {
+    for limits in [Limits::default().max_pixels(64 * 64 - 1), Limits::default().max_bytes(64 * 64 * 3 - 1)] {
         assert_eq!(Picture::decode_bytes("p", &bytes, &limits).unwrap_err().kind(), ErrorKind::Limit);
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("part.png");
     std::fs::write(&path, &bytes).unwrap();
-    let limits = |max_bytes| Limits { max_bytes, ..Limits::default() };
+    let limits = |max_bytes| Limits::default().max_bytes(max_bytes);
     let error = Picture::decode(&path, &limits(bytes.len() as u64 - 1)).unwrap_err();
     assert!(error.to_string().contains("part.png: found a longer file"), "{error}");
     #[cfg(target_os = "linux")]
@@ -289,7 +286,7 @@ fn exif_orientation_is_applied() {
 fn scores_are_the_same_up_to_rounding_on_every_instruction_set() {
     let file = support::model_bytes(&support::small::model(SearchKind::Pruned));
     let found = |isa| {
-        let model = OpenOptions { isa: Some(isa), ..OpenOptions::default() }.open_copy(&file).unwrap();
+        let model = OpenOptions::default().isa(Some(isa)).open_copy(&file).unwrap();
         answer(&model, &photograph(8)).unwrap()
     };
     let expected = found(patchcore::Isa::PORTABLE);

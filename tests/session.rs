@@ -55,8 +55,11 @@ fn frame(pixels: &[u8]) -> Frame<'_> {
 type Bank = (SearchKind, Precision);
 
 fn options(threads: usize, (search, bank_precision): Bank) -> TrainOptions {
-    let mut options =
-        TrainOptions { threads, search, bank_precision, coreset_ratio: 0.3, ..TrainOptions::default() };
+    let mut options = TrainOptions::default()
+        .threads(threads)
+        .search(search)
+        .bank_precision(bank_precision)
+        .coreset_ratio(0.3);
     options.preprocess.resize = (48, 64);
     options
 }
@@ -74,7 +77,7 @@ fn train(threads: usize, bank: Bank) -> PatchCore {
 fn bits(session: &mut Session, seed: usize) -> Vec<u32> {
     let pixels = photograph(seed);
     let found = session.predict(&frame(&pixels)).unwrap();
-    std::iter::once(found.score).chain(found.map.iter().copied()).map(f32::to_bits).collect()
+    std::iter::once(found.score).chain(session.map().unwrap().iter().copied()).map(f32::to_bits).collect()
 }
 
 // Without the test harness: the counter counts the whole process, and the harness allocates when a test takes long.
@@ -110,12 +113,10 @@ fn check_training() {
     const BOUND: u64 = 1 << 20;
     const FIXED: usize = 400_000;
     for bank_precision in [Precision::Single, Precision::Half] {
-        let options = TrainOptions {
-            max_memory: Some(BOUND),
-            coreset_ratio: 1.0,
-            cross_validate: false,
-            ..options(1, (SearchKind::Auto, bank_precision))
-        };
+        let options = options(1, (SearchKind::Auto, bank_precision))
+            .max_memory(Some(BOUND))
+            .coreset_ratio(1.0)
+            .cross_validate(false);
         let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
         trainer.add(&frame(&photograph(0))).unwrap();
         let before = LIVE.load(Ordering::Relaxed);

@@ -26,7 +26,7 @@ fn photograph(number: usize, defect: usize) -> Vec<u8> {
 /// A model that keeps every patch, so that its rows do not hang on the last bits of distances.
 fn train() -> PatchCore {
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
-    let mut options = TrainOptions { coreset_ratio: 1.0, threads: 1, ..TrainOptions::default() };
+    let mut options = TrainOptions::default().coreset_ratio(1.0).threads(1);
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&backbone, &options).unwrap();
     for number in 0..6 {
@@ -63,12 +63,12 @@ fn scores_and_labels_are_those_of_every_other_machine() {
     for (isa, mode) in
         Isa::available().into_iter().flat_map(|isa| [(isa, Mode::Fast), (isa, Mode::Reference)])
     {
-        let model = OpenOptions { isa: Some(isa), mode, ..OpenOptions::default() }.open(&path).unwrap();
+        let model = OpenOptions::default().isa(Some(isa)).mode(mode).open(&path).unwrap();
         let mut session = Session::new(&model, 1).unwrap();
         let found = EXPECTED.map(|(number, defect, ..)| {
             let pixels = photograph(number, defect);
             let found = session.predict(&gray_frame(WIDTH, &pixels)).unwrap();
-            (number, defect, found.score, found.is_anomalous.unwrap())
+            (number, defect, found.score, found.decision == patchcore::Decision::Anomalous)
         });
         let is_near =
             |(a, b): (&(_, _, f32, bool), &(_, _, f32, bool))| (a.2 - b.2).abs() < 1e-4 * b.2 && a.3 == b.3;

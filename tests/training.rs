@@ -19,8 +19,11 @@ fn photograph(seed: usize) -> Vec<u8> {
 }
 
 fn train(max_memory: Option<u64>, spool_folder: Option<PathBuf>) -> Result<PatchCore> {
-    let options =
-        TrainOptions { threads: 2, coreset_ratio: 0.2, max_memory, spool_folder, ..TrainOptions::default() };
+    let options = TrainOptions::default()
+        .threads(2)
+        .coreset_ratio(0.2)
+        .max_memory(max_memory)
+        .spool_folder(spool_folder);
     finish(trainer(options, 0..IMAGES)?)
 }
 
@@ -75,7 +78,7 @@ fn a_sampled_training_says_so_and_is_repeatable() {
 
 #[test]
 fn a_bound_below_one_photograph_is_refused_before_any_work() {
-    let options = TrainOptions { max_memory: Some(1000), ..TrainOptions::default() };
+    let options = TrainOptions::default().max_memory(Some(1000));
     let error = Trainer::new(&Backbone::embedded("default").unwrap(), &options).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.to_string().contains("max memory: found 1000 bytes"), "{error}");
@@ -88,7 +91,7 @@ fn photographs_that_are_nearly_equal_give_a_threshold_near_their_scores() {
         let noise = |i: usize| ((i * 2_654_435_761 + seed * 40_503) >> 7) as u8 % 3;
         photograph(0).iter().enumerate().map(|(i, &value)| value.saturating_add(noise(i))).collect()
     };
-    let mut options = TrainOptions { threads: 2, ..TrainOptions::default() };
+    let mut options = TrainOptions::default().threads(2);
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("default").unwrap(), &options).unwrap();
     for seed in 0..8 {
@@ -116,7 +119,7 @@ fn copies_of_a_photograph_do_not_calibrate() {
     assert_eq!(four.copies(), 4);
     let four = finish(four).unwrap();
     assert!(
-        matches!(four.calibration().source, CalibrationSource::CrossValidation { images: 4, .. }),
+        matches!(four.calibration().source, CalibrationSource::GoodPhotographs { photographs: 4, .. }),
         "{:?}",
         four.calibration()
     );

@@ -35,3 +35,20 @@ fn a_header_out_of_all_proportion_is_refused_and_a_message_stays_short() {
     let deep = safetensors(&format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000)), 0);
     assert_eq!(error(&deep).kind(), ErrorKind::Format);
 }
+
+#[test]
+fn numbers_of_another_type_are_named() {
+    let file = safetensors(r#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#, 1);
+    let expected = "w.safetensors: tensor a: dtype: found \"F8_E4M3\", expected F16, BF16, F32,";
+    assert!(error(&file).to_string().starts_with(expected), "{}", error(&file));
+    let file = safetensors(r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#, 2);
+    assert_eq!(parse("w", &file, &WeightLimits::default()).unwrap().get("a", &[2]).unwrap(), [0.0; 2]);
+}
+
+#[test]
+fn a_network_with_and_without_a_prefix_is_refused() {
+    let entry = |name: &str| format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#);
+    let names = ["layer1.0.conv1.weight", "module.layer1.0.conv1.weight"].map(entry);
+    let message = error(&safetensors(&format!("{{{}}}", names.join(",")), 8)).to_string();
+    assert!(message.starts_with("w.safetensors: found two networks"), "{message}");
+}

@@ -99,6 +99,7 @@ fn datasets(arguments: &Arguments) -> Result<Vec<(String, Dataset)>> {
     }
     let open = |category: String| {
         let dataset = Dataset::open(root, Some(&category))?;
+        training::report_notes(&dataset.notes);
         if !dataset.has_both_classes() {
             let tests = root.join(&category).join("test");
             return Err(Error::format(tests.display(), "not both kinds", "good and defective photographs"));

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 #[derive(Args, Clone)]
 pub struct EmbeddingArguments {
     /// Layers whose maps make the embedding
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_value = "layer2,layer3", value_parser = Layer::parse)]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_value = "layer2,layer3")]
     pub layers: Vec<Layer>,
     /// Side length after resizing, or HEIGHTxWIDTH: sides of 32 to 8192, 4194304 pixels at most
     #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = parse_size)]
@@ -39,7 +39,7 @@ impl EmbeddingArguments {
     /// From photograph to network input.
     pub fn preprocess(&self) -> Preprocess {
         let antialias = matches!(self.resize, Resize::Antialias);
-        Preprocess { resize: self.image_size, crop: self.center_crop, antialias, ..Preprocess::default() }
+        Preprocess::default().resize(self.image_size).crop(self.center_crop).antialias(antialias)
     }
 }
 

@@ -3,7 +3,6 @@
 use super::training;
 use patchcore::Result;
 use patchcore::evaluate::Dataset;
-use patchcore::{OpenOptions, PatchCore};
 use std::path::PathBuf;
 
 /// Measure a model on labelled photographs
@@ -12,8 +11,8 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, of whose good
-    /// photographs every fifth is tested: the others are those that `train` learns from
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, or a list
+    /// LIST.csv. Of good photographs that the model has learned from, the scores that training kept are used
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -29,26 +28,11 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<()> {
     let data = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
-    let model =
-        OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
-    if let Some(note) = note(&model, &data) {
-        super::tell(format!("note: {}: {note}", arguments.model.display()));
-    }
+    training::report_notes(&data.notes);
+    let model = super::open_mapped(&arguments.model, arguments.threads)?;
     let evaluation = training::score(&model, &data.test, arguments.threads)?.evaluate(model.calibration());
     match arguments.json {
         true => super::print(evaluation.to_json()),
         false => super::print(evaluation),
     }
-}
-
-/// That the model may have learned from photographs that are tested: of a folder with `good` alone `train` takes all.
-fn note(model: &PatchCore, data: &Dataset) -> Option<String> {
-    let (learned, others) = (model.info().training().images, data.train.len() as u64);
-    let is_split = others > 0 && data.test.iter().any(|sample| !sample.anomalous);
-    (is_split && learned > others).then(|| {
-        format!(
-            "it learned from {learned} photographs, and {others} are kept for that here: if it learned from these, it \
-             knows some that are tested, and does worse on new ones; trained again it will not know them"
-        )
-    })
 }

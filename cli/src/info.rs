@@ -21,8 +21,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
-    let model = OpenOptions { verify: arguments.verify, threads: 0, ..OpenOptions::default() }
-        .open(&arguments.model)?;
+    let model = OpenOptions::default().verify(arguments.verify).threads(0).open(&arguments.model)?;
     let memory = memory(&model)?;
     match arguments.json {
         true => super::print(to_json(&model, memory, arguments.verify)),

@@ -1,9 +1,11 @@
 //! The `patchcore` program: one file a command.
 
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 mod backbone;
 mod benchmark;
+mod calibrate;
 mod coreset;
 // It draws, into pictures of its own size; nothing from outside comes in.
 #[allow(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
@@ -18,13 +20,14 @@ mod pictures;
 mod predict;
 mod profile;
 mod progress;
+mod thresholds;
 mod train;
 mod training;
 mod usage;
 
 use clap::{Parser, Subcommand};
 use patchcore::internals::error::steers;
-use patchcore::{Error, ErrorKind, Result};
+use patchcore::{Error, ErrorKind, MappedFile, OpenOptions, PatchCore, Result};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -43,6 +46,7 @@ enum Command {
     Demo(demo::Arguments),
     Train(train::Arguments),
     Predict(predict::Arguments),
+    Calibrate(calibrate::Arguments),
     Evaluate(evaluate::Arguments),
     Benchmark(benchmark::Arguments),
     Embed(embed::Arguments),
@@ -81,6 +85,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Profile(arguments) => return profile::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Train(arguments) => train::run(arguments),
+        Command::Calibrate(arguments) => calibrate::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
         Command::Embed(arguments) => embed::run(arguments),
         Command::Coreset(arguments) => coreset::run(arguments),
@@ -90,7 +95,16 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Tells the error, and gives the exit status that it stands for.
+/// Maps the model file `path`, so that its memory bank stays in pages that processes share.
+#[allow(unsafe_code)]
+fn open_mapped(path: &Path, threads: usize) -> Result<PatchCore> {
+    // SAFETY: models are replaced by renaming, by this program as by `save`; the documentation asks nobody to write into
+    // one that is in use.
+    let file = unsafe { MappedFile::open(path)? };
+    OpenOptions::default().threads(threads).open_mapped(file)
+}
+
+/// Prints the error, and gives the exit status that it stands for.
 fn report(error: Error) -> ExitCode {
     let error = usage::name_flag(error);
     match error.kind() {

@@ -3,15 +3,16 @@
 use super::pictures;
 use super::progress;
 use patchcore::image::{Limits, Picture};
-use patchcore::internals::evaluate::find_images_where_readable;
+use patchcore::internals::evaluate::{find_images_where_readable, insert_path};
+use patchcore::score::Region;
+use patchcore::{Decision, PatchCore, Session, Timings, Verdict};
 use patchcore::{Error, Result};
-use patchcore::{OpenOptions, PatchCore, Prediction, Session, Timings};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Score photographs, and draw where the defects are
+/// Score photographs, and show where the defects are
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The model file
@@ -20,13 +21,19 @@ pub struct Arguments {
     /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a heat map, an overlay with the mask's contour, and the mask of each photograph to this folder, all of the
-    /// photograph's size, but of 2048 pixels a side at most
+    /// Write a heat map, an overlay and the mask of each photograph to this folder, all of the photograph's size, but of
+    /// 2048 pixels a side at most
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
     #[arg(long)]
     json: bool,
+    /// Print a table of comma-separated values, a row a photograph, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Exit with status 3 if a photograph is anomalous and all could be read
+    #[arg(long)]
+    fail_on_anomaly: bool,
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     threads: usize,
@@ -37,39 +44,70 @@ impl Arguments {
     pub fn writes(&self) -> bool {
         self.out.is_some()
     }
+
+    fn format(&self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Csv,
+            _ => Format::Text,
+        }
+    }
 }
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+}
+
+/// Regions of a photograph that a line of text names; it counts the others.
+const NAMED_REGIONS: usize = 3;
+const CSV_HEADER: &str = "path,decision,threshold_ratio,score,normalized_score,regions,\
+                          x,y,width,height,area,peak_x,peak_y,region_score";
 
 /// What was found on one photograph.
-struct Scored<'a> {
+struct Scored {
     picture: Picture,
     decode: Duration,
-    prediction: Prediction<'a>,
+    verdict: Verdict,
+    regions: Vec<Region>,
 }
 
-/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status tells.
+/// How many photographs had which result.
+#[derive(Default)]
+struct Summary {
+    scored: u64,
+    anomalous: u64,
+    unreadable: u64,
+    /// Photographs of another size than those of the training.
+    other_sizes: u64,
+}
+
+/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status shows it.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let out = arguments.out.as_deref();
-    let mut status = ExitCode::SUCCESS;
+    let mut status = None;
     let mut paths = Vec::new();
     for path in &arguments.paths {
         let mut unreadable = |error| {
-            status = super::report(error);
+            status = Some(super::report(error));
             Ok(())
         };
         match photographs(path, &mut unreadable) {
             Ok(found) => paths.extend(found),
-            Err(error) => status = super::report(error),
+            Err(error) => status = Some(super::report(error)),
         }
     }
     if paths.is_empty() {
-        return Ok(status);
+        return Ok(status.unwrap_or(ExitCode::SUCCESS));
     }
     let stems = match out {
         Some(folder) => pictures::stems(folder, &paths)?.into_iter().map(Some).collect(),
         None => vec![None; paths.len()],
     };
-    let model =
-        OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(&arguments.model)?;
+    let model = super::open_mapped(&arguments.model, arguments.threads)?;
     let mut session = Session::new(&model, arguments.threads)?;
     if let Some(folder) = out {
         pictures::check_folder(folder)?;
@@ -77,27 +115,64 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     for note in notes(&model, out.is_some()) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
     }
-    let mut is_read = true;
+    let format = arguments.format();
+    let mut summary = Summary::default();
+    let mut is_read = format != Format::Csv || super::print_if_read(CSV_HEADER)?;
     for (path, stem) in paths.iter().zip(&stems) {
         progress::check("predict")?;
         let scored = match score(&mut session, path) {
             Ok(scored) => scored,
             Err(error) => {
-                status = super::report(error);
+                summary.unreadable += 1;
+                status = Some(super::report(error));
                 continue;
             }
         };
-        is_read = is_read && super::print_if_read(line(path, &scored, arguments.json))?;
+        summary.count(&scored, &model);
+        is_read = is_read && super::print_if_read(line(path, &scored, format))?;
         if let Some(stem) = stem {
-            let Scored { picture, .. } = scored;
-            if let Err(error) = pictures::write(stem, &picture, &session) {
-                status = super::report(error);
+            if let Err(error) = pictures::write(stem, &scored.picture, &session) {
+                status = Some(super::report(error));
             }
         } else if !is_read {
             break;
         }
     }
-    Ok(status)
+    if is_read {
+        summary.print(&model, format)?;
+    }
+    let anomaly = (arguments.fail_on_anomaly && summary.anomalous > 0).then(|| ExitCode::from(3));
+    Ok(status.or(anomaly).unwrap_or(ExitCode::SUCCESS))
+}
+
+impl Summary {
+    fn count(&mut self, scored: &Scored, model: &PatchCore) {
+        self.scored += 1;
+        self.anomalous += u64::from(scored.verdict.decision == Decision::Anomalous);
+        let size = (scored.picture.width(), scored.picture.height());
+        let trained = model.info().training().photograph_size;
+        self.other_sizes += u64::from(trained.is_some_and(|trained| trained != size));
+    }
+
+    /// `20 scored, 3 anomalous, 1 unreadable`; beside output that programs read, on standard error.
+    fn print(&self, model: &PatchCore, format: Format) -> Result<()> {
+        let Self { scored, anomalous, unreadable, other_sizes } = self;
+        if let (1.., Some((width, height))) = (other_sizes, model.info().training().photograph_size) {
+            super::tell(format!(
+                "note: {} of another size than the {width}x{height} that the model was trained on: train anew for another \
+                 camera or crop",
+                super::counted(*other_sizes, "photograph")
+            ));
+        }
+        let line = format!("{scored} scored, {anomalous} anomalous, {unreadable} unreadable");
+        match format {
+            Format::Text => super::print(line),
+            Format::Json | Format::Csv => {
+                super::tell(line);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// What the model's user should know.
@@ -105,9 +180,7 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     let calibration = model.calibration();
     let mut notes = Vec::new();
     if calibration.image_threshold().is_none() {
-        notes.push("the model has no threshold: photographs are scored, and not labelled");
-    } else if draws && calibration.pixel_threshold().is_none() {
-        notes.push("the model has no threshold for pixels: masks are empty");
+        notes.push("the model has no threshold: photographs are scored, not judged");
     }
     if draws && calibration.pixel.is_raw() {
         notes.push("the model knows no range of map values: each heat map is scaled by its own");
@@ -115,39 +188,61 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     notes
 }
 
-fn score<'a>(session: &'a mut Session, path: &Path) -> Result<Scored<'a>> {
+fn score(session: &mut Session, path: &Path) -> Result<Scored> {
     let start = Instant::now();
     let picture = Picture::decode(path, &Limits::default())?;
     let decode = start.elapsed();
-    let prediction = session.predict(&picture.frame()).map_err(|e| e.within(path.display()))?;
-    Ok(Scored { picture, decode, prediction })
+    let verdict = session.predict(&picture.frame()).map_err(|e| e.within(path.display()))?;
+    let regions = session.regions()?.collect();
+    Ok(Scored { picture, decode, verdict, regions })
 }
 
-/// What is printed about one photograph. There is no label without a threshold, and no normalised score without a range.
-fn line(path: &Path, scored: &Scored<'_>, json: bool) -> String {
-    if json {
-        return to_json(path, scored).to_string();
+/// What is printed about one photograph.
+fn line(path: &Path, scored: &Scored, format: Format) -> String {
+    match format {
+        Format::Text => to_text(path, scored),
+        Format::Json => to_json(path, scored).to_string(),
+        Format::Csv => to_csv(path, scored),
     }
-    let prediction = &scored.prediction;
-    let label = match prediction.is_anomalous {
-        Some(true) => "ANOMALOUS",
-        Some(false) => "good",
-        None => "-",
-    };
-    let normalized = prediction.normalized_score.map_or("-".into(), |score| format!("{score:.4}"));
-    let path = super::in_one_line(path.display());
-    format!("{path}: {label} score {:.4} normalized {normalized}", prediction.score)
 }
 
-fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
-    let Prediction { score: image_score, normalized_score, is_anomalous, timings, .. } = scored.prediction;
+/// `PATH: ANOMALOUS 2.16 x threshold, score 1.9837, normalized 1.0000, at 120,88, 46x31 px`
+fn to_text(path: &Path, scored: &Scored) -> String {
+    let Verdict { decision, score, threshold_ratio, normalized_score, .. } = scored.verdict;
+    let decision = match decision {
+        Decision::Anomalous => "ANOMALOUS",
+        Decision::Good => "good",
+        Decision::NoThreshold => "-",
+    };
+    let mut line = format!("{}: {decision}", super::in_one_line(path.display()));
+    if let Some(ratio) = threshold_ratio {
+        line.push_str(&format!(" {ratio:.2} x threshold,"));
+    }
+    line.push_str(&format!(" score {score:.4}"));
+    if let Some(normalized) = normalized_score {
+        line.push_str(&format!(", normalized {normalized:.4}"));
+    }
+    for Region { x, y, width, height, .. } in scored.regions.iter().take(NAMED_REGIONS) {
+        line.push_str(&format!(", at {x},{y}, {width}x{height} px"));
+    }
+    if scored.regions.len() > NAMED_REGIONS {
+        let others = (scored.regions.len() - NAMED_REGIONS) as u64;
+        line.push_str(&format!(", and {}", super::counted(others, "more region")));
+    }
+    line
+}
+
+fn to_json(path: &Path, scored: &Scored) -> serde_json::Value {
+    let Verdict { score: image_score, threshold_ratio, normalized_score, decision, timings, .. } =
+        scored.verdict;
     let Timings { preprocess, backbone, patches, search, score, .. } = timings;
-    json!({
-        "path": path.display().to_string(),
+    let mut json = json!({
         "label": null,
         "score": image_score,
+        "threshold_ratio": threshold_ratio,
         "normalized_score": normalized_score,
-        "is_anomalous": is_anomalous,
+        "is_anomalous": decision.is_anomalous(),
+        "regions": scored.regions.iter().map(region_to_json).collect::<Vec<_>>(),
         "seconds": {
             "decode": scored.decode.as_secs_f64(),
             "preprocess": preprocess.as_secs_f64(),
@@ -157,7 +252,47 @@ fn to_json(path: &Path, scored: &Scored<'_>) -> serde_json::Value {
             "score": score.as_secs_f64(),
             "total": (scored.decode + timings.total()).as_secs_f64(),
         },
+    });
+    insert_path(&mut json, path);
+    json
+}
+
+fn region_to_json(region: &Region) -> serde_json::Value {
+    let Region { x, y, width, height, area, peak_x, peak_y, score, .. } = *region;
+    json!({
+        "x": x, "y": y, "width": width, "height": height, "area": area, "peak_x": peak_x, "peak_y": peak_y, "score": score,
     })
+}
+
+/// A row of the table: the photograph, and the highest of its regions.
+fn to_csv(path: &Path, scored: &Scored) -> String {
+    let Verdict { score, threshold_ratio, normalized_score, decision, .. } = scored.verdict;
+    let number = |value: Option<f32>| value.map_or(String::new(), |value| value.to_string());
+    let mut row = vec![
+        csv_field(&path.display().to_string()),
+        decision.to_string(),
+        number(threshold_ratio),
+        score.to_string(),
+        number(normalized_score),
+        scored.regions.len().to_string(),
+    ];
+    match scored.regions.first() {
+        Some(region) => {
+            let Region { x, y, width, height, area, peak_x, peak_y, .. } = *region;
+            row.extend([x, y, width, height, area, peak_x, peak_y].map(|value| value.to_string()));
+            row.push(region.score.to_string());
+        }
+        None => row.extend(std::iter::repeat_n(String::new(), 8)),
+    }
+    row.join(",")
+}
+
+/// `text` as a field of comma-separated values (RFC 4180).
+fn csv_field(text: &str) -> String {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.into(),
+    }
 }
 
 /// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run. What becomes of
@@ -169,12 +304,16 @@ pub fn photographs(path: &Path, unreadable: &mut dyn FnMut(Error) -> Result<()>)
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
-    let found = pictures::left_out(find_images_where_readable(path, unreadable)?);
+    let found = find_images_where_readable(path, unreadable)?;
+    if let Some(note) = found.note(path) {
+        super::tell(format!("note: {note}"));
+    }
+    let found = pictures::left_out(found.images);
     if found.is_empty() {
         return Err(Error::argument(
             path.display(),
             "no photograph",
-            "a folder with .png, .jpg, .bmp or .tif files",
+            "a folder with PNG, JPEG, BMP or TIFF files",
         )
         .hint("links to folders are not followed"));
     }

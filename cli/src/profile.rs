@@ -6,7 +6,7 @@ use super::{output, progress};
 use patchcore::image::{Limits, Picture, Preprocess};
 use patchcore::internals::parts;
 use patchcore::{Error, Result};
-use patchcore::{OpenOptions, PatchCore, Session, Timings, TrainOptions, Trainer};
+use patchcore::{PatchCore, Session, Timings, TrainOptions, Trainer};
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -124,14 +124,12 @@ fn wait(child: &mut Child) -> Result<ExitStatus> {
 
 /// A model whose memory bank holds `--bank` patches of drawn parts.
 fn drawn_model(arguments: &Arguments) -> Result<PatchCore> {
-    let preprocess = Preprocess { resize: arguments.image_size, ..Preprocess::default() };
-    let options = TrainOptions {
-        preprocess,
-        threads: arguments.threads,
-        bank_precision: arguments.bank_precision.into(),
-        cross_validate: false,
-        ..TrainOptions::default()
-    };
+    let preprocess = Preprocess::default().resize(arguments.image_size);
+    let options = TrainOptions::default()
+        .preprocess(preprocess)
+        .threads(arguments.threads)
+        .bank_precision(arguments.bank_precision.into())
+        .cross_validate(false);
     let mut trainer = Trainer::new(&arguments.backbone.load()?, &options)?;
     let mut index = 0;
     while trainer.rows() < arguments.bank.get() {
@@ -148,7 +146,7 @@ fn side(size: (usize, usize)) -> usize {
 
 fn measure(path: &Path, photograph: Option<Vec<u8>>, arguments: &Arguments) -> Result<Value> {
     let start = Instant::now();
-    let model = OpenOptions { threads: arguments.threads, ..OpenOptions::default() }.open(path)?;
+    let model = super::open_mapped(path, arguments.threads)?;
     let open = start.elapsed();
     let encoded = photograph.map_or_else(|| drawn_photograph(&model), Ok)?;
     let decode = || Picture::decode_bytes("the photograph", &encoded, &Limits::default());

@@ -2,18 +2,23 @@
 
 use super::backbone::BackboneArguments;
 use super::output;
-use super::training::{self, TrainingArguments};
-use patchcore::Result;
+use super::thresholds;
+use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
+use patchcore::{Outlier, PatchCore, Result, TrainingReport};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Photographs of one kind that are named before the rest is counted.
+const NAMED: usize = 10;
 
 /// Learn what good parts look like
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with train/good or good/. Defective
-    /// photographs in test/DEFECT or bad/ set the threshold together with those in test/good or every fifth in good/.
-    /// Folders inside these are not entered
+    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
+    /// their root with --category, or a list LIST.csv with the header path,label,mask[,split]. All good photographs are
+    /// learned from and set the threshold; defective ones, in bad/ or test/DEFECT, check it
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -23,13 +28,15 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     training: TrainingArguments,
-    /// The score from which on a photograph is anomalous, found by calibration if not given: as `predict --json` has it, in
-    /// text it is rounded. Masks keep the threshold of pixels that calibration found
-    #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
+    /// Set the image threshold by hand: photographs scoring at least this are anomalous
+    #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true, conflicts_with = "false_alarm_rate")]
     threshold: Option<f32>,
-    /// Put the embedded backbone into the model, which then opens in programs that were built without it or with another
+    /// What sets the thresholds
+    #[arg(long, value_name = "RULE", value_enum, default_value_t = ThresholdBy::Good, conflicts_with_all = ["threshold", "false_alarm_rate"])]
+    threshold_by: ThresholdBy,
+    /// Print JSON and nothing else
     #[arg(long)]
-    copy_backbone: bool,
+    json: bool,
     /// The model file to write
     #[arg(long, value_name = "MODEL.pcore")]
     out: PathBuf,
@@ -39,34 +46,109 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     output::check("--out", &arguments.out, &arguments.backbone.weights)?;
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
+    training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
     training::check_test(&dataset)?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     arguments.training.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
-    arguments.training.copy_backbone = arguments.copy_backbone;
-    let mut model = training::train(&dataset, &backbone, &arguments.training)?.model;
+    arguments.training.threshold_by = arguments.threshold_by;
+    let trained = training::train(&dataset, &backbone, &arguments.training)?;
+    let mut model = trained.model;
     if let Some(threshold) = arguments.threshold {
-        let calibration = model.calibration().with_image_threshold(threshold);
-        model = model.with_calibration(calibration);
+        let calibration = model.calibration().with_image_threshold(threshold)?;
+        model = model.with_calibration(calibration)?;
     }
+    let replaced = output::Replaced::at(&arguments.out);
     model.save(&arguments.out)?;
-    let (information, calibration) = (model.info(), model.calibration());
-    if calibration.image_threshold().is_none() {
-        super::tell("note: for labels two different photographs of good parts are needed, or --threshold");
+    replaced.report_change(&arguments.out);
+    let check = trained.scored.as_ref().and_then(|scored| thresholds::Check::new(&model, scored));
+    if arguments.json {
+        return super::print(to_json(&model, &trained.report, &dataset.train, check.as_ref()));
     }
-    let threshold = |value: Option<f32>| value.map_or("none".into(), |value| format!("{value:.4}"));
-    super::print(format!(
-        "{}: {}, {}{}; memory bank {}\ncalibration: {}\nthresholds: image {} pixel {}\ndone in {:.1} s",
-        arguments.out.display(),
-        super::counted(information.training().images, "good photograph"),
-        super::counted(information.training().patches, "patch"),
-        super::info::sampled(information.training()),
-        super::info::bank(information),
-        calibration.source,
-        threshold(calibration.image_threshold()),
-        threshold(calibration.pixel_threshold()),
-        start.elapsed().as_secs_f64(),
-    ))
+    notes(&trained.report, &dataset.train).iter().for_each(|note| super::tell(format!("note: {note}")));
+    super::print(to_text(&arguments.out, &model, check.as_ref(), start.elapsed()))
+}
+
+/// What the training noticed, a sentence each.
+fn notes(report: &TrainingReport, photographs: &[PathBuf]) -> Vec<String> {
+    let name =
+        |number: usize| photographs.get(number).map_or_else(String::new, |path| path.display().to_string());
+    let mut notes = Vec::new();
+    let outlier = |outlier: &Outlier| {
+        let Outlier { image, score, limit, at, is_left_out, .. } = outlier;
+        let end = match is_left_out {
+            true => "left out; --keep-outliers keeps it",
+            false => "kept, as --keep-outliers says",
+        };
+        format!(
+            "{} does not fit the other good photographs: score {score:.4}, limit {limit:.4}, at {},{}; {end}",
+            name(*image),
+            at.0,
+            at.1
+        )
+    };
+    notes.extend(report.outliers.iter().map(outlier));
+    let copy = |&(copy, original): &(usize, usize)| format!("{} is a copy of {}", name(copy), name(original));
+    list(&mut notes, &report.copies, copy, "copies");
+    let (width, height) = report.size;
+    let size = |&(image, (w, h)): &(usize, (usize, usize))| {
+        let turned = if (w, h) == (height, width) { ", turned" } else { "" };
+        format!("{} is {w}x{h}{turned}, most are {width}x{height}", name(image))
+    };
+    list(&mut notes, &report.other_sizes, size, "photographs of another size");
+    let color = |&image: &usize| format!("{} differs from most in being in colour or grey", name(image));
+    list(&mut notes, &report.other_colors, color, "photographs that differ in colour");
+    notes
+}
+
+/// Appends a sentence for each of `items`, or, past ten, the number of the others, which are `what`.
+fn list<T>(notes: &mut Vec<String>, items: &[T], sentence: impl Fn(&T) -> String, what: &str) {
+    notes.extend(items.iter().take(NAMED).map(sentence));
+    if items.len() > NAMED {
+        notes.push(format!("and {} more {what}", items.len() - NAMED));
+    }
+}
+
+fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, time: Duration) -> String {
+    let info = model.info();
+    let mut lines = vec![format!(
+        "{}: {}, {}{}; memory bank {}",
+        out.display(),
+        super::counted(info.training().images, "good photograph"),
+        super::counted(info.training().patches, "patch"),
+        super::info::sampled(info.training()),
+        super::info::bank(info),
+    )];
+    lines.extend(thresholds::describe(model));
+    lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
+    lines.push(format!("done in {:.1} s", time.as_secs_f64()));
+    lines.join("\n")
+}
+
+fn to_json(
+    model: &PatchCore,
+    report: &TrainingReport,
+    photographs: &[PathBuf],
+    check: Option<&thresholds::Check>,
+) -> Value {
+    let path = |number: usize| photographs.get(number).map(|path| path.display().to_string());
+    let info = model.info();
+    json!({
+        "photographs": info.training().images,
+        "patches": info.training().patches,
+        "bank": [info.bank_rows(), info.dim()],
+        "calibration": thresholds::to_json(model),
+        "check": check.map(thresholds::Check::to_json),
+        "outliers": report.outliers.iter().map(|o| json!({
+            "path": path(o.image), "score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out,
+        })).collect::<Vec<_>>(),
+        "copies": report.copies.iter().map(|&(copy, of)| json!({"path": path(copy), "of": path(of)})).collect::<Vec<_>>(),
+        "size": [report.size.0, report.size.1],
+        "other_sizes": report.other_sizes.iter().map(|&(image, size)| json!({
+            "path": path(image), "width": size.0, "height": size.1,
+        })).collect::<Vec<_>>(),
+        "other_colors": report.other_colors.iter().map(|&image| path(image)).collect::<Vec<_>>(),
+    })
 }

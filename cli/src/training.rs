@@ -8,7 +8,8 @@ use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
 use patchcore::image::{Limits, Picture};
-use patchcore::{PatchCore, Session, TrainOptions, Trainer};
+use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
+use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
 use std::path::PathBuf;
 
 /// The options of a training.
@@ -32,12 +33,31 @@ pub struct TrainingArguments {
     /// file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
-    /// The model brings its backbone, even an embedded one
+    /// Learn also from photographs that do not fit the others; they are named either way
+    #[arg(long)]
+    keep_outliers: bool,
+    /// Set the thresholds so that this share of good photographs is called anomalous: 0.005 is one in 200
+    #[arg(long, value_name = "RATE", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = super::usage::rate, allow_negative_numbers = true)]
+    false_alarm_rate: f64,
+    /// Leave the embedded backbone out of the model, which then opens only in programs that bring the same one
+    #[arg(long)]
+    refer_to_backbone: bool,
+    /// How the thresholds are set
     #[arg(skip)]
-    pub copy_backbone: bool,
+    pub threshold_by: ThresholdBy,
     /// Folder of the temporary file
     #[arg(skip)]
     pub spool_folder: Option<PathBuf>,
+}
+
+/// What `--threshold-by` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ThresholdBy {
+    /// From the good photographs, for a false-alarm rate
+    #[default]
+    Good,
+    /// The highest F1 on good and defective test photographs, as the reference does
+    F1,
 }
 
 /// What `--bank-precision` takes.
@@ -74,28 +94,35 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 impl TrainingArguments {
     fn options(&self, cross_validate: bool) -> TrainOptions {
-        TrainOptions {
-            layers: self.embedding.layers.clone(),
-            preprocess: self.embedding.preprocess(),
-            coreset_ratio: self.coreset_ratio,
-            neighbors: self.neighbors,
-            bank_precision: self.bank_precision.into(),
-            seed: self.seed,
-            threads: self.embedding.threads,
-            cross_validate,
-            copy_backbone: self.copy_backbone,
-            max_memory: self.max_memory,
-            spool_folder: self.spool_folder.clone(),
-            ..TrainOptions::default()
-        }
+        TrainOptions::default()
+            .layers(self.embedding.layers.clone())
+            .preprocess(self.embedding.preprocess())
+            .coreset_ratio(self.coreset_ratio)
+            .neighbors(self.neighbors)
+            .bank_precision(self.bank_precision.into())
+            .seed(self.seed)
+            .threads(self.embedding.threads)
+            .cross_validate(cross_validate)
+            .false_alarm_rate(self.false_alarm_rate)
+            .keep_outliers(self.keep_outliers)
+            .refer_to_backbone(self.refer_to_backbone)
+            .max_memory(self.max_memory)
+            .spool_folder(self.spool_folder.clone())
+    }
+
+    /// Whether the test part of `dataset` sets the thresholds.
+    fn is_set_by_test(&self, dataset: &Dataset) -> bool {
+        self.threshold_by == ThresholdBy::F1 && dataset.has_both_classes()
     }
 }
 
-/// A trained and calibrated model, and, where the data set has defective photographs, all scores on its test part.
+/// A trained and calibrated model, and what was noticed on the way.
 pub struct Trained {
     /// The model.
     pub model: PatchCore,
-    /// Scores, maps and masks of the test part.
+    /// What the training noticed about its photographs, which are those of the data set's training part.
+    pub report: TrainingReport,
+    /// Scores, maps and masks of the test part, where it has defective photographs.
     pub scored: Option<Ranked>,
 }
 
@@ -104,16 +131,21 @@ pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
     Trainer::new(backbone, &arguments.options(false)).map(drop)
 }
 
-/// Trains on `dataset`. Defective and good test photographs calibrate the model, as in the reference; where there are
-/// none, the good photographs of the training part do.
+/// Reports what a data set passes over.
+pub fn report_notes(notes: &[String]) {
+    notes.iter().for_each(|note| super::tell(format!("note: {note}")));
+}
+
+/// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's rule, good and
+/// defective test photographs. Then scores the test part, if it has defective photographs.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArguments) -> Result<Trained> {
-    let mut trainer = Trainer::new(backbone, &arguments.options(!dataset.has_both_classes()))?;
-    if dataset.test.iter().any(|sample| sample.anomalous) && !dataset.has_both_classes() {
+    let is_set_by_test = arguments.is_set_by_test(dataset);
+    if arguments.threshold_by == ThresholdBy::F1 && !is_set_by_test {
         super::tell(
-            "note: the defective photographs are not used, as no good ones are tested beside them: these come from \
-             test/good, or are every fifth in good, which takes five",
+            "note: --threshold-by f1 needs good and defective test photographs: the good ones set the threshold",
         );
     }
+    let mut trainer = Trainer::new(backbone, &arguments.options(!is_set_by_test))?;
     let bar = Bar::new("embedding", dataset.train.len());
     for path in &dataset.train {
         trainer
@@ -122,44 +154,38 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
         bar.step()?;
     }
     drop(bar);
-    match trainer.copies() {
-        0 => {}
-        1 => super::tell(format!(
-            "note: one of the {} good photographs is a copy of another",
-            trainer.images()
-        )),
-        copies => super::tell(format!(
-            "note: {copies} of the {} good photographs are copies of others",
-            trainer.images()
-        )),
-    }
     let mut progress = TrainingProgress::default();
-    let model = trainer.finish(&mut |stage, done, total| progress.observe(stage, done, total))?;
+    let (model, report) =
+        trainer.finish_with_report(&mut |stage, done, total| progress.observe(stage, done, total))?;
     drop(progress);
-    if !dataset.has_both_classes() {
-        return Ok(Trained { model, scored: None });
+    if !dataset.test.iter().any(|sample| sample.anomalous) {
+        return Ok(Trained { model, report, scored: None });
     }
     let scored = score(&model, &dataset.test, arguments.embedding.threads)?;
     let model = match scored.calibration() {
-        Some(calibration) => model.with_calibration(calibration),
-        None => model,
+        Some(calibration) if is_set_by_test => model.with_calibration(calibration)?,
+        _ => model,
     };
-    Ok(Trained { model, scored: Some(scored) })
+    Ok(Trained { model, report, scored: Some(scored) })
 }
 
-/// Fails where scoring the test part would after the training, if its photographs are to set the thresholds.
+/// Fails where scoring the test part would after the training.
 pub fn check_test(dataset: &Dataset) -> Result<()> {
-    if !dataset.has_both_classes() {
+    if !dataset.test.iter().any(|sample| sample.anomalous) {
         return Ok(());
     }
     let bar = Bar::new("checking", dataset.test.len());
     check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
 }
 
-/// Scores every photograph of a test part.
+/// Scores every photograph of a test part, and reports what is unusual about its masks.
 pub fn score(model: &PatchCore, samples: &[Sample], threads: usize) -> Result<Ranked> {
     let bar = Bar::new("scoring", samples.len());
-    score_samples(&mut Session::new(model, threads)?, samples, &Limits::default(), &mut || bar.step())
+    let mut session = Session::new(model, threads)?;
+    let (ranked, notes) = score_samples(&mut session, samples, &Limits::default(), &mut || bar.step())?;
+    drop(bar);
+    report_notes(&notes);
+    Ok(ranked)
 }
 
 #[cfg(test)]

@@ -1,23 +1,19 @@
 //! Wrong usage: values that no flag takes, and those that only the library finds wrong.
 
 use patchcore::Pool;
-use patchcore::{Error, ErrorKind, Result};
-
-/// What the library calls that which a flag sets.
-const FLAGS: [(&str, &str); 5] = [
-    ("centre crop", "--center-crop"),
-    ("coreset ratio", "--coreset-ratio"),
-    ("layers", "--layers"),
-    ("max memory", "--max-memory"),
-    ("neighbors", "--neighbors"),
-];
+use patchcore::{Error, ErrorKind, Result, Setting};
 
 /// The error, about the flag that is to be changed.
 pub fn name_flag(error: Error) -> Error {
-    match FLAGS.iter().find(|(subject, _)| *subject == error.subject()) {
-        Some((_, flag)) => error.about(flag),
-        None => error,
-    }
+    let flag = match error.setting() {
+        Some(Setting::CenterCrop) => "--center-crop",
+        Some(Setting::CoresetRatio) => "--coreset-ratio",
+        Some(Setting::Layers) => "--layers",
+        Some(Setting::MaxMemory) => "--max-memory",
+        Some(Setting::Neighbors) => "--neighbors",
+        _ => return error,
+    };
+    error.about(flag)
 }
 
 /// 2 where a flag's value is wrong, else 1.
@@ -28,11 +24,19 @@ pub fn status(error: &Error) -> u8 {
 /// The value of `--threads`.
 pub fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().map_err(|_| "not a number".to_string())?;
-    Pool::count(threads).map_err(|e| e.to_string())?;
+    Pool::resolve_threads(threads).map_err(|e| e.to_string())?;
     Ok(threads)
 }
 
-/// The value of `--threshold`.
+/// The value of `--false-alarm-rate`.
+pub fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
+        _ => Err("not a number above 0, below 1".into()),
+    }
+}
+
+/// The value of `--threshold` and `--pixel-threshold`.
 pub fn score(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(score) if score > 0.0 && score < f32::INFINITY => Ok(score),

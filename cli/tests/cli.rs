@@ -57,18 +57,18 @@ fn training_again_gives_the_same_file_at_any_thread_count() {
 }
 
 #[test]
-fn a_model_says_whether_it_brings_its_backbone() {
+fn a_model_holds_its_backbone_or_refers_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("parts.pcore");
     let data = demo().path("parts");
-    let train = ["train", "--copy-backbone", "--data", text(&data), "--out", text(&out)];
+    let train = ["train", "--refer-to-backbone", "--data", text(&data), "--out", text(&out)];
     patchcore_ok([&train[..], &SMALL].concat());
     let embedded = |model: &Path| {
         let said: Value = serde_json::from_str(&patchcore_ok(["info", text(model), "--json"])).unwrap();
         (said["weights"].as_str().unwrap().to_string(), said["weights_embedded"].as_bool().unwrap())
     };
-    assert_eq!(embedded(&demo().path("parts.pcore")), ("small".into(), true));
-    assert_eq!(embedded(&out), ("small".into(), false));
+    assert_eq!(embedded(&demo().path("parts.pcore")), ("small".into(), false));
+    assert_eq!(embedded(&out), ("small".into(), true));
     let photograph = demo().path("parts/test/chip/000.png");
     let predict = |model: &Path| patchcore_ok(["predict", "--model", text(model), text(&photograph)]);
     assert_eq!(predict(&demo().path("parts.pcore")), predict(&out));
@@ -90,7 +90,10 @@ fn a_threshold_that_is_given_labels_and_the_scores_stay() {
         let given = threshold.to_string();
         let train = ["train", "--threshold", &given, "--data", text(&data), "--out", text(&out)];
         let printed = patchcore_ok([&train[..], &SMALL].concat());
-        assert!(printed.contains("\ncalibration: threshold given\nthresholds: image "), "{printed}");
+        assert!(
+            printed.contains("\nthresholds: image ") && printed.contains("\nthreshold set by hand"),
+            "{printed}"
+        );
         let found = predict(&out);
         assert_eq!((&found["score"], &found["is_anomalous"]), (&calibrated["score"], &is_anomalous.into()));
         assert_eq!(found["normalized_score"].as_f64().unwrap() >= 0.5, is_anomalous);
@@ -126,35 +129,94 @@ fn a_memory_bank_of_half_precision_is_half_as_large_and_says_what_it_costs() {
     assert!(moved > 0.0 && moved <= 2.0 * half["bank_rounding"].as_f64().unwrap(), "{moved}");
 }
 
+/// `count` photographs of the demo's folder `kind`, as the folder `to`.
+fn add(kind: &str, to: &Path, count: usize) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in (0..count).map(|i| format!("{i:03}.png")) {
+        std::fs::copy(demo().path(kind).join(&name), to.join(name)).unwrap();
+    }
+}
+
+/// What the program, which must succeed, writes to standard error.
+fn notes_of(arguments: &[&str]) -> String {
+    let run = patchcore(arguments);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8_lossy(&run.stderr).into_owned()
+}
+
 #[test]
-fn what_a_plain_folder_cannot_tell_is_said() {
+fn good_photographs_beside_bad_ones_are_all_learned_and_judged_by_kept_scores() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let add = |kind: &str, to: &str, count: usize| {
-        std::fs::create_dir(at(to)).unwrap();
-        for i in 0..count {
-            let name = format!("{i:03}.png");
-            std::fs::copy(demo().path(kind).join(&name), at(to).join(name)).unwrap();
-        }
-    };
-    add("parts/train/good", "good", 5);
-    let (data, model) = (folder.path(), at("model.pcore"));
-    let train = [&["train", "--data", text(data), "--out", text(&model)][..], &SMALL].concat();
+    let (data, model) = (folder.path(), folder.path().join("model.pcore"));
+    add("parts/train/good", &data.join("good"), 12);
+    add("parts/test/chip", &data.join("bad"), 2);
+    let printed =
+        patchcore_ok([&["train", "--data", text(data), "--out", text(&model)][..], &SMALL].concat());
+    assert!(printed.contains("12 good photographs") && printed.contains("\ncheck: "), "{printed}");
+    assert!(printed.contains("of 2 defective photographs found"), "{printed}");
     let evaluate = ["evaluate", "--data", text(data), "--model", text(&model)];
-    let said = |arguments: &[&str]| {
-        let run = patchcore(arguments);
-        assert!(run.status.success());
-        String::from_utf8_lossy(&run.stderr).into_owned()
+    let note = notes_of(&evaluate);
+    assert!(note.contains("learned from 12 of the good photographs"), "{note}");
+    assert!(patchcore_ok(evaluate).starts_with("12 good and 2 defective images"));
+}
+
+#[test]
+fn a_folder_of_photographs_alone_is_one_of_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, model) = (folder.path().join("parts"), folder.path().join("model.pcore"));
+    add("parts/train/good", &data, 6);
+    let printed =
+        patchcore_ok([&["train", "--data", text(&data), "--out", text(&model)][..], &SMALL].concat());
+    assert!(printed.contains("6 good photographs"), "{printed}");
+}
+
+#[test]
+fn a_defective_photograph_among_the_good_ones_is_named_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, model) = (folder.path().join("parts"), folder.path().join("model.pcore"));
+    add("parts/train/good", &data, 24);
+    std::fs::copy(demo().path("parts/test/missing_hole/000.png"), data.join("stray.png")).unwrap();
+    std::fs::copy(data.join("000.png"), data.join("copy.png")).unwrap();
+    let train = [&["train", "--data", text(&data), "--out", text(&model)][..], &SMALL].concat();
+    let notes = notes_of(&train);
+    assert!(notes.contains("stray.png does not fit the other good photographs: score "), "{notes}");
+    assert!(
+        notes.contains("left out") && notes.contains("copy.png is a copy of")
+            || notes.contains("000.png is a copy of")
+    );
+    let found: Value = serde_json::from_str(&patchcore_ok([&train[..], &["--json"]].concat())).unwrap();
+    assert_eq!(found["photographs"], 25);
+    assert_eq!(
+        (found["outliers"].as_array().unwrap().len(), &found["outliers"][0]["left_out"]),
+        (1, &true.into())
+    );
+    let kept: Value =
+        serde_json::from_str(&patchcore_ok([&train[..], &["--json", "--keep-outliers"]].concat())).unwrap();
+    assert_eq!((&kept["photographs"], &kept["outliers"][0]["left_out"]), (&26.into(), &false.into()));
+}
+
+#[test]
+fn calibrate_changes_thresholds_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.pcore");
+    std::fs::copy(demo().path("parts.pcore"), &model).unwrap();
+    let thresholds = |arguments: &[&str]| -> (f64, f64) {
+        let all = [&["calibrate", text(&model), "--json"][..], arguments].concat();
+        let found: Value = serde_json::from_str(&patchcore_ok(all)).unwrap();
+        let number = |field: &str| found[field].as_f64().unwrap();
+        (number("image_threshold"), number("pixel_threshold"))
     };
-    said(&train);
-    add("parts/test/chip", "bad", 1);
-    let note = said(&evaluate);
-    assert!(note.contains("learned from 5 photographs") && note.contains("4 are kept"), "{note}");
-    assert!(!said(&train).contains("note:"));
-    assert!(!said(&evaluate).contains("note:"));
-    std::fs::remove_file(at("good/004.png")).unwrap();
-    let note = said(&train);
-    assert!(note.contains("the defective photographs are not used"), "{note}");
+    let [rare, frequent] = ["0.001", "0.1"].map(|rate| thresholds(&["--false-alarm-rate", rate]));
+    assert!(rare.0 > frequent.0 && rare.1 > frequent.1, "{rare:?} {frequent:?}");
+    assert_eq!(thresholds(&["--threshold", "1.5", "--pixel-threshold", "1.25"]), (1.5, 1.25));
+    let new = demo().path("parts/test/good");
+    assert!(thresholds(&["--data", text(&new)]).0 > 0.0);
+    // The same rate gives the same file again, the demo's.
+    std::fs::copy(demo().path("parts.pcore"), &model).unwrap();
+    thresholds(&["--threshold", "1.5"]);
+    thresholds(&[]);
+    assert!(std::fs::read(&model).unwrap() == std::fs::read(demo().path("parts.pcore")).unwrap());
+    patchcore_fails(["calibrate", text(&folder.path().join("none.pcore"))], &["none.pcore"]);
 }
 
 #[test]

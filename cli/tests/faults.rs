@@ -7,8 +7,8 @@ mod program;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use patchcore::PatchCore;
 use patchcore::SearchKind;
-use patchcore::{OpenOptions, PatchCore};
 use program::{patchcore, patchcore_fails, patchcore_ok};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ fn data(folder: &Path, count: u32, side: u32) -> PathBuf {
 
 /// The arguments of a small training.
 fn training<'a>(data: &'a Path, out: &'a Path, seed: &'a str) -> Vec<&'a str> {
-    let flags = ["train", "--backbone", "small", "--copy-backbone", "--image-size", "48", "--threads", "1"];
+    let flags = ["train", "--backbone", "small", "--image-size", "48", "--threads", "1"];
     [&flags[..], &["--seed", seed, "--data", text(data), "--out", text(out)]].concat()
 }
 
@@ -262,8 +262,9 @@ fn a_model_that_was_read_does_not_mind_what_becomes_of_its_file() {
     support::small::model(SearchKind::Pruned).save(&path).unwrap();
     let expected = answer(&PatchCore::open(&path).unwrap(), &photograph(9)).unwrap();
 
-    let mapped = PatchCore::open(&path).unwrap();
-    let read = OpenOptions { read: true, ..OpenOptions::default() }.open(&path).unwrap();
+    // SAFETY: the file is replaced by renaming, and no longer mapped when it is written into.
+    let mapped = PatchCore::open_mapped(unsafe { patchcore::MappedFile::open(&path) }.unwrap()).unwrap();
+    let read = PatchCore::open(&path).unwrap();
     // `save` puts another file in its place: who has mapped the old one keeps it.
     let others = [photograph(50), photograph(60)];
     let other = support::small::train(&support::small::options(SearchKind::Flat), &others).unwrap();
@@ -273,7 +274,7 @@ fn a_model_that_was_read_does_not_mind_what_becomes_of_its_file() {
     drop(mapped);
 
     support::small::model(SearchKind::Pruned).save(&path).unwrap();
-    let read_again = OpenOptions { read: true, ..OpenOptions::default() }.open(&path).unwrap();
+    let read_again = PatchCore::open(&path).unwrap();
     // In place: what `map` does not allow.
     let length = std::fs::metadata(&path).unwrap().len();
     std::fs::write(&path, vec![0xff; length as usize]).unwrap();

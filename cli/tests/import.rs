@@ -7,12 +7,12 @@ mod support;
 use patchcore::Isa;
 use patchcore::PatchExtractor;
 use patchcore::Pool;
-use patchcore::anomalib::Import;
+use patchcore::anomalib::{Import, ImportOptions};
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::internals::network::{Architecture, Layer, Mode, Network};
 use patchcore::score::{CalibrationSource, LabelRule};
 use patchcore::{Backbone, ErrorKind, PatchCore, Session};
-use program::patchcore_fails;
+use program::{patchcore_fails, patchcore_ok, patchcore_refuses};
 use std::path::Path;
 use std::sync::Arc;
 use support::checkpoint::*;
@@ -152,14 +152,127 @@ fn without_thresholding_nothing_is_labelled() {
     }
 }
 
+/// Sides as `import --image-size` and `--center-crop` give them.
+fn prepared(image_size: Option<usize>, center_crop: Option<usize>) -> ImportOptions {
+    let square = |side| (side, side);
+    ImportOptions::default().image_size(image_size.map(square)).center_crop(center_crop.map(square))
+}
+
 #[test]
-fn a_transform_that_is_not_described_is_the_references_default() {
-    let Import { model, notes } = Parts { transform: Py::None, ..Parts::default() }.open().unwrap();
-    assert_eq!(*model.info().preprocess(), Default::default());
-    assert!(notes.len() == 1 && notes[0].contains("256x256"), "{notes:?}");
+fn how_photographs_are_prepared_is_asked_for_where_the_checkpoint_does_not_say() {
+    let silent = Parts { transform: Py::None, ..Parts::default() };
+    for options in [prepared(None, None), prepared(None, Some(64))] {
+        let error = silent.open_with(&options).unwrap_err().to_string();
+        assert!(error.contains("found nothing about how photographs are resized and cropped"), "{error}");
+        assert!(error.contains("--image-size") && error.contains("256 and 224"), "{error}");
+    }
+    for crop in [None, Some(64)] {
+        let Import { model, notes } = silent.open_with(&prepared(Some(96), crop)).unwrap();
+        let preprocess = model.info().preprocess();
+        assert_eq!((preprocess.resize, preprocess.crop), ((96, 96), crop.map(|side| (side, side))));
+        assert_eq!(preprocess.mean, [0.485, 0.456, 0.406]);
+        assert!(notes.len() == 1 && notes[0].contains("cropped as given"), "{notes:?}");
+    }
+    let error = silent.open_with(&prepared(Some(64), Some(65))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+}
+
+#[test]
+fn what_the_checkpoint_says_of_its_photographs_is_not_contradicted() {
+    let resized = compose(vec![resize(size(72, 72)), crop(64, 64)]);
+    let parts = Parts { transform: resized, ..Parts::default() };
+    assert!(parts.open_with(&prepared(Some(72), Some(64))).unwrap().notes.is_empty());
+    let error = |options: &ImportOptions| parts.open_with(options).unwrap_err().to_string();
+    let expected = "image size: found 64x64, expected 72x72, as the checkpoint says";
+    assert_eq!(error(&prepared(Some(64), None)), expected);
+    let expected = "centre crop: found 72x72, expected 64x64, as the checkpoint says";
+    assert_eq!(error(&prepared(None, Some(72))), expected);
+}
+
+#[test]
+fn a_resize_that_keeps_the_shape_of_photographs_needs_their_shape() {
+    let shorter = resize(Py::List(vec![Py::Int(64)]));
+    let parts = Parts { transform: compose(vec![shorter, normalize()]), ..Parts::default() };
+    for options in [prepared(None, None), prepared(Some(96), None)] {
+        let error = parts.open_with(&options).unwrap_err().to_string();
+        assert!(
+            error.contains("found 64 for the shorter side") && error.contains("--image-size 64"),
+            "{error}"
+        );
+    }
+    for given in [(64, 64), (64, 96), (96, 64)] {
+        let options = ImportOptions::default().image_size(Some(given));
+        let Import { model, notes } = parts.open_with(&options).unwrap();
+        assert_eq!((model.info().preprocess().resize, notes.len()), (given, 0));
+    }
+}
+
+#[test]
+fn a_transform_may_be_a_resize_alone() {
     let alone = Parts { transform: resize(size(64, 64)), ..Parts::default() }.open().unwrap().model;
     let preprocess = *alone.info().preprocess();
     assert_eq!((preprocess.resize, preprocess.crop, preprocess.std), ((64, 64), None, [1.0; 3]));
+}
+
+#[test]
+fn layers_that_a_model_does_not_use_may_be_missing() {
+    let dim = 128;
+    let whole = Parts {
+        layers: Py::Tuple(vec![text("layer2")]),
+        bank: PyTensor::f32(&[ROWS, dim], &formula("bank", ROWS * dim).collect::<Vec<_>>()),
+        ..Parts::default()
+    };
+    let shallow = Parts { without: Some(Layer::Layer3), ..whole.clone() };
+    let [whole, shallow] = [whole, shallow].map(|parts| parts.open().unwrap().model);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    shallow.save(&path).unwrap();
+    let reopened = PatchCore::open(&path).unwrap();
+    let pixels = photograph("shallow");
+    let score = |model: &PatchCore| Session::new(model, 1).unwrap().predict(&frame(&pixels)).unwrap().score;
+    assert_eq!(score(&shallow).to_bits(), score(&whole).to_bits());
+    assert_eq!(score(&reopened).to_bits(), score(&whole).to_bits());
+
+    let error = Parts { without: Some(Layer::Layer3), ..Parts::default() }.error();
+    assert!(error.contains("layers: found layer3, expected layers as far as layer2"), "{error}");
+    let error = Parts { without: Some(Layer::Layer2), ..Parts::default() }.error();
+    assert!(error.contains("tensor layer2.0.conv1.weight: found no such tensor"), "{error}");
+}
+
+#[test]
+fn a_bank_of_one_row_is_refused_where_the_reference_scores_everything_0() {
+    let one = Parts { bank: PyTensor::f32(&[1, DIM], &[0.5; DIM]), ..Parts::default() };
+    let error = one.error();
+    assert!(error.contains("tensor model.memory_bank: found one row, expected two at least"), "{error}");
+    assert!(Parts { neighbors: Py::Int(1), ..one }.open().is_ok(), "no weight, no 0");
+}
+
+#[test]
+fn a_checkpoint_of_anomalib_1_is_called_that() {
+    let transform = Py::Call(Box::new(Py::Global("torchvision.transforms.v2._container", "Compose")), vec![]);
+    let state = [("image_threshold.value", Py::Tensor(PyTensor::f32(&[], &[1.0])))];
+    let old = dict([("state_dict", dict(state)), ("transform", transform)]);
+    let error = Import::open_bytes("old.ckpt", save(&old), &ImportOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "old.ckpt: found a checkpoint of anomalib 1 or older, expected one of anomalib 2 (fit the model anew \
+         with anomalib 2, or on the same photographs with patchcore train)"
+    );
+}
+
+#[test]
+fn the_program_takes_what_a_checkpoint_does_not_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = write(folder.path(), &Parts { transform: Py::None, ..Parts::default() }.save());
+    let out = folder.path().join("model.pcore");
+    let arguments = [Path::new("import"), &checkpoint, Path::new("--out"), &out].map(Path::as_os_str);
+    patchcore_fails(arguments, &["model.ckpt", "--image-size"]);
+    let given = ["--image-size", "72", "--center-crop", "64"].map(std::ffi::OsStr::new);
+    patchcore_ok([&arguments[..], &given].concat());
+    assert_eq!(PatchCore::open(&out).unwrap().info().preprocess().output_size(), (64, 64));
+    let said = write(folder.path(), &Parts::default().save());
+    let arguments = [Path::new("import"), &said, Path::new("--out"), &out].map(Path::as_os_str);
+    patchcore_refuses([&arguments[..], &given].concat(), &["--image-size: found 72x72, expected 72x96"]);
 }
 
 #[test]
@@ -229,12 +342,13 @@ fn checkpoints_that_are_no_model_are_refused() {
     assert!(error.contains("found shape [2, 3], expected shape [rows, 384]"), "{error}");
     let scalar = PyTensor::f32(&[], &[1.0]);
     assert!(Parts { bank: scalar, ..Parts::default() }.error().contains("found shape []"));
-    let nan = PyTensor::f32(&[1, DIM], &[f32::NAN; DIM]);
+    let nan = PyTensor::f32(&[2, DIM], &[f32::NAN; 2 * DIM]);
     assert!(Parts { bank: nan, ..Parts::default() }.error().contains("NaN in row 0"));
     let error = Parts { weights: false, ..Parts::default() }.error();
     assert!(error.contains("tensor conv1.weight: found no such tensor"), "{error}");
     let error = Parts { backbone: text("vit_base"), ..Parts::default() }.error();
-    assert!(error.contains("hyper_parameters.backbone") && error.contains("vit_base"), "{error}");
+    let expected = "hyper_parameters.backbone: found \"vit_base\", expected resnet18, resnet34, resnet50 or ";
+    assert!(error.contains(expected) && !error.contains("narrow"), "{error}");
     let error = Parts { layers: Py::List(vec![text("layer4")]), ..Parts::default() }.error();
     assert!(error.contains("hyper_parameters.layers[0]") && error.contains("layer4"), "{error}");
     let error = Parts { layers: Py::List(vec![Py::None; 101]), ..Parts::default() }.error();

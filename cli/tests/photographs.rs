@@ -1,4 +1,4 @@
-//! The program on real photographs and a real checkpoint, where there are any beside the checkout.
+//! The program on real photographs, data sets and a real checkpoint, where there are any beside the checkout.
 
 mod program;
 #[path = "../../tests/support/mod.rs"]
@@ -7,7 +7,8 @@ mod support;
 #[path = "../../tests/support/trials.rs"]
 mod trials;
 
-use program::patchcore_ok;
+use program::demo::{SMALL, files};
+use program::{patchcore_notes, patchcore_ok};
 use serde_json::Value;
 use std::path::Path;
 use support::golden::shared;
@@ -16,7 +17,7 @@ use support::text;
 trials!(;
     shared:
     brick_defects_are_found, grass_defects_are_found, gravel_defects_are_found,
-    an_imported_model_evaluates_to_the_references_metrics
+    an_imported_model_evaluates_to_the_references_metrics, layouts_from_the_field_are_read
 );
 
 fn main() {
@@ -84,4 +85,42 @@ fn an_imported_model_evaluates_to_the_references_metrics() {
         let (ours, theirs) = (found["compat"][ours].as_f64().unwrap(), expected[theirs].as_f64().unwrap());
         assert!((ours - theirs).abs() < 1e-3, "{ours} is not {theirs}");
     }
+}
+
+fn train(data: &Path, out: &Path) -> Vec<String> {
+    patchcore_notes([&["train", "--data", text(data), "--out", text(out)], &SMALL[..]].concat())
+}
+
+fn evaluate(model: &Path, data: &Path) -> (Value, Vec<String>) {
+    let arguments = ["evaluate", "--json", "--model", text(model), "--data", text(data)];
+    (json(&patchcore_ok(arguments)), patchcore_notes(arguments))
+}
+
+fn layouts_from_the_field_are_read() {
+    let (formats, layouts) = (shared("cases/folder_skips_formats"), shared("cases/dataset_layouts"));
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.pcore");
+    let reported = train(&formats, &model);
+    let read = patchcore_ok(["info", text(&model)]);
+    let passed_over = reported.iter().find_map(|note| note.split_once("passed over ")?.1.split(' ').next());
+    let passed_over: usize = passed_over.map_or(0, |count| count.parse().unwrap());
+    assert!(read.contains(&format!("{} photographs", 24 - passed_over)), "{read} {reported:?}");
+
+    let reported = train(&layouts.join("ad2/can"), &model);
+    assert!(
+        reported.len() == 1 && reported[0].ends_with("the folder validation is not read"),
+        "{reported:?}"
+    );
+    let (found, _) = evaluate(&model, &layouts.join("ad2/can"));
+    assert_eq!(found["images"].as_array().unwrap().len(), 13);
+    assert!(found["pixel_auroc"].is_f64());
+
+    let set = folder.path().join("nested");
+    for file in files(&layouts.join("nested_test")) {
+        let copy = set.join("test").join(file.strip_prefix(layouts.join("nested_test")).unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(file, copy).unwrap();
+    }
+    let (found, notes) = evaluate(&model, &set);
+    assert_eq!((found["images"].as_array().unwrap().len(), notes), (18, vec![]));
 }

@@ -23,7 +23,7 @@ pub fn photograph(seed: usize) -> Vec<u8> {
 /// The smallest model there is: the first layer of the small network on 32x32 pixels.
 pub fn small_model(search: SearchKind, bank_precision: Precision, ratio: f64) -> PatchCore {
     let mut options =
-        TrainOptions { threads: 1, coreset_ratio: ratio, search, bank_precision, ..TrainOptions::default() };
+        TrainOptions::default().threads(1).coreset_ratio(ratio).search(search).bank_precision(bank_precision);
     options.layers = vec![Layer::Layer1];
     options.preprocess.resize = (SIDE, SIDE);
     let backbone = Backbone::embedded("small").expect("it is embedded");
@@ -113,7 +113,7 @@ pub fn assert_error(error: &patchcore::Error) {
 
 /// Reads a weight file, which gives no more values than it has bytes, or an error in one line.
 pub fn parse_weights(source: &str, file: &[u8]) {
-    let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
+    let limits = WeightLimits::default().max_elements(1 << 20);
     match weights::parse(source, file, &limits) {
         Ok(tensors) => {
             for (name, tensor) in tensors.iter() {

@@ -47,7 +47,8 @@ fn main() {
         ("t", PyTensor::new("BoolStorage", 1, &[2], vec![0, 1])),
     ];
     write("pth", "zip", &save(&state_dict(tensors.clone())));
-    write("pth", "legacy", &save_legacy(&dict([("state_dict", state_dict(tensors))])));
+    write("pth", "legacy", &save_legacy(&dict([("state_dict", state_dict(tensors.clone()))])));
+    write("pth", "beside", &save(&dict([("model", state_dict(tensors)), ("beside", plain_data())])));
     for (name, header) in safetensors() {
         write("safetensors", name, &[header.as_bytes(), &[63; 24]].concat());
     }
@@ -120,6 +121,18 @@ fn safetensors() -> [(&'static str, String); 2] {
             ),
         ),
     ]
+}
+
+/// What people keep beside weights.
+fn plain_data() -> Py {
+    let call = |module, name, argument| Py::Call(Box::new(Py::Global(module, name)), vec![argument]);
+    let numbers = vec![Py::Int(1), Py::Int(2)];
+    Py::List(vec![
+        call("__builtin__", "set", Py::List(numbers.clone())),
+        call("torch", "Size", Py::Tuple(numbers)),
+        call("collections", "defaultdict", Py::Global("__builtin__", "int")),
+        Py::Global("torch", "float32"),
+    ])
 }
 
 /// The pickle of a checkpoint, as the target `ckpt` takes it: its tensors are views of two storages that lie ready.

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchcore::anomalib::Import;
+use patchcore::anomalib::{Import, ImportOptions};
 use patchcore::weights::WeightLimits;
 use patchcore_fuzz::torch::{Py, PyTensor, save_legacy, text};
 use patchcore_fuzz::{assert_error, assert_line};
@@ -31,9 +31,12 @@ fn around() -> &'static (Vec<u8>, Vec<u8>) {
 fuzz_target!(|data: &[u8]| {
     let (before, after) = around();
     let file = [before, data, after].concat();
-    let limits = WeightLimits { max_elements: 1 << 20, ..WeightLimits::default() };
-    match Import::open_bytes("m.ckpt", file, &limits) {
-        Ok(import) => import.notes.iter().for_each(|note| assert_line(note, 500)),
-        Err(error) => assert_error(&error),
+    let limits = WeightLimits::default().max_elements(1 << 20);
+    let unknown = ImportOptions::default().limits(limits);
+    for options in [unknown, unknown.image_size(Some((64, 64)))] {
+        match Import::open_bytes("m.ckpt", file.clone(), &options) {
+            Ok(import) => import.notes.iter().for_each(|note| assert_line(note, 500)),
+            Err(error) => assert_error(&error),
+        }
     }
 });

@@ -42,7 +42,7 @@ fuzz_target!(init: seeds_open(), |data: &[u8]| {
     let Some((numbers, file)) = data.split_first_chunk() else { return };
     let Ok(index) = open(numbers, file) else { return };
     let [dim, query, _] = numbers.map(usize::from);
-    let rows = index.rows().count();
+    let rows = index.bank().count();
     let queries: Vec<f32> =
         (0..20 * dim).map(|i| ((i * 7 + query) % 23) as f32 * 0.25).collect();
     let queries = Patches { dim, grid_width: 5, data: &queries };

@@ -51,12 +51,7 @@ fn preprocess(u: &mut Unstructured<'_>) -> Result<()> {
     let stride = width * format.bytes() + u.int_in_range(0..=5)?;
     let resize = (u.int_in_range(1..=70)?, u.int_in_range(1..=70)?);
     let crop = (u.int_in_range(1..=resize.0)?, u.int_in_range(1..=resize.1)?);
-    let plan = Preprocess {
-        resize,
-        crop: u.arbitrary::<bool>()?.then_some(crop),
-        antialias: u.arbitrary()?,
-        ..Preprocess::default()
-    };
+    let plan = Preprocess::default().resize(resize).crop(u.arbitrary::<bool>()?.then_some(crop)).antialias(u.arbitrary()?);
     // Exactly as long as is needed, so that a read past the end is seen.
     let bytes: Vec<u8> =
         (0..stride * (height - 1) + width * format.bytes()).map(|i| (i * 37 % 251) as u8).collect();
@@ -80,11 +75,10 @@ fn network(u: &mut Unstructured<'_>) -> Result<()> {
         let network =
             Network::new(&backbone, &Layer::ALL, (height, width), mode, isa, &pool).expect("it is valid");
         let mut arena = network.arena();
-        network.run(&image, &mut arena, &pool).expect("it is valid");
-        let maps = network.maps(&arena);
+        let maps = network.compute_maps(&image, &mut arena, &pool).expect("it is valid");
         let mut out = Vec::new();
         for map in maps.iter() {
-            (0..map.height * map.width).for_each(|at| out.extend(map.at(at / map.width, at % map.width)));
+            (0..map.height * map.width).for_each(|at| out.extend(map.values_at(at / map.width, at % map.width)));
         }
         out
     });
@@ -103,7 +97,7 @@ fn embed(u: &mut Unstructured<'_>) -> Result<()> {
             FeatureMap::dense(coarse.0, coarse.1, coarse.2, &b),
         ];
         let mut out = Vec::new();
-        Embedder::new(vec![fine, coarse], isa).expect("two maps").run(&maps, &pool, &mut out);
+        Embedder::new(vec![fine, coarse], isa).expect("two maps").embed(&maps, &pool, &mut out);
         out
     });
     Ok(())

@@ -11,7 +11,7 @@ use crate::kernels::Isa;
 use crate::memory_bank::MemoryBank;
 use crate::network::{Architecture, Backbone, Layer, Mode, Network};
 use crate::parallel::Pool;
-use crate::score::{Calibration, Normalization};
+use crate::score::{Calibration, GoodScores, Normalization};
 use crate::search::{Index, SearchKind};
 use crate::weights::{self, Checkpoint, Field, NamedTensors, WeightLimits};
 use std::path::Path;
@@ -32,6 +32,26 @@ pub struct Import {
     pub notes: Vec<String>,
 }
 
+/// What a checkpoint need not say itself, and what it may ask for.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ImportOptions {
+    /// Height and width that photographs are resized to, for a checkpoint that does not say. The reference's default is
+    /// 256 x 256.
+    pub image_size: Option<(usize, usize)>,
+    /// Height and width of the centre crop behind it, if there is one. The default of anomalib 2.0 is 224 x 224, that of
+    /// later versions none.
+    pub center_crop: Option<(usize, usize)>,
+    /// Limits on the file.
+    pub limits: WeightLimits,
+}
+
+setters!(ImportOptions {
+    image_size: Option<(usize, usize)>,
+    center_crop: Option<(usize, usize)>,
+    limits: WeightLimits,
+});
+
 impl PatchCore {
     /// Takes the network, memory bank, thresholds and ranges out of `path`, a `.ckpt` of anomalib's PatchCore. See
     /// [`Import`] for what the user of such a model should know.
@@ -47,42 +67,43 @@ impl Import {
     /// Reads the checkpoint `path`. Nothing in it is executed.
     ///
     /// # Errors
-    /// It cannot be read, is damaged or of another model, was not fitted, uses a network or a transform that there is
-    /// none of here, or has an input of more pixels than [`OpenOptions::default`] opens.
+    /// It cannot be read, is damaged or of another model, was not fitted, does not say how photographs are prepared, uses
+    /// a network or a transform that there is none of here, or has an input of more pixels than [`OpenOptions::default`]
+    /// opens.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_within(path, &WeightLimits::default())
+        Self::open_with(path, &ImportOptions::default())
     }
 
-    /// As [`open`](Self::open), with other limits than the default ones.
+    /// As [`open`](Self::open), with `options`.
     ///
     /// # Errors
-    /// As `open`.
-    pub fn open_within(path: impl AsRef<Path>, limits: &WeightLimits) -> Result<Self> {
+    /// As `open`, or the options contradict the checkpoint.
+    pub fn open_with(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = weights::read(path, limits)?;
+        let bytes = weights::read(path, &options.limits)?;
         let origin = path.file_name().unwrap_or_default().to_string_lossy();
-        Self::parse(&path.display().to_string(), &origin, bytes, limits)
+        Self::parse(&path.display().to_string(), &origin, bytes, options)
     }
 
     /// Reads the checkpoint whose bytes are `bytes`; `source` names it in errors.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_bytes(source: &str, bytes: Vec<u8>, limits: &WeightLimits) -> Result<Self> {
-        Self::parse(source, source, bytes, limits)
+    /// As [`open_with`](Self::open_with).
+    pub fn open_bytes(source: &str, bytes: Vec<u8>, options: &ImportOptions) -> Result<Self> {
+        Self::parse(source, source, bytes, options)
     }
 
-    fn parse(source: &str, origin: &str, bytes: Vec<u8>, limits: &WeightLimits) -> Result<Self> {
+    fn parse(source: &str, origin: &str, bytes: Vec<u8>, options: &ImportOptions) -> Result<Self> {
         if !Checkpoint::recognises(&bytes) {
             let expected = "the start of a checkpoint (.ckpt) of anomalib's PatchCore";
             return Err(Error::format(source, weights::first_bytes(&bytes), expected));
         }
         let checkpoint = Checkpoint::parse(source, &bytes)?;
         let mut notes = Vec::new();
-        let settings = Settings::read(&checkpoint.root(), &mut notes)?;
+        let settings = Settings::read(&checkpoint.root(), options, &mut notes)?;
         check_input(settings.preprocess.output_size(), OpenOptions::default().max_pixels)
             .map_err(|e| e.within(source))?;
-        let tensors = checkpoint.tensors(limits)?;
+        let tensors = checkpoint.tensors(&options.limits)?;
         drop(checkpoint);
         drop(bytes);
         Ok(Self { model: settings.assemble(tensors, origin, &mut notes)?, notes })
@@ -109,16 +130,23 @@ struct PostProcessing {
 }
 
 impl Settings {
-    fn read(root: &Field<'_, '_>, notes: &mut Vec<String>) -> Result<Self> {
+    fn read(root: &Field<'_, '_>, options: &ImportOptions, notes: &mut Vec<String>) -> Result<Self> {
+        if root.find("state_dict").is_some_and(|state| state.find("image_threshold.value").is_some()) {
+            let error = root.error("a checkpoint of anomalib 1 or older", "one of anomalib 2");
+            return Err(error.hint(
+                "fit the model anew with anomalib 2, or on the same photographs with patchcore train",
+            ));
+        }
         let parameters =
             root.get("hyper_parameters").map_err(|e| e.hint("not a checkpoint of anomalib's PatchCore"))?;
         let backbone = parameters.get("backbone")?;
         // timm's names say after a dot which weights were loaded; they are in the file.
         let network = backbone.str()?.split('.').next().unwrap_or_default();
-        let architecture = Architecture::named(network).map_err(|e| backbone.unexpected(e))?;
+        let architecture =
+            Architecture::named(network).map_err(|_| backbone.unexpected(Architecture::PUBLISHED))?;
         let layers = parameters.get("layers")?.items()?;
         let layers = layers.iter().map(|field| {
-            Layer::parse(field.str()?).map_err(|_| field.unexpected("layer1, layer2 or layer3"))
+            field.str()?.parse::<Layer>().map_err(|_| field.unexpected("layer1, layer2 or layer3"))
         });
         let layers = layers.collect::<Result<_>>()?;
         let neighbors = parameters.get("num_neighbors")?;
@@ -139,7 +167,7 @@ impl Settings {
             layers,
             neighbors: count,
             coreset_ratio: parameters.get("coreset_sampling_ratio")?.float()?,
-            preprocess: transform::read(root, notes)?,
+            preprocess: transform::read_preprocess(root, options, notes)?,
             post_processing: PostProcessing::read(root, notes)?,
         })
     }
@@ -167,6 +195,12 @@ impl Settings {
         if !matches!(bank.shape[..], [_, columns] if columns == dim) {
             return Err(misshaped());
         }
+        if bank.shape[..] == [1, dim] && self.neighbors > 1 {
+            // Its weight is that of one row among one, and one minus that is 0.
+            return Err(Error::format(format!("{source}: tensor {BANK}"), "one row", "two at least").hint(
+                "the reference scores every photograph 0 by it: fit with a larger coreset_sampling_ratio",
+            ));
+        }
         let index = MemoryBank::single(bank.data.into(), dim)
             .and_then(|rows| Index::build(rows, SearchKind::Auto, isa, &pool))
             .map_err(|e| e.of_file(&source))?;
@@ -178,7 +212,7 @@ impl Settings {
             embedded: false,
             layers: network.layers().to_vec(),
             preprocess: self.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: dim as u64,
             neighbors: self.neighbors,
             training: Training {
@@ -187,8 +221,10 @@ impl Settings {
                 coreset_ratio: self.coreset_ratio,
                 seed: None,
                 sampled: None,
+                photograph_size: None,
             },
             calibration,
+            good_scores: GoodScores::default(),
         };
         let network = Arc::new(network);
         Ok(PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None })))

@@ -1,12 +1,16 @@
 //! The reference's pre-processing, as its checkpoints describe it: torchvision's transforms by class and arguments.
 
-use super::is_enabled;
-use crate::error::Result;
+use super::{ImportOptions, is_enabled};
+use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::weights::Field;
 
 /// How photographs become the network's input.
-pub(super) fn read(root: &Field<'_, '_>, notes: &mut Vec<String>) -> Result<Preprocess> {
+pub(super) fn read_preprocess(
+    root: &Field<'_, '_>,
+    options: &ImportOptions,
+    notes: &mut Vec<String>,
+) -> Result<Preprocess> {
     if !is_enabled(root, "pre_processor")? {
         return Err(root
             .get("anomalib_components_enabled")?
@@ -14,21 +18,48 @@ pub(super) fn read(root: &Field<'_, '_>, notes: &mut Vec<String>) -> Result<Prep
             .unexpected("a pre-processor: without one the size of the network's input is unknown"));
     }
     match root.find("anomalib_pre_processor_config").and_then(|config| config.find("transform")) {
-        Some(transform) => compose(&transform),
-        None => {
-            let default = Preprocess::default();
-            notes.push(format!(
-                "the checkpoint does not say how photographs are preprocessed: the reference's default is used (resize \
-                 to {}x{}, ImageNet's mean and deviation)",
-                default.resize.0, default.resize.1
-            ));
-            Ok(default)
-        }
+        Some(transform) => described(&transform, options),
+        None => undescribed(root, options, notes),
     }
 }
 
+/// The checkpoint's own description, which the options must not contradict.
+fn described(transform: &Field<'_, '_>, options: &ImportOptions) -> Result<Preprocess> {
+    let plan = compose(transform, options)?;
+    let differs = |subject: &str, given: (usize, usize), own: String| {
+        Error::argument(subject, format!("{}x{}", given.0, given.1), format!("{own}, as the checkpoint says"))
+    };
+    if let Some(given) = options.image_size.filter(|&given| given != plan.resize) {
+        return Err(differs("image size", given, format!("{}x{}", plan.resize.0, plan.resize.1)));
+    }
+    if let Some(given) = options.center_crop.filter(|&given| Some(given) != plan.crop) {
+        let own = plan.crop.map_or("none".into(), |(height, width)| format!("{height}x{width}"));
+        return Err(differs("centre crop", given, own));
+    }
+    Ok(plan)
+}
+
+/// As the options say; what they cannot say is the reference's default.
+fn undescribed(root: &Field<'_, '_>, options: &ImportOptions, notes: &mut Vec<String>) -> Result<Preprocess> {
+    let Some(resize) = options.image_size else {
+        let found = "nothing about how photographs are resized and cropped";
+        return Err(root.error(found, "a description").hint(
+            "say it with --image-size and --center-crop: the default of anomalib 2.0 is 256 and 224, that of later \
+             versions 256 and no crop",
+        ));
+    };
+    let plan = Preprocess { resize, crop: options.center_crop, ..Preprocess::default() };
+    plan.validate()?;
+    notes.push(
+        "the checkpoint does not say how photographs are prepared: they are resized and cropped as given, and \
+         normalised by ImageNet's mean and deviation"
+            .into(),
+    );
+    Ok(plan)
+}
+
 /// A resize, then a centre crop or none, then a normalisation or none.
-fn compose(transform: &Field<'_, '_>) -> Result<Preprocess> {
+fn compose(transform: &Field<'_, '_>, options: &ImportOptions) -> Result<Preprocess> {
     let steps = match class(transform)? {
         "Compose" => transform.get("init_args")?.get("transforms")?.items()?,
         _ => vec![transform.clone()],
@@ -39,7 +70,7 @@ fn compose(transform: &Field<'_, '_>) -> Result<Preprocess> {
         let arguments = step.get("init_args")?;
         let order = match class(&step)? {
             "Resize" => {
-                resize(&arguments, &mut plan)?;
+                resize(&arguments, options, &mut plan)?;
                 1
             }
             "CenterCrop" | "ExportableCenterCrop" => {
@@ -73,8 +104,12 @@ fn class<'a>(transform: &Field<'_, 'a>) -> Result<&'a str> {
     Ok(path.rsplit('.').next().unwrap_or(path))
 }
 
-fn resize(arguments: &Field<'_, '_>, plan: &mut Preprocess) -> Result<()> {
-    plan.resize = size(&arguments.get("size")?)?;
+fn resize(arguments: &Field<'_, '_>, options: &ImportOptions, plan: &mut Preprocess) -> Result<()> {
+    let field = arguments.get("size")?;
+    plan.resize = match &field.items()?[..] {
+        [shorter] => keeping_shape(&field, shorter.integer()?, options)?,
+        _ => size(&field)?,
+    };
     if let Some(interpolation) = arguments.find("interpolation")
         && interpolation.str()? != "bilinear"
     {
@@ -87,6 +122,20 @@ fn resize(arguments: &Field<'_, '_>, plan: &mut Preprocess) -> Result<()> {
         plan.antialias = antialias.bool()?;
     }
     Ok(())
+}
+
+/// Height and width of photographs whose shorter side becomes `shorter`: the options say which shape they have.
+fn keeping_shape(field: &Field<'_, '_>, shorter: usize, options: &ImportOptions) -> Result<(usize, usize)> {
+    match options.image_size {
+        Some((height, width)) if height.min(width) == shorter => Ok((height, width)),
+        _ => {
+            let error = field.error(format!("{shorter} for the shorter side"), "[height, width]");
+            Err(error.hint(format!(
+                "say which shape the photographs have: --image-size {shorter} if they are square, else \
+                 HEIGHTxWIDTH with {shorter} for the shorter side"
+            )))
+        }
+    }
 }
 
 fn size(field: &Field<'_, '_>) -> Result<(usize, usize)> {

@@ -4,6 +4,7 @@ use super::pointer::{bytes, put, shared};
 use super::status::{PatchcoreStatus, guard, guard_free};
 use crate::detector::{OpenOptions, PatchCore};
 use crate::error::{Error, Result};
+use crate::model_file::map::MappedFile;
 use crate::network::Mode;
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
@@ -73,7 +74,9 @@ pub unsafe extern "C" fn patchcore_model_open(
             let read = flags & PatchcoreOpen::Map as u32 == 0;
             let options = options(flags & !(PatchcoreOpen::Map as u32))?;
             // SAFETY: not null; the caller grants a string.
-            OpenOptions { read, ..options }.open(file_name(CStr::from_ptr(path))?)
+            let file = file_name(CStr::from_ptr(path))?;
+            // SAFETY: the caller grants with the flag that the file stays as it is.
+            if read { options.open(file) } else { options.open_mapped(MappedFile::open(file)?) }
         })
     })
 }

@@ -3,7 +3,7 @@
 use super::model::PatchcoreModel;
 use super::pointer::{buffer, bytes, exclusive, put, shared};
 use super::status::{PatchcoreStatus, guard, guard_free};
-use crate::detector::Session;
+use crate::detector::{Decision, Session};
 use crate::error::{Error, Result};
 use crate::image::{Frame, PixelFormat};
 
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn patchcore_session_predict(
         let found = PatchcoreResult {
             score: found.score,
             normalized_score: found.normalized_score.unwrap_or(found.score),
-            is_anomalous: found.is_anomalous.unwrap_or(false),
+            is_anomalous: found.decision == Decision::Anomalous,
         };
         if result.is_null() { Ok(()) } else { put(result, "result", found) }
     })

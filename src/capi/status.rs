@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchcoreStatus {
-    /// It did what it should.
+    /// Success.
     Ok = 0,
     /// The operating system refused to read.
     Io = 1,
@@ -22,6 +22,8 @@ pub enum PatchcoreStatus {
     Limit = 4,
     /// The caller asked to stop; no function returns it yet.
     Cancelled = 5,
+    /// The model is whole, but of another format version, or needs a feature that this build does not have.
+    Unsupported = 7,
     /// A defect of this library. Free the handles of the call, do nothing else with them, and report it.
     Panic = 6,
 }
@@ -31,6 +33,7 @@ impl From<ErrorKind> for PatchcoreStatus {
         match kind {
             ErrorKind::Io => Self::Io,
             ErrorKind::Format => Self::Format,
+            ErrorKind::Unsupported => Self::Unsupported,
             ErrorKind::Argument => Self::Argument,
             ErrorKind::Limit => Self::Limit,
             ErrorKind::Cancelled => Self::Cancelled,

@@ -1,31 +1,39 @@
-//! Sparse random projection, which makes the coreset's distances cheaper.
+//! Sparse random projection of embeddings, which makes the coreset's distances cheaper.
+//!
+//! Very sparse random projections of Li, Hastie and Church, "Very sparse random projections", KDD 2006, as
+//! scikit-learn's `SparseRandomProjection` and the reference implementation use them. With density `p = 1 /
+//! sqrt(input)`, each entry of the matrix is independently
+//!
+//! ```text
+//! +scale or -scale, with probability p / 2 each; 0 otherwise;    scale = sqrt(1 / (p output))
+//! ```
+//!
+//! so that squared distances are preserved in expectation.
 
 use super::zeros;
 use crate::error::Result;
 use crate::kernels::Isa;
-use crate::kernels::sparse_projection::{block_rows, sparse_projection};
+use crate::kernels::sparse_projection::{block_rows, project_block};
 use crate::parallel::Pool;
 use crate::random::Random;
 use crate::tensor::Patches;
 
-/// Blocks of rows a task projects.
-const TASK: usize = 4;
+/// Blocks of rows that a task projects.
+const TASK_BLOCKS: usize = 4;
 const PURPOSE: u64 = 0x0050_726F_6A65_6374;
 
-/// A sparse random matrix: each output sums a few inputs with random signs (Li, Hastie, Church 2006, as scikit-learn
-/// and the reference use it).
+/// A sparse random matrix: each output is a signed sum of a few inputs.
 #[derive(Clone, Debug)]
 pub struct Projection {
     input: usize,
-    /// For each output the inputs it adds, and those it subtracts.
+    /// For each output, the inputs that it adds and those that it subtracts.
     outputs: Vec<(Vec<u32>, Vec<u32>)>,
     scale: f32,
 }
 
 impl Projection {
-    /// From `input` values to `output`, the same for the same `seed`. For each output, as in the reference: a binomial
-    /// number of inputs of density `1 / sqrt(input)`, which ones, and their signs. The scale keeps expected squared
-    /// distances.
+    /// A projection from `input` to `output` values, determined by `seed`. For each output it draws, in this
+    /// order, a binomial number of inputs, which inputs, and their signs.
     pub fn new(input: usize, output: usize, seed: u64) -> Self {
         let mut random = Random::new(seed, PURPOSE);
         let density = 1.0 / (input as f64).sqrt();
@@ -57,26 +65,27 @@ impl Projection {
     /// Memory runs out.
     ///
     /// # Panics
-    /// The features have another number of values a row.
+    /// `features` do not have `input` values a row.
     pub fn apply(&self, features: Patches<'_>, isa: Isa, pool: &Pool) -> Result<Vec<f32>> {
         let mut projected = zeros("projected features", features.rows().saturating_mul(self.output_dim()))?;
         self.apply_into(features, isa, pool, &mut projected);
         Ok(projected)
     }
 
-    /// Projects every row into `out`. The same bits on every instruction set: a row's values are summed in order.
+    /// Projects every row into `out`. All instruction sets give the same bits, as a row's values are summed
+    /// in order.
     pub(crate) fn apply_into(&self, features: Patches<'_>, isa: Isa, pool: &Pool, out: &mut [f32]) {
         assert_eq!((features.dim, features.rows() * self.output_dim()), (self.input, out.len()));
         let (rows, dim) = (block_rows(isa), self.output_dim());
-        pool.for_each_chunk(out, TASK * rows * dim, |task, out| {
+        pool.for_each_chunk(out, TASK_BLOCKS * rows * dim, |task, out| {
             let mut block = vec![0.0; self.input * rows];
             let mut sums = vec![0.0; dim * rows];
-            let first = task * TASK * rows * self.input;
-            let tasks = features.data[first..].chunks(rows * self.input);
-            for (values, out) in tasks.zip(out.chunks_mut(rows * dim)) {
+            let first = task * TASK_BLOCKS * rows * self.input;
+            let blocks = features.data[first..].chunks(rows * self.input);
+            for (values, out) in blocks.zip(out.chunks_mut(rows * dim)) {
                 transpose(values, self.input, &mut block, rows);
                 for ((plus, minus), sums) in self.outputs.iter().zip(sums.chunks_exact_mut(rows)) {
-                    sparse_projection(isa, &block, plus, minus, self.scale, sums);
+                    project_block(isa, &block, plus, minus, self.scale, sums);
                 }
                 transpose(&sums, rows, out, dim);
             }
@@ -84,10 +93,10 @@ impl Projection {
     }
 }
 
-/// Writes row `i` of `from`, rows of `columns` values, to column `i` of `to`, rows of `to_columns`; what is past the end
-/// of either is left out.
+/// Writes row `i` of `from`, rows of `columns` values, to column `i` of `to`, rows of `to_columns` values.
+/// Values without a place in `to` are left out.
 fn transpose(from: &[f32], columns: usize, to: &mut [f32], to_columns: usize) {
-    // A cache line of every row at a time, so that both sides stay in the nearest cache.
+    // One cache line of every row at a time, so that both sides stay in the first-level cache.
     for first in (0..columns).step_by(16) {
         for (i, row) in from.chunks_exact(columns).enumerate() {
             for (j, &value) in row.iter().enumerate().skip(first).take(16) {

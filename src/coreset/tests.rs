@@ -1,11 +1,11 @@
 //! The lazy selection against the plain loop.
 
-use super::lazy::Lazy;
+use super::lazy::LazyGreedy;
 use super::*;
 use crate::random::Random;
 use proptest::prelude::*;
 
-fn run(
+fn select_lazily(
     features: Patches<'_>,
     count: usize,
     start: usize,
@@ -14,29 +14,29 @@ fn run(
     threads: usize,
 ) -> Vec<u32> {
     let pool = Pool::new(threads).unwrap();
-    let lazy = Lazy::new(features, start, candidates, isa, &pool).unwrap();
-    lazy.run(count, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    let lazy = LazyGreedy::new(features, start, candidates, isa, &pool).unwrap();
+    lazy.select_rows(count, &mut |_, _| ControlFlow::Continue(())).unwrap()
 }
 
 #[track_caller]
 fn compare(data: &[f32], dim: usize, count: usize, start: usize, candidates: usize) {
     let features = Patches { dim, grid_width: 1, data };
     for isa in Isa::available() {
-        let expected = naive::select(features, count, start, isa);
+        let expected = naive::select_naively(features, count, start, isa);
         for threads in [1, 2, 3] {
-            let found = run(features, count, start, candidates, isa, threads);
+            let found = select_lazily(features, count, start, candidates, isa, threads);
             assert_eq!(found, expected, "{isa:?}, {threads} threads");
         }
     }
 }
 
-/// Rows of a kind that makes something hard.
+/// Kinds of rows that are hard to compare.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Few distinct values: duplicates, ties and zeros.
     Whole,
     Uniform,
-    /// Around few points, closer than screening can tell apart.
+    /// Around few points, closer than screening can distinguish.
     Clustered,
     /// Few directions, as real features have, far from the origin.
     LowRank,
@@ -91,7 +91,8 @@ fn many_panels_of_centres_and_many_epochs() {
     }
 }
 
-/// The square of their distances is the largest number there is, or overflows where it is taken of components.
+/// The square of their distances is the largest number there is, or overflows where it is taken of
+/// components.
 #[test]
 fn rows_at_the_edge_of_overflow_are_chosen_as_the_plain_loop_does() {
     let edge = (f32::MAX / 2.0).sqrt();
@@ -111,17 +112,17 @@ fn equal_rows_are_chosen_as_the_plain_loop_does_even_beyond_their_number() {
 }
 
 #[test]
-fn observer_hears_of_every_choice_and_stops_at_any() {
+fn observer_receives_every_choice_and_may_stop_at_any() {
     let data = rows(Kind::Uniform, 50, 5, 1.0, 1);
     let features = Patches { dim: 5, grid_width: 1, data: &data };
     let pool = Pool::new(1).unwrap();
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     select(features, 10, 0, Isa::best(), &pool, &mut |done, total| {
-        heard.push((done, total));
+        received.push((done, total));
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!(heard, (1..=10).map(|done| (done, 10)).collect::<Vec<_>>());
+    assert_eq!(received, (1..=10).map(|done| (done, 10)).collect::<Vec<_>>());
     let stopped = select(features, 10, 0, Isa::best(), &pool, &mut |done, _| match done {
         4 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),

@@ -3,7 +3,7 @@
 use super::options::{Observer, Stage, TrainOptions};
 use super::patch_store::PatchStore;
 use crate::coreset::{self, Projection};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::kernels::Isa;
 use crate::memory_bank::{MemoryBank, Precision};
 use crate::parallel::Pool;
@@ -62,8 +62,8 @@ pub(super) fn select(
 pub(super) fn check_bound(rows: usize, dim: usize, options: &TrainOptions) -> Result<()> {
     let needed = bytes(rows, dim, options);
     match options.max_memory {
-        Some(bound) if needed > bound => Err(Error::argument(
-            "max memory",
+        Some(bound) if needed > bound => Err(Error::wrong_setting(
+            Setting::MaxMemory,
             format!("{bound} bytes"),
             format!("at least {needed} bytes for the patches of one photograph"),
         )),

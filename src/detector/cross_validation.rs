@@ -1,6 +1,7 @@
 //! Thresholds from good photographs alone: each is scored as a new one would be, by a memory bank of others.
 
 use super::bank_builder;
+use super::map_summary::MapSummary;
 use super::options::{Observer, Stage, TrainOptions};
 use super::patch_store::PatchStore;
 use super::session::{Scorer, Timings};
@@ -9,17 +10,23 @@ use crate::error::{Error, Result};
 use crate::kernels::Isa;
 use crate::parallel::Pool;
 use crate::random::Random;
-use crate::score::{Calibration, GOOD_QUANTILE};
 use crate::search::{Index, SearchKind};
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
 
-/// Scoring more photographs than this sharpens the quantile no further.
-const MAX_SCORED: usize = 50;
 const MAX_FOLDS: usize = 5;
-/// Patches that the choices of all folds begin with, about: they shall not take much longer than that of the model.
+/// Patches that the choices of all folds begin with, about, so that they do not take much longer than the model's choice.
 const PATCHES: usize = 300_000;
 const PURPOSE: u64 = 0x466F_6C64;
+
+/// A photograph, scored by a memory bank that has not seen it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldOut {
+    /// The photograph's number in the store.
+    pub image: usize,
+    pub score: f32,
+    pub map: MapSummary,
+}
 
 /// Trained photographs, and how their memory banks are made.
 pub(super) struct CrossValidation<'a> {
@@ -32,103 +39,110 @@ pub(super) struct CrossValidation<'a> {
 }
 
 impl CrossValidation<'_> {
-    /// Parts the photographs into folds by chance, chooses a memory bank from all but one fold, scores photographs of that one,
-    /// and so on. There are five folds, down to two where there are many patches; scores are a little high, as each bank
-    /// knows less than the model's. Copies of a photograph count once: a bank that knows one of them says nothing of new
-    /// parts. From one photograph alone, or where the others leave no memory bank, there is no calibration.
+    /// Splits `photographs` into folds at random, chooses a memory bank from all but one fold, scores the photographs of
+    /// that fold, and so on. Each of `photographs` is one photograph with its copies, which count once: a bank that knows
+    /// one of them says nothing of new parts.
+    ///
+    /// There are five folds, down to two where there are many patches. Scores are a little high, since each bank knows less
+    /// than the model's. The list is empty where the other folds leave no memory bank, as of a single photograph.
     ///
     /// # Errors
     /// Memory runs out, patches cannot be read, or `observer` stopped it.
-    pub fn calibrate(&self, observer: &mut Observer<'_>) -> Result<Calibration> {
-        let photographs = self.store.distinct();
-        let images = photographs.len();
-        let folds = (PATCHES / self.store.rows().max(1)).clamp(2, MAX_FOLDS).min(images);
-        let order = shuffled(images, self.options.seed);
-        let folds: Vec<Vec<&[usize]>> = (0..folds)
-            .map(|fold| order.iter().skip(fold).step_by(folds).map(|&at| &photographs[at][..]).collect())
-            .collect();
-        if folds.iter().any(|fold| !self.leaves_a_bank(fold)) {
-            return Ok(Calibration::NONE);
-        }
-        let scored = images.min(MAX_SCORED);
-        let mut tell = |done| match observer(Stage::Calibration, done, scored) {
-            ControlFlow::Break(()) => Err(Error::cancelled("calibration")),
-            ControlFlow::Continue(()) => Ok(()),
+    pub fn score_all(&self, photographs: &[Vec<usize>], observer: &mut Observer<'_>) -> Result<Vec<HeldOut>> {
+        let count = photographs.len();
+        let patches = photographs.iter().map(Vec::len).sum::<usize>() * self.store.image_rows();
+        let folds = (PATCHES / patches.max(1)).clamp(2, MAX_FOLDS).min(count.max(1));
+        let order = shuffled(count, self.options.seed);
+        let in_fold = |fold: usize| order.iter().skip(fold).step_by(folds).map(|&at| &photographs[at]);
+        let outside = |fold: usize| -> Vec<usize> {
+            let others = (0..folds).filter(|&other| other != fold).flat_map(in_fold);
+            others.flatten().copied().collect()
         };
+        if (0..folds).any(|fold| !self.leaves_a_bank(outside(fold).len())) {
+            return Ok(Vec::new());
+        }
         let mut scorer =
             Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
-        let (mut scores, mut maps) = (Vec::new(), Vec::new());
-        for (at, fold) in folds.iter().enumerate() {
-            let done = scores.len();
-            let index = self.bank_without(&fold.concat(), &mut || tell(done))?;
-            for copies in fold.iter().take(share(scored, folds.len(), at)) {
-                tell(scores.len())?;
-                scores.push(self.score(copies[0], &index, &mut scorer)?);
-                maps.push(range(&scorer.map));
+        let mut held_out = Vec::with_capacity(count);
+        for fold in 0..folds {
+            let done = held_out.len();
+            let index = self.bank_of(&outside(fold), &mut || report(observer, done, count))?;
+            for copies in in_fold(fold) {
+                report(observer, held_out.len(), count)?;
+                held_out.push(self.score(copies[0], &index, &mut scorer)?);
             }
         }
-        tell(scores.len())?;
-        let peaks: Vec<f32> = maps.iter().map(|range| range.1).collect();
-        let lowest = maps.iter().map(|range| range.0).fold(f32::INFINITY, f32::min);
-        Ok(Calibration::from_good(&scores, &peaks, lowest, GOOD_QUANTILE).unwrap_or_default())
+        report(observer, count, count)?;
+        Ok(held_out)
     }
 
-    /// Whether the photographs that are not in `fold` are enough for a memory bank.
-    fn leaves_a_bank(&self, fold: &[&[usize]]) -> bool {
-        let others = self.store.images() - fold.iter().map(|copies| copies.len()).sum::<usize>();
-        others > 0 && coreset::size(others * self.store.image_rows(), self.options.coreset_ratio).is_ok()
+    /// Scores `images` by a memory bank of the images `others`. The list is empty where these leave no memory bank.
+    ///
+    /// # Errors
+    /// As [`score_all`](Self::score_all).
+    pub fn score_against(
+        &self,
+        images: &[usize],
+        others: &[usize],
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<HeldOut>> {
+        if !self.leaves_a_bank(others.len()) {
+            return Ok(Vec::new());
+        }
+        let mut scorer =
+            Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
+        let index = self.bank_of(others, &mut || report(observer, 0, images.len()))?;
+        images.iter().map(|&image| self.score(image, &index, &mut scorer)).collect()
     }
 
-    /// A memory bank of the photographs that are not `left_out`. `tell` may stop the choice.
-    fn bank_without(&self, left_out: &[usize], tell: &mut dyn FnMut() -> Result<()>) -> Result<Index> {
+    /// Whether that many photographs are enough for a memory bank.
+    fn leaves_a_bank(&self, photographs: usize) -> bool {
+        let patches = photographs * self.store.image_rows();
+        photographs > 0 && coreset::size(patches, self.options.coreset_ratio).is_ok()
+    }
+
+    /// A memory bank of `images`. `stop` may end the choice by an error.
+    fn bank_of(&self, images: &[usize], stop: &mut dyn FnMut() -> Result<()>) -> Result<Index> {
         let Self { store, options, isa, pool, .. } = *self;
-        let others: Vec<usize> = (0..store.images()).filter(|image| !left_out.contains(image)).collect();
-        let mut observer = |_, _, _| match tell() {
+        let mut observer = |_, _, _| match stop() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
-        let selection = bank_builder::select(store, &others, options, isa, pool, &mut observer)?;
+        let mut images = images.to_vec();
+        images.sort_unstable();
+        let selection = bank_builder::select(store, &images, options, isa, pool, &mut observer)?;
         let bank = store.gather(&selection.rows)?;
         bank_builder::index(bank, store.dim(), options.bank_precision, SearchKind::Pruned, isa, pool)
     }
 
-    fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<f32> {
+    fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<HeldOut> {
         let Self { store, grid, isa, pool, .. } = *self;
         let mut buffer = Vec::new();
         let data = store.image(image, &mut buffer)?;
         let patches = Patches { dim: store.dim(), grid_width: grid.1, data };
-        pool.run(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))
+        let score = pool.install(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))?;
+        let columns = self.options.preprocess.output_size().1;
+        Ok(HeldOut { image, score, map: MapSummary::new(&scorer.map, columns) })
     }
 }
 
-/// `0..count` in an order of chance: cameras that take turns and parts that come in series fall into every fold.
+fn report(observer: &mut Observer<'_>, done: usize, total: usize) -> Result<()> {
+    match observer(Stage::Calibration, done, total) {
+        ControlFlow::Break(()) => Err(Error::cancelled("calibration")),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// `0..count` in a random order, so that the photographs of every camera and every series fall into every fold.
 fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     Random::new(seed, PURPOSE).shuffle(&mut order, count);
     order
 }
 
-/// How many of `total` things the one of number `at` gets, if `parts` take turns.
-fn share(total: usize, parts: usize, at: usize) -> usize {
-    (total + parts - 1 - at) / parts
-}
-
-fn range(values: &[f32]) -> (f32, f32) {
-    values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_are_as_even_as_can_be() {
-        for (total, parts) in [(0, 2), (1, 5), (7, 5), (50, 5), (49, 2)] {
-            let shares: Vec<usize> = (0..parts).map(|at| share(total, parts, at)).collect();
-            assert_eq!(shares.iter().sum::<usize>(), total);
-            assert!(shares.iter().all(|&share| (total / parts..=total.div_ceil(parts)).contains(&share)));
-        }
-    }
 
     #[test]
     fn folds_of_a_shuffled_order_mix_what_takes_turns() {

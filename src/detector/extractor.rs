@@ -68,9 +68,9 @@ impl PatchExtractor {
         let start = Instant::now();
         preprocessor.run(frame, pool, image);
         let preprocessed = Instant::now();
-        network.run(image, arena, pool)?;
+        let maps = network.compute_maps(image, arena, pool)?;
         let mapped = Instant::now();
-        let patches = embedder.run(&network.maps(arena), pool, embedding);
+        let patches = embedder.embed(&maps, pool, embedding);
         let timings = Timings {
             preprocess: preprocessed - start,
             backbone: mapped - preprocessed,

@@ -7,31 +7,35 @@ use super::options::MAX_NEIGHBORS;
 use super::{Model, PatchCore};
 use crate::error::{Error, Result, shortened};
 use crate::kernels::Isa;
-use crate::model_file::codec;
-use crate::model_file::map::Bytes;
-#[cfg(feature = "train")]
-use crate::model_file::sections::SectionWriter;
-use crate::model_file::sections::Sections;
+use crate::model_file::map::{Bytes, MappedFile};
+use crate::model_file::sections::{SectionWriter, Sections};
 use crate::network::{Architecture, Backbone, Mode, Network};
 use crate::parallel::Pool;
 use crate::search::Index;
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-const METADATA: &str = "metadata";
 const WEIGHTS: &str = "weights";
+/// Weights of half precision, as the embedded backbones have them.
+const HALF_WEIGHTS: &str = "weights.half";
 /// Names a model without a file in errors.
 const IN_MEMORY: &str = "model in memory";
 
 /// How a model file is opened.
+///
+/// ```no_run
+/// use patchcore::OpenOptions;
+///
+/// let model = OpenOptions::default().threads(4).open("flanges.pcore")?;
+/// # Ok::<(), patchcore::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// Compare every section's checksum, which reads the file once. Default: on.
     pub verify: bool,
-    /// Read the file into memory instead of mapping it: what happens to the file afterwards does not matter, but
-    /// processes do not share the memory bank. Default: off.
-    pub read: bool,
     /// Bytes of the file. Default: 8 GiB.
     pub max_bytes: u64,
     /// Pixels of the network's input: a session takes about 500 bytes for each, see
@@ -50,7 +54,6 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             verify: true,
-            read: false,
             max_bytes: 8 << 30,
             max_pixels: 1 << 22,
             mode: Mode::Fast,
@@ -60,16 +63,34 @@ impl Default for OpenOptions {
     }
 }
 
+setters!(OpenOptions {
+    verify: bool,
+    max_bytes: u64,
+    max_pixels: usize,
+    mode: Mode,
+    isa: Option<Isa>,
+    threads: usize,
+});
+
 impl OpenOptions {
-    /// Opens the model file `path`.
+    /// Reads the model file `path` into memory: what happens to the file afterwards does not matter.
     ///
     /// # Errors
-    /// It cannot be read, is damaged, was written by another format version, or needs an embedded backbone that this
-    /// build does not have; or a thread cannot be started.
+    /// The file cannot be read or is damaged ([`ErrorKind::Format`](crate::ErrorKind::Format)); it is of another format
+    /// version, or needs an embedded backbone that this build does not have
+    /// ([`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)); a limit is exceeded; or a thread cannot be started.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<PatchCore> {
         let path = path.as_ref();
-        let bytes = if self.read { Bytes::read(path, self.max_bytes) } else { Bytes::map(path) }?;
-        self.open_bytes(&path.display().to_string(), bytes)
+        self.open_bytes(&path.display().to_string(), Bytes::read(path, self.max_bytes)?)
+    }
+
+    /// Opens the model in a mapped file, in place: the memory bank stays in the file's pages, which processes share.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_mapped(&self, file: MappedFile) -> Result<PatchCore> {
+        let name = file.name().to_owned();
+        self.open_bytes(&name, file.into())
     }
 
     /// Opens a model that lies in memory for the program's whole life, such as one linked into flash, where it
@@ -113,7 +134,7 @@ impl OpenOptions {
     fn open_bytes(&self, source: &str, bytes: Bytes) -> Result<PatchCore> {
         self.check_length(source, bytes.len())?;
         let sections = Sections::parse(source, bytes, self.verify)?;
-        let metadata: Metadata = codec::decode(&sections, METADATA)?;
+        let metadata = Metadata::decode(&sections).map_err(|e| e.of_file(source))?;
         let isa = self.isa.map_or_else(Isa::detect, Ok)?;
         check_metadata(&metadata).map_err(|e| e.of_file(source))?;
         let size = metadata.preprocess.output_size();
@@ -132,7 +153,7 @@ impl OpenOptions {
             return bad_bank(format!("{} values a row", metadata.dim), format!("the {dim} of its layers"));
         }
         let index = Index::open(&sections, dim, isa)?;
-        let rows = index.rows().count();
+        let rows = index.bank().count();
         if rows as u64 != metadata.rows {
             return bad_bank(format!("{rows} rows"), metadata.rows.to_string());
         }
@@ -142,7 +163,6 @@ impl OpenOptions {
         let file_bytes = Some(sections.file_len());
         Ok(PatchCore(Arc::new(Model {
             metadata,
-            #[cfg(feature = "train")]
             backbone,
             network: Arc::new(network),
             index,
@@ -173,8 +193,12 @@ fn backbone(source: &str, sections: &Sections, metadata: &Metadata) -> Result<Ba
     let backbone = if metadata.embedded {
         Backbone::embedded(&metadata.weights)
     } else {
-        let weights = sections.get(WEIGHTS)?;
-        Architecture::named(&metadata.architecture).and_then(|network| Backbone::from_flat(&network, weights))
+        let halves = sections.find(HALF_WEIGHTS)?;
+        let flat = if halves.is_some() { None } else { Some(sections.get(WEIGHTS)?) };
+        Architecture::named(&metadata.architecture).and_then(|network| match (halves, flat) {
+            (Some(halves), _) => Backbone::from_halves(&network, halves),
+            (None, flat) => Backbone::from_flat(&network, flat.unwrap_or_else(|| Vec::new().into())),
+        })
     };
     backbone.map_err(|e| e.of_file(source))
 }
@@ -210,7 +234,7 @@ fn check_weights(metadata: &Metadata, found: u32) -> Result<()> {
 }
 
 impl PatchCore {
-    /// Opens the model file `path` by mapping it; see [`OpenOptions`] for other ways.
+    /// Reads the model file `path` into memory; see [`OpenOptions`] for limits and other ways.
     ///
     /// # Errors
     /// See [`OpenOptions::open`].
@@ -218,25 +242,76 @@ impl PatchCore {
         OpenOptions::default().open(path)
     }
 
+    /// Opens the model in a mapped file, in place.
+    ///
+    /// # Errors
+    /// See [`OpenOptions::open`].
+    pub fn open_mapped(file: MappedFile) -> Result<Self> {
+        OpenOptions::default().open_mapped(file)
+    }
+
     /// Writes the model to `path`: to a temporary file in the same folder first, synced, then renamed, so that there
     /// is always the old file or the new one, whole.
     ///
     /// # Errors
-    /// The file cannot be written, or a number of the calibration is infinite; an existing one is then untouched.
+    /// The file cannot be written, or a number of the calibration is infinite; an existing file is then untouched.
     #[cfg(feature = "train")]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let model = &*self.0;
-        model.metadata.calibration.validate()?;
-        let encoded = codec::encode(&model.metadata)?;
-        let weights = (!model.metadata.embedded).then(|| model.backbone.flat());
+        let parts = self.parts()?;
+        crate::atomic::write(path.as_ref(), |mut out| self.sections(&parts).write_to(&mut out))
+    }
+
+    /// Writes the model file to `out`, as [`save`](Self::save) does to a file, in many small writes.
+    ///
+    /// # Errors
+    /// `out` fails, or a number of the calibration is infinite.
+    pub fn write_to(&self, mut out: impl Write) -> Result<()> {
+        let parts = self.parts()?;
+        let written = self.sections(&parts).write_to(&mut out).and_then(|()| out.flush());
+        written.map_err(|e| Error::io(Path::new(IN_MEMORY), "write", &e))
+    }
+
+    /// The bytes of the model file.
+    ///
+    /// # Errors
+    /// A number of the calibration is infinite.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// What of the file the model does not hold as it is written.
+    fn parts(&self) -> Result<Parts<'_>> {
+        let Model { metadata, backbone, .. } = &*self.0;
+        metadata.calibration.validate()?;
+        let (weights, halves) = match backbone.halves() {
+            _ if metadata.embedded => (None, None),
+            Some(halves) => (None, Some(halves)),
+            None => (Some(backbone.flat()), None),
+        };
+        Ok(Parts { metadata: metadata.encode()?, weights, halves })
+    }
+
+    fn sections<'a>(&'a self, parts: &'a Parts<'_>) -> SectionWriter<'a> {
         let mut writer = SectionWriter::default();
-        writer.add(METADATA, &encoded);
-        if let Some(weights) = &weights {
+        writer.add(Metadata::SECTION, &parts.metadata);
+        if let Some(weights) = &parts.weights {
             writer.add(WEIGHTS, weights);
         }
-        model.index.write(&mut writer);
-        crate::atomic::write(path.as_ref(), |mut out| writer.write_to(&mut out))
+        if let Some(halves) = &parts.halves {
+            writer.add(HALF_WEIGHTS, halves);
+        }
+        self.0.index.write(&mut writer);
+        writer
     }
+}
+
+/// The encoded metadata, and the backbone's weights unless the file refers to them.
+struct Parts<'a> {
+    metadata: Vec<u8>,
+    weights: Option<Cow<'a, [f32]>>,
+    halves: Option<Cow<'a, [u16]>>,
 }
 
 #[cfg(test)]
@@ -249,7 +324,7 @@ mod tests {
     use crate::model_file::map::Slice;
     use crate::model_file::sections::SectionWriter;
     use crate::network::Layer;
-    use crate::score::Calibration;
+    use crate::score::{Calibration, GoodScores};
     use crate::search::SearchKind;
 
     /// Of a model of `small`'s shape with a bank of two rows.
@@ -265,8 +340,16 @@ mod tests {
             rows: 2,
             dim: 32,
             neighbors: 1,
-            training: Training { images: 1, patches: 64, sampled: None, coreset_ratio: 0.03, seed: None },
+            training: Training {
+                images: 1,
+                patches: 64,
+                sampled: None,
+                coreset_ratio: 0.03,
+                seed: None,
+                photograph_size: None,
+            },
             calibration: Calibration::NONE,
+            good_scores: GoodScores::default(),
         }
     }
 
@@ -274,9 +357,9 @@ mod tests {
         let bank: Slice<f32> = (0..64).map(|i| i as f32).collect::<Vec<_>>().into();
         let index =
             Index::build(MemoryBank::single(bank, 32)?, SearchKind::Flat, Isa::best(), &Pool::new(1)?)?;
-        let encoded = codec::encode(metadata)?;
+        let encoded = metadata.encode()?;
         let mut writer = SectionWriter::default();
-        writer.add(METADATA, &encoded);
+        writer.add(Metadata::SECTION, &encoded);
         if let Some(weights) = weights {
             writer.add(WEIGHTS, weights);
         }

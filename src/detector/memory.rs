@@ -5,6 +5,7 @@ use super::{PatchCore, PatchExtractor};
 use crate::error::Result;
 use crate::image::{Frame, PixelFormat};
 use crate::parallel::Pool;
+use crate::score::RegionFinder;
 use crate::search::Search;
 
 /// Bytes that a model and a session on it take, see [`PatchCore::memory`].
@@ -41,7 +42,7 @@ impl PatchCore {
         format: PixelFormat,
     ) -> Result<MemoryEstimate> {
         Frame::check_size(width, height)?;
-        let threads = Pool::count(threads)?;
+        let threads = Pool::resolve_threads(threads)?;
         let model = &*self.0;
         let (network, preprocess) = (&model.network, &model.metadata.preprocess);
         let extractor = PatchExtractor::bytes(network, preprocess, (height, width), format, threads)?;
@@ -51,18 +52,12 @@ impl PatchCore {
         let weights = network.weight_bytes() + self.backbone_bytes();
         Ok(MemoryEstimate {
             model: SMALL + weights + model.index.bytes(),
-            session: SMALL + extractor + scorer + threads,
+            session: SMALL + extractor + scorer + RegionFinder::bytes(output) + threads,
         })
     }
 
     /// The backbone as training keeps it.
-    #[cfg(feature = "train")]
     fn backbone_bytes(&self) -> usize {
         self.0.backbone.owned_bytes()
-    }
-
-    #[cfg(not(feature = "train"))]
-    fn backbone_bytes(&self) -> usize {
-        0
     }
 }

@@ -1,14 +1,42 @@
-//! What a model says about itself: the metadata metadata of its file, and the view that users get.
+//! What a model says about itself: the metadata of its file, and the view that users get.
 
 use super::Model;
+use crate::error::{Error, Result};
 use crate::image::Preprocess;
 use crate::memory_bank::Precision;
+use crate::model_file::codec::{FieldWriter, Fields, Tag};
+use crate::model_file::sections::Sections;
 use crate::network::Layer;
-use crate::score::Calibration;
-use bincode::{Decode, Encode};
+use crate::score::{Calibration, CalibrationSource, FalseAlarmRate, GoodScores, LabelRule, Normalization};
 
-/// The metadata metadata. Shapes are checked against the sections when the file is opened.
-#[derive(Clone, Debug, Encode, Decode)]
+/// The section of the file that holds the metadata.
+const SECTION: &str = "metadata";
+
+const PRODUCER: Tag = Tag { number: 1, name: "producer", required: false };
+const BACKBONE: Tag = Tag { number: 2, name: "backbone", required: true };
+const LAYERS: Tag = Tag { number: 3, name: "layers", required: true };
+const PREPROCESS: Tag = Tag { number: 4, name: "preprocessing", required: true };
+const BANK: Tag = Tag { number: 5, name: "memory bank", required: true };
+const TRAINING: Tag = Tag { number: 6, name: "training", required: false };
+const THRESHOLDS: Tag = Tag { number: 7, name: "thresholds", required: true };
+const CALIBRATION: Tag = Tag { number: 8, name: "calibration source", required: false };
+const GOOD_SCORES: Tag = Tag { number: 9, name: "scores of good photographs", required: false };
+const PHOTOGRAPHS: Tag = Tag { number: 10, name: "photographs", required: false };
+const TAGS: [Tag; 10] = [
+    PRODUCER,
+    BACKBONE,
+    LAYERS,
+    PREPROCESS,
+    BANK,
+    TRAINING,
+    THRESHOLDS,
+    CALIBRATION,
+    GOOD_SCORES,
+    PHOTOGRAPHS,
+];
+
+/// The metadata of a model file. Shapes are checked against the sections when the file is opened.
+#[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub producer: String,
     pub architecture: String,
@@ -24,10 +52,133 @@ pub(crate) struct Metadata {
     pub neighbors: u32,
     pub training: Training,
     pub calibration: Calibration,
+    pub good_scores: GoodScores,
+}
+
+impl Metadata {
+    /// Writes every field.
+    ///
+    /// # Errors
+    /// The fields are larger than a file may have.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let Self { preprocess, training, calibration, good_scores, .. } = self;
+        let mut fields = FieldWriter::default();
+        fields.add(PRODUCER, &self.producer)?;
+        fields.add(BACKBONE, &(&self.architecture, &self.weights, self.weights_checksum, self.embedded))?;
+        fields.add(LAYERS, &self.layers.iter().map(|&layer| layer as u8).collect::<Vec<_>>())?;
+        let Preprocess { resize, crop, antialias, mean, std } = *preprocess;
+        fields.add(PREPROCESS, &(resize, crop, antialias, mean, std))?;
+        fields.add(BANK, &(self.rows, self.dim, self.neighbors))?;
+        let Training { images, patches, sampled, coreset_ratio, seed, photograph_size } = *training;
+        fields.add(TRAINING, &(images, patches, sampled, coreset_ratio, seed))?;
+        let rule = calibration.rule == LabelRule::StrictlyAbove;
+        let Calibration { image, pixel, typical_map_value, .. } = calibration;
+        fields.add(THRESHOLDS, &(image.numbers(), pixel.numbers(), rule, *typical_map_value))?;
+        fields.add(CALIBRATION, &source_to_record(calibration.source))?;
+        if !good_scores.is_empty() {
+            let scores = (good_scores.scores(), good_scores.peaks(), good_scores.map_range());
+            fields.add(GOOD_SCORES, &(good_scores.checksums(), scores))?;
+        }
+        if let Some(size) = photograph_size {
+            fields.add(PHOTOGRAPHS, &size)?;
+        }
+        Ok(fields.finish())
+    }
+
+    /// The metadata of an opened file.
+    ///
+    /// # Errors
+    /// A field is missing, damaged, or holds something that no model has.
+    pub(super) fn decode(sections: &Sections) -> Result<Self> {
+        let fields = Fields::open(sections, SECTION, &TAGS)?;
+        let (architecture, weights, weights_checksum, embedded) = fields.get(BACKBONE)?;
+        let layers = fields.get::<Vec<u8>>(LAYERS)?.into_iter().map(layer).collect::<Result<_>>()?;
+        let (resize, crop, antialias, mean, std) = fields.get(PREPROCESS)?;
+        let (rows, dim, neighbors) = fields.get(BANK)?;
+        let (images, patches, sampled, coreset_ratio, seed) =
+            fields.find(TRAINING)?.unwrap_or((0, 0, None, f64::NAN, None));
+        let (image, pixel, strictly_above, typical_map_value) =
+            fields.get::<([f32; 4], [f32; 4], bool, f32)>(THRESHOLDS)?;
+        let source = fields.find(CALIBRATION)?.map_or(CalibrationSource::None, record_to_source);
+        let good_scores = match fields.find::<(Vec<u32>, (Vec<f32>, Vec<f32>, (f32, f32)))>(GOOD_SCORES)? {
+            Some((checksums, (scores, peaks, map_range))) => {
+                GoodScores::new(checksums, scores, peaks, map_range)?
+            }
+            None => GoodScores::default(),
+        };
+        Ok(Self {
+            producer: fields.find(PRODUCER)?.unwrap_or_default(),
+            architecture,
+            weights,
+            weights_checksum,
+            embedded,
+            layers,
+            preprocess: Preprocess { resize, crop, antialias, mean, std },
+            rows,
+            dim,
+            neighbors,
+            training: Training {
+                images,
+                patches,
+                sampled,
+                coreset_ratio,
+                seed,
+                photograph_size: fields.find(PHOTOGRAPHS)?,
+            },
+            calibration: Calibration {
+                image: Normalization::from_numbers(image),
+                pixel: Normalization::from_numbers(pixel),
+                rule: if strictly_above { LabelRule::StrictlyAbove } else { LabelRule::AtOrAbove },
+                typical_map_value,
+                source,
+            },
+            good_scores,
+        })
+    }
+
+    /// Name of the section that [`encode`](Self::encode)'s bytes belong in.
+    pub(super) const SECTION: &'static str = SECTION;
+}
+
+fn layer(number: u8) -> Result<Layer> {
+    let known = Layer::ALL.into_iter().find(|&layer| layer as u8 == number);
+    known.ok_or_else(|| Error::format("layers", format!("number {number}"), "0, 1 or 2"))
+}
+
+/// A kind, two counts, and four numbers, of which each kind uses its own.
+type SourceRecord = (u8, [u32; 2], [f64; 4]);
+
+fn source_to_record(source: CalibrationSource) -> SourceRecord {
+    match source {
+        CalibrationSource::None => (0, [0; 2], [0.0; 4]),
+        CalibrationSource::BestF1 { good, defective } => (1, [good, defective], [0.0; 4]),
+        CalibrationSource::GoodPhotographs { photographs, rate } => (
+            2,
+            [photographs, u32::from(rate.is_fitted)],
+            [rate.requested, rate.expected, rate.low, rate.high],
+        ),
+        CalibrationSource::Imported => (3, [0; 2], [0.0; 4]),
+        CalibrationSource::Manual => (4, [0; 2], [0.0; 4]),
+    }
+}
+
+/// A kind that a later release adds is not known here, which changes no score.
+fn record_to_source((kind, counts, numbers): SourceRecord) -> CalibrationSource {
+    match kind {
+        1 => CalibrationSource::BestF1 { good: counts[0], defective: counts[1] },
+        2 => {
+            let [requested, expected, low, high] = numbers;
+            let rate = FalseAlarmRate { requested, expected, low, high, is_fitted: counts[1] != 0 };
+            CalibrationSource::GoodPhotographs { photographs: counts[0], rate }
+        }
+        3 => CalibrationSource::Imported,
+        4 => CalibrationSource::Manual,
+        _ => CalibrationSource::None,
+    }
 }
 
 /// How a memory bank came to be.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Training {
     /// Photographs of good parts; 0 where an imported model does not say.
@@ -40,6 +191,8 @@ pub struct Training {
     pub coreset_ratio: f64,
     /// Seed of the start and the projection; `None` for imported models.
     pub seed: Option<u64>,
+    /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is unknown.
+    pub photograph_size: Option<(usize, usize)>,
 }
 
 /// A read-only view of what a model is.
@@ -86,23 +239,29 @@ impl<'a> ModelInfo<'a> {
 
     /// Rows of the memory bank.
     pub fn bank_rows(&self) -> usize {
-        self.model.index.rows().count()
+        self.model.index.bank().count()
     }
 
     /// Values a row.
     pub fn dim(&self) -> usize {
-        self.model.index.rows().dim()
+        self.model.index.bank().dim()
     }
 
     /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
     pub fn bank_precision(&self) -> (Precision, f32) {
-        let rows = self.model.index.rows();
+        let rows = self.model.index.bank();
         (rows.precision(), rows.rounding())
     }
 
     /// Bank rows that re-weight the image score; 1 turns re-weighting off.
     pub fn neighbors(&self) -> u32 {
         self.model.metadata.neighbors
+    }
+
+    /// Scores of the good photographs of the training, each by a memory bank that has not seen it; empty where the model
+    /// was trained without them or imported.
+    pub fn good_scores(&self) -> &'a GoodScores {
+        &self.model.metadata.good_scores
     }
 
     /// How the memory bank came to be.

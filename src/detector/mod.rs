@@ -2,20 +2,27 @@
 
 #[cfg(feature = "train")]
 mod bank_builder;
+mod calibrator;
 #[cfg(feature = "train")]
 mod cross_validation;
 mod extractor;
 mod file;
+mod map_summary;
 mod memory;
 mod metadata;
 mod options;
 #[cfg(feature = "train")]
+mod outliers;
+#[cfg(feature = "train")]
 mod patch_store;
+#[cfg(feature = "train")]
+mod report;
 mod resize_map;
 mod session;
 #[cfg(feature = "train")]
 mod train;
 
+pub use calibrator::Calibrator;
 pub use extractor::PatchExtractor;
 pub use file::OpenOptions;
 pub use memory::MemoryEstimate;
@@ -23,7 +30,11 @@ pub use metadata::{ModelInfo, Training};
 #[cfg(feature = "train")]
 pub use options::Observer;
 pub use options::{Stage, TrainOptions};
-pub use session::{Prediction, Session, Timings};
+#[cfg(feature = "train")]
+pub use outliers::Outlier;
+#[cfg(feature = "train")]
+pub use report::TrainingReport;
+pub use session::{Decision, Session, Timings, Verdict};
 #[cfg(feature = "train")]
 pub use train::Trainer;
 
@@ -33,9 +44,10 @@ pub(crate) use metadata::Metadata;
 #[cfg(feature = "train")]
 pub(crate) use options::MAX_NEIGHBORS;
 
+use crate::error::Result;
 use crate::kernels::Isa;
 use crate::network::Network;
-use crate::score::Calibration;
+use crate::score::{Calibration, GoodScores};
 use crate::search::Index;
 use std::borrow::Cow;
 use std::fmt;
@@ -51,7 +63,6 @@ pub struct PatchCore(pub(crate) Arc<Model>);
 #[derive(Clone)]
 pub(crate) struct Model {
     pub metadata: Metadata,
-    #[cfg(feature = "train")]
     pub backbone: crate::network::Backbone,
     pub network: Arc<Network>,
     pub index: Index,
@@ -83,17 +94,28 @@ impl PatchCore {
     }
 
     /// The same model with other thresholds and ranges, such as those found on defective photographs.
-    #[must_use]
-    pub fn with_calibration(self, calibration: Calibration) -> Self {
+    ///
+    /// # Errors
+    /// A number is infinite, or a range has its lowest score above its highest.
+    pub fn with_calibration(self, calibration: Calibration) -> Result<Self> {
+        calibration.validate()?;
         let mut model = Arc::unwrap_or_clone(self.0);
         model.metadata.calibration = calibration;
+        Ok(Self(Arc::new(model)))
+    }
+
+    /// The same model with other scores of good photographs, from which its thresholds can be set anew. The thresholds stay.
+    #[must_use]
+    pub fn with_good_scores(self, scores: GoodScores) -> Self {
+        let mut model = Arc::unwrap_or_clone(self.0);
+        model.metadata.good_scores = scores;
         Self(Arc::new(model))
     }
 
     /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy where it is of
     /// half precision.
     pub fn memory_bank(&self) -> Cow<'_, [f32]> {
-        self.0.index.rows().all()
+        self.0.index.bank().all()
     }
 
     /// The instruction set that predictions use.

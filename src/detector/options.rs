@@ -1,10 +1,11 @@
 //! What training can be told.
 
 #[cfg(feature = "train")]
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::image::Preprocess;
 use crate::memory_bank::Precision;
 use crate::network::Layer;
+use crate::score::DEFAULT_FALSE_ALARM_RATE;
 use crate::search::SearchKind;
 use std::fmt;
 #[cfg(feature = "train")]
@@ -16,6 +17,7 @@ pub(crate) const MAX_NEIGHBORS: u32 = 4096;
 
 /// Choices of a training run; `Default` gives those of the reference.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrainOptions {
     /// Layers whose maps make the embedding, in any order, each once. Default: layer2 and layer3.
     pub layers: Vec<Layer>,
@@ -38,9 +40,16 @@ pub struct TrainOptions {
     /// Sets the thresholds from the good photographs alone, by scoring some against memory banks chosen from others. Turn
     /// it off where defective photographs will calibrate the model. Default: on.
     pub cross_validate: bool,
-    /// Puts an embedded backbone's weights into the model file, which otherwise refers to those of the library: the file
-    /// then opens in builds without them and in later versions that bring others. Default: off.
-    pub copy_backbone: bool,
+    /// The false-alarm rate that thresholds from good photographs are set for, above 0 and below 1; see
+    /// [`GoodScores`](crate::score::GoodScores). Default: 0.005, one good photograph in two hundred.
+    pub false_alarm_rate: f64,
+    /// Learns from photographs that do not fit the others, too, which are otherwise left out. They are reported either way
+    /// ([`TrainingReport::outliers`](super::TrainingReport#structfield.outliers)), where
+    /// [`cross_validate`](Self#structfield.cross_validate) is on. Default: off.
+    pub keep_outliers: bool,
+    /// Leaves an embedded backbone's weights out of the model file, which then opens only in builds that bring the same
+    /// weights. Otherwise the file holds a copy, of 5.6 MB for `default` and 1.4 MB for `small`. Default: off.
+    pub refer_to_backbone: bool,
     /// Bytes that the patches and the choice among them may take, beside the network's own memory. Past it the
     /// patches go to a temporary file, which changes nothing in the model; where the choice alone takes more, an even
     /// sample of the patches is chosen from, and [`Training::sampled`](super::Training::sampled) says so. Default:
@@ -62,22 +71,49 @@ impl Default for TrainOptions {
             search: SearchKind::Auto,
             bank_precision: Precision::Single,
             cross_validate: true,
-            copy_backbone: false,
+            false_alarm_rate: DEFAULT_FALSE_ALARM_RATE,
+            keep_outliers: false,
+            refer_to_backbone: false,
             max_memory: None,
             spool_folder: None,
         }
     }
 }
 
+setters!(TrainOptions {
+    layers: Vec<Layer>,
+    preprocess: Preprocess,
+    coreset_ratio: f64,
+    neighbors: u32,
+    seed: u64,
+    threads: usize,
+    search: SearchKind,
+    bank_precision: Precision,
+    cross_validate: bool,
+    false_alarm_rate: f64,
+    keep_outliers: bool,
+    refer_to_backbone: bool,
+    max_memory: Option<u64>,
+    spool_folder: Option<PathBuf>,
+});
+
 #[cfg(feature = "train")]
 impl TrainOptions {
     pub(super) fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;
         if !(self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0) {
-            return Err(Error::argument("coreset ratio", self.coreset_ratio, "a number above 0, at most 1"));
+            return Err(Error::wrong_setting(
+                Setting::CoresetRatio,
+                self.coreset_ratio,
+                "a number above 0, at most 1",
+            ));
         }
         if !(1..=MAX_NEIGHBORS).contains(&self.neighbors) {
-            return Err(Error::argument("neighbors", self.neighbors, format!("1 to {MAX_NEIGHBORS}")));
+            return Err(Error::wrong_setting(
+                Setting::Neighbors,
+                self.neighbors,
+                format!("1 to {MAX_NEIGHBORS}"),
+            ));
         }
         Ok(())
     }

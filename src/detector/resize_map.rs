@@ -1,6 +1,7 @@
 //! Anomaly maps scaled to the photograph.
 
 use crate::image::Preprocess;
+use crate::score::{MapRegion, Region};
 
 /// Columns that are scaled together: their samples stay in the nearest cache, and need no memory of their own.
 const COLUMNS: usize = 256;
@@ -11,6 +12,12 @@ struct Place {
     before: usize,
     behind: usize,
     share: f32,
+}
+
+impl Place {
+    fn nearest(self) -> usize {
+        if self.share < 0.5 { self.before } else { self.behind }
+    }
 }
 
 /// One axis of a photograph, on which the map covers the centre crop of the resized version.
@@ -37,14 +44,85 @@ impl Axis {
     }
 }
 
-/// Writes `of` the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole photograph,
-/// to `out`, whose rows have `width` values. Outside a centre crop there is no map, and the default is written.
-pub(super) fn over_image<T: Copy + Default>(
+/// Writes the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole photograph,
+/// to `out`, whose rows have `width` values. Outside a centre crop there is no map, and 0 is written.
+pub(super) fn map_over_image(map: &[f32], preprocess: &Preprocess, width: usize, out: &mut [f32]) {
+    over_image(map, preprocess, width, out, |value, _, _| value);
+}
+
+/// Writes the mask of a map to `out`, scaled as by [`map_over_image`]: 255 where the scaled value reaches the cut of the
+/// nearest pixel of the map (see [`RegionFinder`](crate::score::RegionFinder)), else 0.
+pub(super) fn mask_over_image(
+    map: &[f32],
+    cuts: &[f32],
+    preprocess: &Preprocess,
+    width: usize,
+    out: &mut [u8],
+) {
+    let columns = preprocess.output_size().1;
+    over_image(map, preprocess, width, out, |value, row, column| {
+        let cut = cuts[row.nearest() * columns + column.nearest()];
+        if value >= cut { 255 } else { 0 }
+    });
+}
+
+/// Column and row, in a photograph of `width` x `height` that was prepared by `preprocess`, of the centre of a pixel of the
+/// map, given by row and column.
+#[cfg(feature = "train")]
+pub(super) fn place_in_image(
+    (row, column): (usize, usize),
+    preprocess: &Preprocess,
+    width: usize,
+    height: usize,
+) -> (usize, usize) {
+    let map_pixel = MapRegion {
+        top: row,
+        left: column,
+        bottom: row,
+        right: column,
+        area: 1,
+        peak: (row, column),
+        score: 0.0,
+    };
+    let region = region_in_image(&map_pixel, preprocess, width, height);
+    (region.peak_x, region.peak_y)
+}
+
+/// `region` in pixels of a photograph of `width` x `height` that was prepared by `preprocess`.
+pub(super) fn region_in_image(
+    region: &MapRegion,
+    preprocess: &Preprocess,
+    width: usize,
+    height: usize,
+) -> Region {
+    let (resize, offset) = (preprocess.resize, preprocess.crop_offset());
+    let scale = (height as f64 / resize.0 as f64, width as f64 / resize.1 as f64);
+    let place = |at: f64, offset: usize, scale: f64| (at + offset as f64) * scale;
+    let (left, top) =
+        (place(region.left as f64, offset.1, scale.1), place(region.top as f64, offset.0, scale.0));
+    let right = place((region.right + 1) as f64, offset.1, scale.1).ceil().min(width as f64);
+    let bottom = place((region.bottom + 1) as f64, offset.0, scale.0).ceil().min(height as f64);
+    let peak_x = place(region.peak.1 as f64 + 0.5, offset.1, scale.1);
+    let peak_y = place(region.peak.0 as f64 + 0.5, offset.0, scale.0);
+    Region {
+        x: left as usize,
+        y: top as usize,
+        width: (right - left.floor()) as usize,
+        height: (bottom - top.floor()) as usize,
+        area: ((region.area as f64 * scale.0 * scale.1).round() as usize).max(1),
+        peak_x: (peak_x as usize).min(width - 1),
+        peak_y: (peak_y as usize).min(height - 1),
+        score: region.score,
+    }
+}
+
+/// Writes what `of` makes of each scaled value and its place along both axes. Outside a centre crop the default is written.
+fn over_image<T: Copy + Default>(
     map: &[f32],
     preprocess: &Preprocess,
     width: usize,
     out: &mut [T],
-    of: impl Fn(f32) -> T,
+    of: impl Fn(f32, Place, Place) -> T,
 ) {
     let (size, resize, offset) = (preprocess.output_size(), preprocess.resize, preprocess.crop_offset());
     let height = out.len() / width;
@@ -69,8 +147,12 @@ pub(super) fn over_image<T: Copy + Default>(
             }
             above.take(place.before);
             below.take(place.behind);
-            for ((value, above), below) in row.iter_mut().zip(&above.values).zip(&below.values) {
-                *value = of(above + (below - above) * place.share);
+            for (x, (above, below)) in
+                (left..right).zip(above.values[left..].iter().zip(&below.values[left..]))
+            {
+                if let Some(column) = places[x] {
+                    row[x] = of(above + (below - above) * place.share, place, column);
+                }
             }
             row[..left].fill(T::default());
             row[right..].fill(T::default());
@@ -119,7 +201,7 @@ mod tests {
     fn outside_a_centre_crop_nothing_is_marked_whatever_the_rule() {
         let preprocess = Preprocess { resize: (64, 64), crop: Some((32, 32)), ..Preprocess::default() };
         let mut mask = [7u8; 64 * 64];
-        over_image(&[0.0; 32 * 32], &preprocess, 64, &mut mask, |_| 255);
+        over_image(&[0.0; 32 * 32], &preprocess, 64, &mut mask, |_, _, _| 255);
         for (i, &value) in mask.iter().enumerate() {
             let inside = [i / 64, i % 64].iter().all(|at| (16..48).contains(at));
             assert_eq!(value, if inside { 255 } else { 0 }, "{i}");
@@ -160,7 +242,7 @@ mod tests {
             let map: Vec<f32> = (0..height * width).map(|i| (i * 7919 % 1009) as f32 / 7.0).collect();
             for (rows, columns) in [(1, 1), (3, 255), (16, 256), (40, 257), (99, 600), (70, 32), (31, 1000)] {
                 let mut out = vec![f32::NAN; rows * columns];
-                over_image(&map, &preprocess, columns, &mut out, |value| value);
+                map_over_image(&map, &preprocess, columns, &mut out);
                 for (i, found) in out.iter().enumerate() {
                     let expected = naive(&map, &preprocess, (i / columns, i % columns), (rows, columns));
                     assert_eq!(

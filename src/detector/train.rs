@@ -1,17 +1,20 @@
 //! Training: photographs of good parts become a memory bank.
 
 use super::bank_builder;
-use super::cross_validation::CrossValidation;
+use super::cross_validation::{CrossValidation, HeldOut};
 use super::metadata::{Metadata, Training};
 use super::options::{Observer, TrainOptions};
+use super::outliers::{Outlier, Screening, kept_scores, screen};
 use super::patch_store::PatchStore;
+use super::report::{Look, TrainingReport};
+use super::resize_map::place_in_image;
 use super::{Model, PatchCore, PatchExtractor};
 use crate::error::{Error, Result};
 use crate::image::{Frame, Picture};
 use crate::kernels::Isa;
 use crate::network::{Backbone, Mode, Network};
 use crate::parallel::Pool;
-use crate::score::Calibration;
+use crate::score::{Calibration, GoodScores};
 use crate::search::Index;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -26,6 +29,7 @@ pub struct Trainer {
     network: Arc<Network>,
     extractor: PatchExtractor,
     store: PatchStore,
+    looks: Vec<Look>,
 }
 
 impl Trainer {
@@ -52,6 +56,7 @@ impl Trainer {
             network,
             extractor,
             store,
+            looks: Vec::new(),
         })
     }
 
@@ -61,14 +66,16 @@ impl Trainer {
     /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
         let Self { extractor, pool, .. } = self;
-        let (patches, _) = pool.run(|| extractor.extract(frame, pool))?;
+        let (patches, _) = pool.install(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
         let needed = 4 * rows as u64 * dim as u64 + bank_builder::bytes(rows, dim, &self.options);
         if self.options.max_memory.is_some_and(|bound| needed > bound) {
             let folder = self.options.spool_folder.clone().unwrap_or_else(std::env::temp_dir);
             self.store.spool(&folder)?;
         }
-        self.store.add(patches.data)
+        self.store.add(patches.data)?;
+        self.looks.push(Look::of(frame));
+        Ok(())
     }
 
     /// Number of photographs added.
@@ -91,23 +98,59 @@ impl Trainer {
     /// # Errors
     /// No photograph was added, the coreset ratio leaves no row, or `observer` stopped the training.
     pub fn finish(self, observer: &mut Observer<'_>) -> Result<PatchCore> {
+        self.finish_with_report(observer).map(|(model, _)| model)
+    }
+
+    /// As [`finish`](Self::finish), with what the training noticed about its photographs.
+    ///
+    /// # Errors
+    /// As `finish`.
+    pub fn finish_with_report(self, observer: &mut Observer<'_>) -> Result<(PatchCore, TrainingReport)> {
         if self.images() == 0 {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
-        let Self { store, options, isa, pool, network, .. } = &self;
-        let images: Vec<usize> = (0..store.images()).collect();
-        let selection = bank_builder::select(store, &images, options, *isa, pool, observer)?;
-        let calibration = match options.cross_validate {
+        let Self { store, options, isa, pool, network, looks, .. } = &self;
+        let distinct = store.distinct();
+        let screening = match options.cross_validate {
             true => {
                 let grid = network.grid();
-                CrossValidation { store, grid, options, isa: *isa, pool }.calibrate(observer)?
+                screen(&CrossValidation { store, grid, options, isa: *isa, pool }, &distinct, observer)?
             }
-            false => Calibration::NONE,
+            false => Screening::default(),
         };
+        let outliers =
+            screening.outliers.iter().map(|&(held_out, limit)| self.outlier(held_out, limit)).collect();
+        let report = TrainingReport::new(looks, &distinct, outliers);
+        let left_out = |image: &usize| report.outliers.iter().any(|o| o.is_left_out && o.image == *image);
+        let learned: Vec<usize> =
+            distinct.iter().filter(|copies| !left_out(&copies[0])).flatten().copied().collect();
+        let learned = sorted(learned);
+        let mut good = screening.good;
+        if options.keep_outliers {
+            good.extend(screening.outliers.iter().map(|(held_out, _)| held_out));
+        }
+        let scores = kept_scores(&good, |image| looks[image].checksum())?;
+        let calibration = scores.calibrate(options.false_alarm_rate)?;
+        let selection = bank_builder::select(store, &learned, options, *isa, pool, observer)?;
         let bank = store.gather(&selection.rows)?;
         let index =
             bank_builder::index(bank, store.dim(), options.bank_precision, options.search, *isa, pool)?;
-        Ok(self.assemble(index, calibration, selection.sampled))
+        let training = Training {
+            images: learned.len() as u64,
+            patches: (learned.len() * store.image_rows()) as u64,
+            sampled: selection.sampled.map(|rows| rows as u64),
+            coreset_ratio: options.coreset_ratio,
+            seed: Some(options.seed),
+            photograph_size: Some(report.size),
+        };
+        Ok((self.assemble(index, training, calibration, scores), report))
+    }
+
+    fn outlier(&self, held_out: HeldOut, limit: f32) -> Outlier {
+        let (width, height) = self.looks[held_out.image].size();
+        let at = place_in_image(held_out.map.peak_at, &self.options.preprocess, width, height);
+        let is_left_out = !self.options.keep_outliers;
+        Outlier { image: held_out.image, score: held_out.score, limit, at, is_left_out }
     }
 
     /// A model whose memory bank is the first `rows` patches, without a coreset and a calibration.
@@ -118,33 +161,47 @@ impl Trainer {
         let Self { options, isa, pool, .. } = &self;
         let index =
             bank_builder::index(bank, self.store.dim(), options.bank_precision, options.search, *isa, pool)?;
-        Ok(self.assemble(index, Calibration::NONE, None))
+        let training = Training {
+            images: self.images() as u64,
+            patches: self.rows() as u64,
+            sampled: None,
+            coreset_ratio: self.options.coreset_ratio,
+            seed: Some(self.options.seed),
+            photograph_size: None,
+        };
+        Ok(self.assemble(index, training, Calibration::NONE, GoodScores::default()))
     }
 
-    fn assemble(self, index: Index, calibration: Calibration, sampled: Option<usize>) -> PatchCore {
+    fn assemble(
+        self,
+        index: Index,
+        training: Training,
+        calibration: Calibration,
+        good_scores: GoodScores,
+    ) -> PatchCore {
         let Self { backbone, options, isa, network, store, .. } = self;
         let metadata = Metadata {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION")).into(),
             architecture: backbone.architecture().name().into(),
             weights: backbone.origin().into(),
             weights_checksum: backbone.checksum(),
-            embedded: backbone.is_embedded() && !options.copy_backbone,
+            embedded: backbone.is_embedded() && options.refer_to_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
-            rows: index.rows().count() as u64,
+            rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
-            training: Training {
-                images: store.images() as u64,
-                patches: store.rows() as u64,
-                sampled: sampled.map(|rows| rows as u64),
-                coreset_ratio: options.coreset_ratio,
-                seed: Some(options.seed),
-            },
+            training,
             calibration,
+            good_scores,
         };
         PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None }))
     }
+}
+
+fn sorted(mut numbers: Vec<usize>) -> Vec<usize> {
+    numbers.sort_unstable();
+    numbers
 }
 
 impl PatchCore {

@@ -204,6 +204,7 @@ mod tests {
         Evaluation {
             image_auroc,
             pixel_auroc,
+            image_f1_max_threshold: None,
             image_f1_max: None,
             ..Evaluator::new((1, 1)).rank().evaluate(&Calibration::NONE)
         }

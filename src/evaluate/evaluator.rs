@@ -17,6 +17,22 @@ pub struct Evaluator {
     pixels: PixelScores,
     /// The lowest and the highest value of all maps.
     map_range: (f32, f32),
+    overlap: Overlap,
+}
+
+/// Pixels that masks mark, against those that are defective.
+#[derive(Clone, Copy, Debug, Default)]
+struct Overlap {
+    both: u64,
+    marked: u64,
+    defective: u64,
+}
+
+impl Overlap {
+    /// F1 of the marked pixels; `None` where nothing is defective.
+    fn f1(self) -> Option<f64> {
+        (self.defective > 0).then(|| 2.0 * self.both as f64 / (self.marked + self.defective) as f64)
+    }
 }
 
 impl Evaluator {
@@ -28,6 +44,7 @@ impl Evaluator {
             scores: RankingBuilder::default(),
             pixels: PixelScores::new(size.1),
             map_range: (f32::INFINITY, f32::NEG_INFINITY),
+            overlap: Overlap::default(),
         }
     }
 
@@ -47,6 +64,37 @@ impl Evaluator {
         let path = path.into();
         self.add_values(defective, score, map, mask).map_err(|e| e.within(path.display()))?;
         self.images.push((path, defective, score));
+        Ok(())
+    }
+
+    /// Adds a good image of which only the score is known, as of a photograph that the model has learned from.
+    ///
+    /// # Errors
+    /// The score is NaN or infinite.
+    pub fn add_score(&mut self, path: impl Into<PathBuf>, score: f32) -> Result<()> {
+        self.scores.push(score, false)?;
+        self.images.push((path.into(), false, score));
+        Ok(())
+    }
+
+    /// Counts the pixels that the model marks in the image that was added last, against its defective ones: with all images
+    /// counted, the F1 of pixels is that of the model's own masks. `mask` as for [`add`](Self::add).
+    ///
+    /// # Errors
+    /// The masks differ in length.
+    pub fn add_marks(&mut self, marked: &[bool], defective: bool, mask: Option<&[bool]>) -> Result<()> {
+        if mask.is_none() && defective {
+            return Ok(());
+        }
+        if mask.is_some_and(|mask| mask.len() != marked.len()) {
+            return Err(Error::argument("marked pixels", marked.len(), "as many as the mask has"));
+        }
+        let count = |test: &dyn Fn(usize) -> bool| (0..marked.len()).filter(|&i| test(i)).count() as u64;
+        let is_defective = |i: usize| mask.is_some_and(|mask| mask.get(i) == Some(&true));
+        let is_marked = |i: usize| marked.get(i) == Some(&true);
+        self.overlap.both += count(&|i| is_marked(i) && is_defective(i));
+        self.overlap.marked += count(&is_marked);
+        self.overlap.defective += count(&is_defective);
         Ok(())
     }
 
@@ -74,6 +122,7 @@ impl Evaluator {
             pixels: self.pixels.rank(),
             map_range: self.map_range,
             results: self.images,
+            overlap: self.overlap,
         }
     }
 }
@@ -85,15 +134,22 @@ pub struct Ranked {
     pixels: PixelRanking,
     map_range: (f32, f32),
     results: Vec<(PathBuf, bool, f32)>,
+    overlap: Overlap,
 }
 
 impl Ranked {
     /// The thresholds with the highest F1. `None` where the set has not both good and defective images.
     pub fn calibration(&self) -> Option<Calibration> {
-        Calibration::from_defects(&self.images, self.pixels.ranking(), self.map_range)
+        Calibration::from_labels(&self.images, self.pixels.ranking(), self.map_range)
     }
 
-    /// Computes all metrics; labels and normalised scores are those of `calibration`.
+    /// The image scores of both classes, in order.
+    pub fn images(&self) -> &Ranking {
+        &self.images
+    }
+
+    /// Computes all metrics; labels and normalised scores are those of `calibration`. The F1 of pixels is that of the masks
+    /// that were [counted](Evaluator::add_marks), or, where none were, of all pixels that reach the pixel threshold.
     pub fn evaluate(&self, calibration: &Calibration) -> Evaluation {
         let (images, pixels) = (&self.images, self.pixels.ranking());
         let (image, pixel) = (calibration.image, calibration.pixel);
@@ -113,10 +169,15 @@ impl Ranked {
             image_auroc: metrics::auroc(images),
             image_f1: f1(images, image, image_threshold),
             image_f1_max: metrics::f1_max(images).map(|best| best.f1),
+            image_f1_max_threshold: metrics::f1_max(images).map(|best| best.threshold),
             image_threshold,
             pixel_auroc: metrics::auroc(pixels),
-            pixel_f1: f1(pixels, pixel, pixel_threshold),
+            pixel_f1: match calibration.typical_map_value.is_nan() {
+                false => self.overlap.f1(),
+                true => f1(pixels, pixel, pixel_threshold),
+            },
             pixel_f1_max: metrics::f1_max(pixels).map(|best| best.f1),
+            pixel_f1_max_threshold: metrics::f1_max(pixels).map(|best| best.threshold),
             pixel_threshold,
             aupro: self.pixels.aupro(FPR_LIMIT),
             compat: Compat {
@@ -153,7 +214,7 @@ mod tests {
     fn calibration(rule: LabelRule) -> Calibration {
         let image = Normalization { threshold: 2.0, min: 1.0, max: 3.0, sensitivity: 0.5 };
         let pixel = Normalization { threshold: 1.0, min: 0.1, max: 1.3, sensitivity: 0.5 };
-        Calibration { image, pixel, rule, source: CalibrationSource::Imported }
+        Calibration { image, pixel, rule, source: CalibrationSource::Imported, ..Calibration::NONE }
     }
 
     #[test]
@@ -247,7 +308,7 @@ mod tests {
         }
         let ranking = Ranking::new(&scores, &defective).unwrap();
         let result =
-            evaluator.rank().evaluate(&Calibration::from_defects(&ranking, &ranking, (1.0, 5.0)).unwrap());
+            evaluator.rank().evaluate(&Calibration::from_labels(&ranking, &ranking, (1.0, 5.0)).unwrap());
         assert!(result.image_f1.is_some() && result.image_f1 == result.image_f1_max);
         assert!(result.pixel_f1.is_some() && result.pixel_f1 == result.pixel_f1_max);
     }

@@ -10,7 +10,10 @@ mod dataset;
 mod evaluator;
 mod folders;
 mod mask;
+#[cfg(feature = "decode")]
+mod mask_report;
 pub mod metrics;
+mod path_json;
 mod published;
 mod report;
 #[cfg(feature = "decode")]
@@ -21,8 +24,10 @@ pub use dataset::{Dataset, Sample};
 pub use evaluator::{Evaluator, Ranked};
 pub use folders::find_images;
 #[doc(hidden)]
-pub use folders::find_images_where_readable;
+pub use folders::{FoundImages, find_images_where_readable};
 pub use mask::fit_mask;
+#[doc(hidden)]
+pub use path_json::insert_path;
 pub use report::{Compat, Evaluation, ImageResult};
 #[cfg(feature = "decode")]
 pub use samples::{check_samples, score_samples};

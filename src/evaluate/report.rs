@@ -1,5 +1,6 @@
 //! The result of an evaluation, as JSON and as a table.
 
+use super::insert_path;
 use crate::error::place;
 use serde_json::{Value, json};
 use std::fmt;
@@ -16,14 +17,18 @@ pub struct Evaluation {
     pub image_f1: Option<f64>,
     /// The highest F1 that a threshold on image scores can reach.
     pub image_f1_max: Option<f64>,
+    /// The threshold that reaches it.
+    pub image_f1_max_threshold: Option<f32>,
     /// The model's threshold on raw image scores.
     pub image_threshold: Option<f32>,
     /// Area under the ROC curve of all pixels of all images.
     pub pixel_auroc: Option<f64>,
-    /// F1 of all pixels' labels, at the model's threshold.
+    /// F1 of all pixels' labels, at the model's threshold: of the masks that the model gives.
     pub pixel_f1: Option<f64>,
     /// The highest F1 that a threshold on pixels can reach.
     pub pixel_f1_max: Option<f64>,
+    /// The threshold that reaches it.
+    pub pixel_f1_max_threshold: Option<f32>,
     /// The model's threshold on raw map values.
     pub pixel_threshold: Option<f32>,
     /// Area under the per-region overlap curve up to a false positive rate of 0.3.
@@ -74,10 +79,12 @@ impl Evaluation {
             "image_auroc": self.image_auroc,
             "image_f1": self.image_f1,
             "image_f1_max": self.image_f1_max,
+            "image_f1_max_threshold": self.image_f1_max_threshold,
             "image_threshold": self.image_threshold,
             "pixel_auroc": self.pixel_auroc,
             "pixel_f1": self.pixel_f1,
             "pixel_f1_max": self.pixel_f1_max,
+            "pixel_f1_max_threshold": self.pixel_f1_max_threshold,
             "pixel_threshold": self.pixel_threshold,
             "aupro": self.aupro,
             "compat": {
@@ -99,13 +106,14 @@ impl ImageResult {
     }
 
     fn to_json(&self) -> Value {
-        json!({
-            "path": self.path.to_string_lossy(),
+        let mut json = json!({
             "label": self.label,
             "score": self.score,
             "normalized_score": self.normalized_score,
             "is_anomalous": self.is_anomalous,
-        })
+        });
+        insert_path(&mut json, &self.path);
+        json
     }
 }
 
@@ -115,15 +123,17 @@ impl fmt::Display for Evaluation {
         let count = |test: fn(&ImageResult) -> bool| self.images.iter().filter(|&image| test(image)).count();
         let defective = count(|image| image.label);
         writeln!(f, "{} good and {defective} defective images", self.images.len() - defective)?;
-        writeln!(f, "        AUROC  AUPRO  F1     F1 max  threshold")?;
+        writeln!(f, "        AUROC  AUPRO  F1     threshold  best F1  at")?;
         let image = [self.image_auroc, None, self.image_f1, self.image_f1_max];
         let pixel = [self.pixel_auroc, self.aupro, self.pixel_f1, self.pixel_f1_max];
-        for (name, metrics, threshold) in
-            [("image", image, self.image_threshold), ("pixel", pixel, self.pixel_threshold)]
+        let image_thresholds = [self.image_threshold, self.image_f1_max_threshold];
+        let pixel_thresholds = [self.pixel_threshold, self.pixel_f1_max_threshold];
+        for (name, metrics, thresholds) in
+            [("image", image, image_thresholds), ("pixel", pixel, pixel_thresholds)]
         {
             let [auroc, aupro, f1, f1_max] = metrics.map(|value| or_dash(value, 3));
-            let threshold = or_dash(threshold.map(f64::from), 4);
-            writeln!(f, "{name}   {auroc:<5}  {aupro:<5}  {f1:<5}  {f1_max:<6}  {threshold}")?;
+            let [threshold, best] = thresholds.map(|value| or_dash(value.map(f64::from), 4));
+            writeln!(f, "{name}   {auroc:<5}  {aupro:<5}  {f1:<5}  {threshold:<9}  {f1_max:<7}  {best}")?;
         }
         writeln!(f, "{}", self.calibration)?;
         if self.image_threshold.is_none() {
@@ -162,10 +172,12 @@ mod tests {
             image_auroc: Some(0.75),
             image_f1: Some(0.5),
             image_f1_max: Some(0.8),
+            image_f1_max_threshold: Some(2.0),
             image_threshold: Some(2.5),
             pixel_auroc: None,
             pixel_f1: None,
             pixel_f1_max: None,
+            pixel_f1_max_threshold: None,
             pixel_threshold: Some(1.5),
             aupro: None,
             compat: Compat { image_auroc: Some(0.7), image_f1: Some(0.5), pixel_auroc: None, pixel_f1: None },
@@ -198,9 +210,9 @@ mod tests {
     fn table_shows_metrics_and_mistakes() {
         let expected = "\
 1 good and 2 defective images
-        AUROC  AUPRO  F1     F1 max  threshold
-image   0.750  -      0.500  0.800   2.5000
-pixel   -      -      -      -       1.5000
+        AUROC  AUPRO  F1     threshold  best F1  at
+image   0.750  -      0.500  2.5000     0.800    2.0000
+pixel   -      -      -      1.5000     -        -
 threshold of the imported checkpoint
 1 missed, 1 false alarms
   false alarm  3.0000  test/good/\"a\".png

@@ -1,12 +1,16 @@
 //! A test part from its files to its results.
 
+use super::mask_report::MaskReport;
 use super::{Evaluator, Ranked, Sample, fit_mask};
 use crate::detector::Session;
 use crate::error::{Error, Result};
-use crate::image::{Limits, Mask, Picture, Preprocess, decode_mask};
+use crate::image::{Limits, Mask, Picture, Preprocess};
+use std::path::Path;
 
 /// Scores every photograph of a test part, and ranks the results with its masks. Calls `step` after each; its error ends
-/// the work.
+/// the work. Gives also what is unusual about the masks, each in one line.
+///
+/// Every value of a mask but 0 marks, and a mask lies on its photograph as that is shown, turned as its file says.
 ///
 /// # Errors
 /// A photograph or a mask cannot be read, or a mask is not of its photograph's size.
@@ -15,18 +19,37 @@ pub fn score_samples(
     samples: &[Sample],
     limits: &Limits,
     step: &mut dyn FnMut() -> Result<()>,
-) -> Result<Ranked> {
+) -> Result<(Ranked, Vec<String>)> {
     let Preprocess { resize, crop, .. } = *session.model().info().preprocess();
     let mut evaluator = Evaluator::new(session.model().info().preprocess().output_size());
+    let mut marked = vec![false; session.map_size().0 * session.map_size().1];
+    let mut report = MaskReport::default();
+    let mut learned = 0;
     for sample in samples {
-        let (picture, mask) = read(sample, limits)?;
+        let (picture, mask) = read_sample(sample, limits, &mut report)?;
         let mask =
             mask.map(|mask| fit_mask(&mask.data, (mask.height, mask.width), resize, crop)).transpose()?;
+        let known = session.model().info().good_scores().find(&picture.frame()).filter(|_| !sample.anomalous);
+        if let Some(score) = known {
+            evaluator.add_score(&sample.path, score)?;
+            learned += 1;
+            step()?;
+            continue;
+        }
         let found = session.predict(&picture.frame()).map_err(|e| e.within(sample.path.display()))?;
-        evaluator.add(&sample.path, sample.anomalous, found.score, found.map, mask.as_deref())?;
+        evaluator.add(&sample.path, sample.anomalous, found.score, session.map()?, mask.as_deref())?;
+        session.mask(&mut marked)?;
+        evaluator.add_marks(&marked, sample.anomalous, mask.as_deref())?;
         step()?;
     }
-    Ok(evaluator.rank())
+    let mut notes = report.notes();
+    if learned > 0 {
+        notes.push(format!(
+            "the model has learned from {learned} of the good photographs: their scores are those by memory banks that had \
+             not seen them"
+        ));
+    }
+    Ok((evaluator.rank(), notes))
 }
 
 /// Reads every photograph and mask of a test part, as [`score_samples`] will after a long training. Calls `step` after each.
@@ -38,19 +61,38 @@ pub fn check_samples(
     limits: &Limits,
     step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
-    samples.iter().try_for_each(|sample| read(sample, limits).and_then(|_| step()))
+    let mut report = MaskReport::default();
+    samples.iter().try_for_each(|sample| read_sample(sample, limits, &mut report).and_then(|_| step()))
 }
 
-/// A photograph, and its mask of the same size.
-fn read(sample: &Sample, limits: &Limits) -> Result<(Picture, Option<Mask>)> {
+/// A photograph, and what its masks of the same size mark together.
+fn read_sample(sample: &Sample, limits: &Limits, report: &mut MaskReport) -> Result<(Picture, Option<Mask>)> {
     let picture = Picture::decode(&sample.path, limits)?;
-    let Some(path) = &sample.mask else { return Ok((picture, None)) };
-    let mask = decode_mask(path, limits)?;
-    let (found, expected) = ((mask.width, mask.height), (picture.width(), picture.height()));
-    if found != expected {
-        let size = |(width, height): (usize, usize)| format!("{width}x{height}");
-        let expected = format!("{}, the photograph's size", size(expected));
-        return Err(Error::format(path.display(), size(found), expected));
+    let mut whole: Option<Mask> = None;
+    for path in &sample.masks {
+        let drawn = Picture::decode(path, limits)?;
+        check_size(path, &drawn, &picture)?;
+        report.add_mask(&sample.path, &drawn);
+        let mask = Mask { width: drawn.width(), height: drawn.height(), data: drawn.marked() };
+        match &mut whole {
+            None => whole = Some(mask),
+            Some(whole) => {
+                whole.data.iter_mut().zip(&mask.data).for_each(|(marked, &also)| *marked |= also);
+            }
+        }
     }
-    Ok((picture, Some(mask)))
+    if let Some(mask) = &whole {
+        report.add_marks(&sample.path, sample.anomalous, &mask.data);
+    }
+    Ok((picture, whole))
+}
+
+/// Fails unless the mask `path` has the size of its photograph.
+fn check_size(path: &Path, mask: &Picture, photograph: &Picture) -> Result<()> {
+    let [found, expected] = [mask, photograph].map(|picture| (picture.width(), picture.height()));
+    if found == expected {
+        return Ok(());
+    }
+    let [found, expected] = [found, expected].map(|(width, height)| format!("{width}x{height}"));
+    Err(Error::format(path.display(), found, format!("{expected}, the photograph's size")))
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 
 /// What a file may ask for.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
     pub max_pixels: u64,
@@ -28,6 +29,8 @@ impl Default for Limits {
         Self { max_pixels: 100_000_000, max_bytes: 1 << 30 }
     }
 }
+
+setters!(Limits { max_pixels: u64, max_bytes: u64 });
 
 impl Picture {
     /// Reads a PNG, JPEG, BMP or TIFF file, by its content. EXIF orientation is applied; alpha is dropped.

@@ -137,6 +137,48 @@ impl<'a> Frame<'a> {
         self.width
     }
 
+    /// A number that is the same for the same pixels in the same format, so that a photograph is known again.
+    pub(crate) fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&[self.format as u8]);
+        hasher.update(&(self.width as u64).to_le_bytes());
+        let row_bytes = self.width * self.format.bytes();
+        for y in 0..self.height {
+            let row = self.data.get(y * self.stride..).and_then(|row| row.get(..row_bytes));
+            hasher.update(row.unwrap_or_default());
+        }
+        hasher.finalize()
+    }
+
+    /// Whether more than one pixel in a hundred is clearly not grey, by a sample of about 4,096 pixels.
+    #[cfg(feature = "train")]
+    pub(crate) fn is_colored(&self) -> bool {
+        /// Difference between the channels of a pixel, of 255, that a grey camera's noise and compression do not reach.
+        const CHROMA: u8 = 24;
+        let (bytes, order) = (self.format.bytes(), self.format.order());
+        let most_significant = |sample: usize| match (self.format.is_16_bit(), cfg!(target_endian = "little"))
+        {
+            (false, _) => sample,
+            (true, true) => 2 * sample + 1,
+            (true, false) => 2 * sample,
+        };
+        let (row_step, column_step) = (self.height.div_ceil(64), self.width.div_ceil(64));
+        let rows =
+            (0..self.height).step_by(row_step).map(|y| self.data.get(y * self.stride..).unwrap_or_default());
+        let pixels = rows.flat_map(|row| {
+            let width = row.get(..self.width * bytes).unwrap_or_default();
+            width.chunks_exact(bytes).step_by(column_step)
+        });
+        let is_vivid = |pixel: &[u8]| {
+            let channels = order.map(|sample| pixel.get(most_significant(sample)).copied().unwrap_or(0));
+            let [low, high] = [channels.iter().min(), channels.iter().max()].map(|c| c.copied().unwrap_or(0));
+            high - low > CHROMA
+        };
+        let (vivid, all) = pixels
+            .fold((0usize, 0usize), |(vivid, all), pixel| (vivid + usize::from(is_vivid(pixel)), all + 1));
+        vivid * 100 > all
+    }
+
     /// Rows.
     pub fn height(&self) -> usize {
         self.height

@@ -79,7 +79,14 @@ impl Picture {
 
     /// Whether each pixel has a sample that is not 0.
     #[cfg(feature = "decode")]
-    pub(super) fn marked(&self) -> Vec<bool> {
+    pub(crate) fn marked(&self) -> Vec<bool> {
         self.data.chunks_exact(self.format.bytes()).map(|pixel| pixel.iter().any(|&b| b != 0)).collect()
+    }
+
+    /// Whether the pixels have more than `most` colours.
+    #[cfg(all(feature = "decode", feature = "train"))]
+    pub(crate) fn has_more_colors(&self, most: usize) -> bool {
+        let mut colors = std::collections::HashSet::new();
+        self.data.chunks_exact(self.format.bytes()).any(|pixel| colors.insert(pixel) && colors.len() > most)
     }
 }

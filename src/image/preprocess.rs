@@ -1,11 +1,10 @@
 //! From photograph to network input: resize, centre crop, normalise.
 
 use super::{Frame, PixelFormat};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::kernels::{Isa, weighted};
 use crate::parallel::Pool;
 use crate::tensor::ImageTensor;
-use bincode::{Decode, Encode};
 
 /// Bounds the memory that preprocessing asks for.
 const MAX_SIDE: usize = 16_384;
@@ -13,7 +12,8 @@ const MAX_SIDE: usize = 16_384;
 const PADDING: usize = 3;
 
 /// How a photograph becomes the network's input. Sizes are (height, width).
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Preprocess {
     /// Size after resizing; the aspect ratio is not kept.
     pub resize: (usize, usize),
@@ -40,6 +40,14 @@ impl Default for Preprocess {
         }
     }
 }
+
+setters!(Preprocess {
+    resize: (usize, usize),
+    crop: Option<(usize, usize)>,
+    antialias: bool,
+    mean: [f32; 3],
+    std: [f32; 3],
+});
 
 /// `n / 2`, halves to the even neighbour, as torchvision's crop rounds.
 pub(crate) fn half_to_even(n: usize) -> usize {
@@ -78,8 +86,8 @@ impl Preprocess {
         }
         let crop = self.output_size();
         if crop.0.min(crop.1) == 0 || crop.0 > height || crop.1 > width {
-            return Err(Error::argument(
-                "centre crop",
+            return Err(Error::wrong_setting(
+                Setting::CenterCrop,
                 format!("{}x{}", crop.0, crop.1),
                 format!("1x1 to {height}x{width}"),
             ));

@@ -1,18 +1,18 @@
-//! Memory for vectors: its start lies on a cache line, so that no register load or store crosses two.
+//! Memory for vectors that starts on a cache line, so that no load or store of a register crosses two.
 
 use memmap2::MmapMut;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
-/// Values beside those asked for, so that the first can lie on a line.
-const SPARE: usize = LINE / size_of::<f32>() - 1;
-/// Bytes of a huge page of most systems. From here on memory comes from the system directly, in huge pages where it has them:
-/// asking for each small page when it is first touched takes longer than filling it.
-const HUGE: usize = 2 << 20;
-/// Bytes of the longest slice, less what can be spare.
-const MOST: usize = isize::MAX as usize - HUGE;
+const CACHE_LINE: usize = 64;
+/// Extra values, so that the first one requested can lie on a line.
+const PADDING: usize = CACHE_LINE / size_of::<f32>() - 1;
+/// Bytes of a huge page on most systems. Slices of at least this size are mapped in huge pages where the
+/// system has them: a page fault for each small page takes longer than filling it.
+const HUGE_PAGE: usize = 2 << 20;
+/// Bytes of the longest slice, less the largest padding.
+const MAX_BYTES: usize = isize::MAX as usize - HUGE_PAGE;
 
-/// A slice of f32 values that starts on a cache line. Zero where nothing was written yet.
+/// A slice of f32 values that starts on a cache line, zero at first.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     memory: Memory,
@@ -34,24 +34,26 @@ impl Default for Memory {
 }
 
 impl Aligned {
-    /// `len` zeros, which the system hands out as such: they are not written.
+    /// `len` zeros, as the system provides them: they are not written.
     pub(crate) fn zeros(len: usize) -> Self {
-        let bytes = len.checked_mul(size_of::<f32>()).filter(|&bytes| bytes >= HUGE && filled(bytes) <= MOST);
+        let bytes = len
+            .checked_mul(size_of::<f32>())
+            .filter(|&bytes| bytes >= HUGE_PAGE && rounded_up(bytes) <= MAX_BYTES);
         if let Some(memory) = bytes.and_then(Memory::mapped) {
             return Self { memory, len };
         }
-        let values = vec![0.0; len + SPARE];
-        let start = values.as_ptr().align_offset(LINE);
+        let values = vec![0.0; len + PADDING];
+        let start = values.as_ptr().align_offset(CACHE_LINE);
         Self { memory: Memory::Heap { values, start }, len }
     }
 
-    /// Memory that `len` values take; more than there can be where that is so.
+    /// Memory of `len` values, in bytes; `usize::MAX` or near it where that exceeds the address space.
     pub(crate) fn bytes(len: usize) -> usize {
         let bytes = len.saturating_mul(size_of::<f32>());
-        if bytes >= HUGE { filled(bytes) } else { bytes + SPARE * size_of::<f32>() }
+        if bytes >= HUGE_PAGE { rounded_up(bytes) } else { bytes + PADDING * size_of::<f32>() }
     }
 
-    /// Makes room for at least `len` values; what was there is of no meaning afterwards.
+    /// Makes room for at least `len` values. Their contents are unspecified afterwards.
     pub(crate) fn reserve(&mut self, len: usize) {
         if self.len < len {
             *self = Self::zeros(len);
@@ -60,28 +62,28 @@ impl Aligned {
 }
 
 impl Memory {
-    /// Room for `bytes`, if the system has it. It begins with a huge page, where there are such: the system itself sees to that
-    /// for a whole number of them.
+    /// Maps `bytes`, if the system has them, starting with a huge page. For a whole number of huge pages the
+    /// system aligns the mapping itself.
     fn mapped(bytes: usize) -> Option<Self> {
-        let filled = filled(bytes);
-        let spare = if filled.is_multiple_of(HUGE) { 0 } else { HUGE };
-        let map = MmapMut::map_anon(filled + spare).ok()?;
-        let start = Some(map.as_ptr().align_offset(HUGE)).filter(|&start| start <= spare).unwrap_or(0);
-        // A system without them gives small ones. What is spare shall not become part of one.
+        let rounded_up = rounded_up(bytes);
+        let padding = if rounded_up.is_multiple_of(HUGE_PAGE) { 0 } else { HUGE_PAGE };
+        let map = MmapMut::map_anon(rounded_up + padding).ok()?;
+        let start = Some(map.as_ptr().align_offset(HUGE_PAGE)).filter(|&start| start <= padding).unwrap_or(0);
+        // Without huge pages the system uses small ones. The padding must not become part of a huge page.
         #[cfg(target_os = "linux")]
-        let _ = map.advise_range(memmap2::Advice::HugePage, start, filled);
+        let _ = map.advise_range(memmap2::Advice::HugePage, start, rounded_up);
         Some(Self::Mapped { map, start })
     }
 }
 
-/// Memory that fills up with `bytes`: whole huge pages, unless much of the last one would be left over.
-fn filled(bytes: usize) -> usize {
-    let whole = bytes.checked_next_multiple_of(HUGE);
+/// `bytes` rounded up to whole huge pages, unless much of the last one would be unused.
+fn rounded_up(bytes: usize) -> usize {
+    let whole = bytes.checked_next_multiple_of(HUGE_PAGE);
     whole.filter(|whole| whole - bytes <= bytes / 16).unwrap_or(bytes)
 }
 
 impl Clone for Aligned {
-    /// Its start lies elsewhere in its memory.
+    /// Copies the values; the copy has its own alignment.
     fn clone(&self) -> Self {
         let mut copy = Self::zeros(self.len);
         copy.copy_from_slice(self);
@@ -95,7 +97,8 @@ impl std::ops::Deref for Aligned {
     fn deref(&self) -> &[f32] {
         match &self.memory {
             Memory::Heap { values, start } => &values[*start..][..self.len],
-            // SAFETY: from `start` on, where a page begins, the map holds `len` values, zero or written as such.
+            // SAFETY: from `start` on, where a page begins, the map holds `len` values, zero or written as
+            // such.
             Memory::Mapped { map, start } => unsafe {
                 std::slice::from_raw_parts(map[*start..].as_ptr().cast(), self.len)
             },
@@ -120,16 +123,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_memory_holds_is_no_less_than_it_is() {
-        for bytes in [usize::MAX, usize::MAX - 1, MOST, MOST - HUGE / 2] {
-            assert!(filled(bytes) >= bytes);
+    fn sizes_beyond_the_address_space_do_not_wrap() {
+        for bytes in [usize::MAX, usize::MAX - 1, MAX_BYTES, MAX_BYTES - HUGE_PAGE / 2] {
+            assert!(rounded_up(bytes) >= bytes);
         }
         assert_eq!(Aligned::bytes(usize::MAX / 2), usize::MAX);
     }
 
     #[test]
     fn every_length_is_aligned_and_holds_what_is_written() {
-        for len in [0, 1, 15, 16, 17, 1000, HUGE / 4 - 1, HUGE / 4, HUGE / 4 + 1, HUGE - 1, HUGE] {
+        for len in [
+            0,
+            1,
+            15,
+            16,
+            17,
+            1000,
+            HUGE_PAGE / 4 - 1,
+            HUGE_PAGE / 4,
+            HUGE_PAGE / 4 + 1,
+            HUGE_PAGE - 1,
+            HUGE_PAGE,
+        ] {
             let mut values = Aligned::zeros(len);
             assert_eq!((values.len(), values.as_ptr().addr() % 64), (len, 0));
             values.iter_mut().enumerate().for_each(|(i, v)| *v += i as f32);

@@ -1,41 +1,52 @@
-//! Lower bounds on distances, from products of 16-bit codes with single rows of 8 bits.
+//! Lower bounds on Euclidean distances from integer products.
+//!
+//! A row `x` is stored as 8-bit codes `c` with `x' = t c`, and a query `q` as 16-bit codes `d` with `q' = s
+//! d`. By the triangle inequality
+//!
+//! ```text
+//!     |q - x| >= |q' - x'| - |q - q'| - |x - x'|,     |q' - x'|^2 = |q'|^2 + |x'|^2 - 2 s t (d . c)
+//! ```
+//!
+//! The product `d . c` is exact in 32-bit integers. [`bound`] computes `|q' - x'| - |x - x'|` in f32, rounded
+//! so that it is never above its real value; the caller adds `|q - q'|` to its limit.
 
 use super::isa::{Isa, Kind};
 
-/// Numbers of a row beside its codes: the distance that a code of one stands for, the squared length of the row so
-/// rounded, and how far that is from the row at most.
-pub(crate) const NUMBERS: usize = 3;
+/// Parameters of a row beside its codes: the scale `t`, the squared length of `t c`, and an upper bound on
+/// how far that is from the row.
+pub(crate) const PARAMS: usize = 3;
 
-/// What rounding in [`bound`] can do to a sum of squares, and to its root, as shares of them: seven and two units in the last
-/// place.
-const SLACK: f32 = 16.0 * (f32::EPSILON / 2.0);
-const LESS: f32 = 1.0 - 4.0 * (f32::EPSILON / 2.0);
+/// What rounding in [`bound`] can add to a sum of squares, and to its root, as shares of them: seven and two
+/// units in the last place, with a margin.
+const SQUARED_SLACK: f32 = 16.0 * (f32::EPSILON / 2.0);
+const ROOT_FACTOR: f32 = 1.0 - 4.0 * (f32::EPSILON / 2.0);
 
-/// Rows whose products are taken before their bounds: one after the other, each would wait for what is computed from the last.
-const TOGETHER: usize = 64;
+/// Rows whose products are computed before their bounds: one row at a time, each product would wait for the
+/// bound before.
+const BATCH: usize = 64;
 
-/// Rows that lie one after the other.
+/// Quantised rows, one after the other.
 #[derive(Clone, Copy)]
 pub(crate) struct CodeRows<'a> {
     pub codes: &'a [i8],
-    pub numbers: &'a [[f32; NUMBERS]],
+    pub params: &'a [[f32; PARAMS]],
 }
 
-/// A query as codes, with its scale and squared length as those of a row.
+/// A quantised query: codes, scale, and the squared length of `scale * codes`.
 #[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
-    /// At most 2047 either way, and so few that the products with a row fit 32 bits; else they wrap.
+    /// Within -2047..=2047, and few enough for products with rows to fit 32 bits; otherwise these wrap.
     pub codes: &'a [i16],
     pub scale: f32,
     pub squared: f32,
 }
 
-/// Adds each chosen row to `out` that can be within `limit` of the rounded query, with a distance that they are at least apart;
-/// that may be less than zero. What overflows can be anywhere.
+/// Appends each chosen row that can be within `limit` of the quantised query to `out`, with a lower bound on
+/// its distance, which may be negative. Rows whose bound overflows are kept.
 ///
 /// # Panics
 /// A row is outside `rows`.
-pub(crate) fn within(
+pub(crate) fn collect_candidates(
     isa: Isa,
     rows: CodeRows<'_>,
     chosen: &[u32],
@@ -43,12 +54,12 @@ pub(crate) fn within(
     limit: f32,
     out: &mut Vec<(f32, u32)>,
 ) {
-    let mut found = [(0.0, 0); TOGETHER];
+    let mut found = [(0.0, 0); BATCH];
     for_products(isa, rows, chosen, query, |chosen, products| {
         let mut kept = 0;
         for (&row, &product) in chosen.iter().zip(products) {
-            let bound = bound(rows.numbers[row as usize], query, product);
-            // Whether one is kept can hardly be predicted.
+            let bound = bound(rows.params[row as usize], query, product);
+            // Without a branch, which could hardly be predicted.
             found[kept] = (bound, row);
             kept += usize::from(bound <= limit);
         }
@@ -56,15 +67,16 @@ pub(crate) fn within(
     });
 }
 
-/// The chosen row that is nearest to the query, both as rounded; the first one where there is none.
+/// The chosen row that is nearest to the query, both as quantised; the first row where all distances
+/// overflow.
 ///
 /// # Panics
 /// A row is outside `rows`.
-pub(crate) fn nearest(isa: Isa, rows: CodeRows<'_>, chosen: &[u32], query: Query<'_>) -> Option<u32> {
+pub(crate) fn find_nearest(isa: Isa, rows: CodeRows<'_>, chosen: &[u32], query: Query<'_>) -> Option<u32> {
     let (mut least, mut nearest) = (f32::INFINITY, chosen.first().copied());
     for_products(isa, rows, chosen, query, |chosen, products| {
         for (&row, &product) in chosen.iter().zip(products) {
-            let squared = least_squared(rows.numbers[row as usize], query, product);
+            let squared = squared_bound(rows.params[row as usize], query, product);
             if squared < least {
                 (least, nearest) = (squared, Some(row));
             }
@@ -73,7 +85,7 @@ pub(crate) fn nearest(isa: Isa, rows: CodeRows<'_>, chosen: &[u32], query: Query
     nearest
 }
 
-/// Calls `visit` with chosen rows, a part at a time, and their products with the query.
+/// Calls `visit` with the chosen rows, a batch at a time, and their products with the query.
 fn for_products(
     isa: Isa,
     rows: CodeRows<'_>,
@@ -81,10 +93,10 @@ fn for_products(
     query: Query<'_>,
     mut visit: impl FnMut(&[u32], &[i32]),
 ) {
-    let count = rows.numbers.len().min(rows.codes.len() / query.codes.len().max(1));
+    let count = rows.params.len().min(rows.codes.len() / query.codes.len().max(1));
     assert!(chosen.iter().all(|&row| (row as usize) < count), "a row outside");
-    let mut products = [0; TOGETHER];
-    for chosen in chosen.chunks(TOGETHER) {
+    let mut products = [0; BATCH];
+    for chosen in chosen.chunks(BATCH) {
         let products = &mut products[..chosen.len()];
         match isa.kind() {
             Kind::Portable => portable(rows.codes, chosen, query.codes, products),
@@ -113,20 +125,21 @@ fn dot(codes: &[i8], query: &[i16]) -> i32 {
     products.fold(0, i32::wrapping_add)
 }
 
-/// `|q - x| - e` for the rounded query and row: where it is above zero, never more than that of real numbers. Below, it leaves out
-/// nothing, as no limit is below zero.
+/// `|q' - x'| - |x - x'|`. A positive result is never above the real value; a negative one excludes nothing,
+/// because no limit is below zero.
 #[inline(always)]
-fn bound(numbers: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
-    least_squared(numbers, query, product).sqrt() * LESS - numbers[2]
+fn bound(params: [f32; PARAMS], query: Query<'_>, product: i32) -> f32 {
+    squared_bound(params, query, product).sqrt() * ROOT_FACTOR - params[2]
 }
 
-/// `|q - x|^2`, never more than that of real numbers: no term is more than `|q|^2 + |x|^2`, of which `SLACK` is taken. What overflows
-/// or is no number becomes zero: the vectors themselves may be nearer than what they are rounded to.
+/// `|q' - x'|^2`, never above the real value: no term exceeds `|q'|^2 + |x'|^2`, of which the share
+/// `SQUARED_SLACK` is subtracted. Overflow and NaN become 0, because the vectors themselves may be near each
+/// other.
 #[inline(always)]
-fn least_squared([scale, squared, _]: [f32; NUMBERS], query: Query<'_>, product: i32) -> f32 {
+fn squared_bound([scale, squared, _]: [f32; PARAMS], query: Query<'_>, product: i32) -> f32 {
     let both = query.squared + squared;
     let apart = both - 2.0 * query.scale * scale * product as f32;
-    if apart < f32::INFINITY { (apart - SLACK * both).max(0.0) } else { 0.0 }
+    if apart < f32::INFINITY { (apart - SQUARED_SLACK * both).max(0.0) } else { 0.0 }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -135,7 +148,8 @@ mod x86_64 {
     use std::arch::x86_64::*;
 
     /// # Safety
-    /// The CPU has AVX-512 F, BW and VNNI. Every chosen row is inside `codes`, which hold as many a row as `query`.
+    /// The CPU has AVX-512 F, BW and VNNI. Every chosen row is inside `codes`, which hold as many a row as
+    /// `query`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) unsafe fn avx512(codes: &[i8], chosen: &[u32], query: &[i16], out: &mut [i32]) {
         let dims = query.len();
@@ -165,8 +179,8 @@ mod x86_64 {
         for (&row, out) in chosen.iter().zip(out) {
             let row = &codes[row as usize * dims..][..dims];
             let mut lanes = [0i32; 8];
-            // SAFETY: `at + 16` is at most `whole`, which is at most the length of the row and of the query; `lanes` holds
-            // eight sums.
+            // SAFETY: `at + 16` is at most `whole`, which is at most the length of the row and of the query;
+            // `lanes` holds eight sums.
             unsafe {
                 let mut sum = _mm256_setzero_si256();
                 for at in (0..whole).step_by(16) {
@@ -220,7 +234,7 @@ mod tests {
             let query: Vec<i16> = (0..dims).map(query_code).collect();
             let row = |row: usize| &codes[row * dims..][..dims];
             let scale = |row: usize| 0.01 + row as f32 * 1e-4;
-            let numbers: Vec<[f32; NUMBERS]> = (0..count)
+            let params: Vec<[f32; PARAMS]> = (0..count)
                 .map(|i| [scale(i), squared(row(i).iter().map(|&c| c.into()), scale(i)), 0.25])
                 .collect();
             let query_scale = 7e-4;
@@ -229,12 +243,12 @@ mod tests {
                 scale: query_scale,
                 squared: squared(query.iter().map(|&c| c.into()), query_scale),
             };
-            // More than are taken together, some twice, the last one first.
+            // More than a batch, some of them twice, the last row first.
             let chosen: Vec<u32> = (0..count as u32).rev().chain([3, 3, 0]).collect();
             for isa in Isa::available() {
-                let rows = CodeRows { codes: &codes, numbers: &numbers };
+                let rows = CodeRows { codes: &codes, params: &params };
                 let mut all = Vec::new();
-                within(isa, rows, &chosen, query, f32::INFINITY, &mut all);
+                collect_candidates(isa, rows, &chosen, query, f32::INFINITY, &mut all);
                 assert!(all.iter().map(|(_, row)| row).eq(&chosen), "{isa:?} {dims}");
                 for &(bound, i) in &all {
                     let i = i as usize;
@@ -244,16 +258,16 @@ mod tests {
                     let exact =
                         row(i).iter().zip(query.codes).map(off).map(|d| d * d).sum::<f64>().sqrt() - 0.25;
                     let lower = exact - f64::from(bound);
-                    let slack = 2e-6 * f64::from(query.squared + numbers[i][1]) / (exact + 0.25);
+                    let slack = 2e-6 * f64::from(query.squared + params[i][1]) / (exact + 0.25);
                     assert!((0.0..=slack).contains(&lower), "{isa:?} {dims}, row {i}: {bound} {exact}");
                 }
                 let least = all.iter().map(|(bound, _)| bound).fold(f32::INFINITY, |a, &b| a.min(b));
-                let nearest = nearest(isa, rows, &chosen, query).unwrap();
+                let nearest = find_nearest(isa, rows, &chosen, query).unwrap();
                 assert!(all.contains(&(least, nearest)), "{isa:?} {dims}: {nearest}, not at {least}");
-                // Those that reach the limit exactly are kept.
+                // Rows that reach the limit exactly are kept.
                 let limit = all[5].0;
                 let mut kept = Vec::new();
-                within(isa, rows, &chosen, query, limit, &mut kept);
+                collect_candidates(isa, rows, &chosen, query, limit, &mut kept);
                 let expected: Vec<_> = all.into_iter().filter(|(bound, _)| *bound <= limit).collect();
                 assert_eq!(kept, expected, "{isa:?} {dims}");
             }
@@ -261,20 +275,20 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_kept(code: i8, numbers: [f32; NUMBERS], query: Query<'_>, limit: f32) {
+    fn assert_kept(code: i8, params: [f32; PARAMS], query: Query<'_>, limit: f32) {
         for isa in Isa::available() {
-            let rows = CodeRows { codes: &[code], numbers: &[numbers] };
+            let rows = CodeRows { codes: &[code], params: &[params] };
             let mut kept = Vec::new();
-            within(isa, rows, &[0], query, limit, &mut kept);
-            assert_eq!(kept.len(), 1, "{isa:?} {numbers:?}");
+            collect_candidates(isa, rows, &[0], query, limit, &mut kept);
+            assert_eq!(kept.len(), 1, "{isa:?} {params:?}");
         }
     }
 
     #[test]
-    fn what_overflows_is_kept() {
+    fn rows_whose_bound_overflows_are_kept() {
         let query = Query { codes: &[2047], scale: 1e30, squared: f32::INFINITY };
-        for numbers in [[1e30, f32::INFINITY, 0.0], [f32::NAN, 1.0, 0.0], [1.0, 1.0, f32::INFINITY]] {
-            assert_kept(i8::MAX, numbers, query, 0.0);
+        for params in [[1e30, f32::INFINITY, 0.0], [f32::NAN, 1.0, 0.0], [1.0, 1.0, f32::INFINITY]] {
+            assert_kept(i8::MAX, params, query, 0.0);
         }
         // Squared lengths that do not overflow, of vectors in opposite directions, whose difference does.
         let query = Query { codes: &[1], scale: 1.5e19, squared: 2.25e38 };
@@ -286,8 +300,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "a row outside")]
     fn rows_outside_are_refused() {
-        let rows = CodeRows { codes: &[0; 8], numbers: &[[0.0; NUMBERS]; 3] };
+        let rows = CodeRows { codes: &[0; 8], params: &[[0.0; PARAMS]; 3] };
         let query = Query { codes: &[0; 4], scale: 1.0, squared: 0.0 };
-        within(Isa::PORTABLE, rows, &[2], query, 0.0, &mut Vec::new());
+        collect_candidates(Isa::PORTABLE, rows, &[2], query, 0.0, &mut Vec::new());
     }
 }

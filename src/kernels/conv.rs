@@ -1,9 +1,18 @@
-//! Convolution: by the cheapest algorithm for its shape, or directly in a fixed order.
+//! Convolution with bias, residual and ReLU:
+//!
+//! ```text
+//! out[y, x, o] = relu(bias[o] + residual[y, x, o]
+//!                     + sum over ky, kx, i of w[o, i, ky, kx] * in[s y + ky - p, s x + kx - p, i])
+//! ```
+//!
+//! with stride `s` and padding `p = kernel / 2`; inputs outside the map are zeros. [`Direct`] computes this
+//! sum in the order of the formula; [`Winograd`] needs a quarter of the multiplications for 3x3 kernels of
+//! stride 1.
 
 use super::Isa;
 use super::direct::Direct;
 use super::map::{Map, Shape};
-use super::winograd::{Needs, Scratch, Winograd};
+use super::winograd::{Winograd, Workspace, WorkspaceSize};
 use crate::parallel::Pool;
 
 /// A square convolution with padding of half the kernel, and its bias, packed for one instruction set.
@@ -11,6 +20,7 @@ use crate::parallel::Pool;
 pub(crate) struct Convolution {
     algorithm: Algorithm,
     bias: Vec<f32>,
+    /// Output channels, input channels, kernel height and width.
     shape: [usize; 4],
     stride: usize,
 }
@@ -22,8 +32,8 @@ enum Algorithm {
 }
 
 impl Convolution {
-    /// Packs `weights` `[output, input, kernel, kernel]`. With `fast` 3x3 convolutions of stride 1 are Winograd's where
-    /// that is possible.
+    /// Packs `weights` `[output, input, kernel, kernel]`. With `fast`, Winograd's algorithm is used where it
+    /// is possible.
     pub(crate) fn new(
         shape: [usize; 4],
         stride: usize,
@@ -40,7 +50,7 @@ impl Convolution {
         Self { algorithm, bias: bias.to_vec(), shape, stride }
     }
 
-    /// Shape of the output for an input of `input`.
+    /// Shape of the output for an input of shape `input`.
     pub(crate) fn output(&self, input: Shape) -> Shape {
         Shape {
             height: input.height.div_ceil(self.stride),
@@ -49,15 +59,15 @@ impl Convolution {
         }
     }
 
-    /// The working memory that an output of `shape` takes.
-    pub(crate) fn needs(&self, shape: Shape) -> Needs {
+    /// Working memory for an output of `shape`.
+    pub(crate) fn workspace_size(&self, shape: Shape) -> WorkspaceSize {
         match &self.algorithm {
-            Algorithm::Direct(_) => Needs::default(),
-            Algorithm::Winograd(winograd) => winograd.needs(shape),
+            Algorithm::Direct(_) => WorkspaceSize::default(),
+            Algorithm::Winograd(winograd) => winograd.workspace_size(shape),
         }
     }
 
-    /// Memory that weights and bias take.
+    /// Memory of the weights and the bias, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let weights = match &self.algorithm {
             Algorithm::Direct(direct) => direct.bytes(),
@@ -66,7 +76,7 @@ impl Convolution {
         weights + size_of_val(&self.bias[..])
     }
 
-    /// The algorithm's name.
+    /// `direct` or `winograd`.
     pub(crate) fn algorithm(&self) -> &'static str {
         match self.algorithm {
             Algorithm::Direct(_) => "direct",
@@ -79,15 +89,18 @@ impl Convolution {
         2 * shape.height * shape.width * self.shape.iter().product::<usize>()
     }
 
-    /// Writes the convolution of `source`, plus bias and `residual`, with negative values as 0 if `relu`, to `out`. The
-    /// source's border is at least half the kernel; the residual is a map like `out`; `scratch` must hold what the
-    /// convolution [needs](Self::needs).
-    pub(crate) fn run(
+    /// Writes the convolution of `source`, plus bias and `residual`, with negative values as 0 if `relu`, to
+    /// `out`. `workspace` has at least the [size](Self::workspace_size) for `out`'s shape.
+    ///
+    /// # Panics
+    /// The border of `source` is less than half the kernel, `out` has another shape than the output, or
+    /// `residual` another shape or border than `out`.
+    pub(crate) fn convolve(
         &self,
         source: &Map,
         residual: Option<&Map>,
         relu: bool,
-        scratch: &mut Scratch,
+        workspace: &mut Workspace,
         out: &mut Map,
         pool: &Pool,
     ) {
@@ -95,9 +108,9 @@ impl Convolution {
         assert_eq!(out.shape(), self.output(source.shape()));
         assert!(residual.is_none_or(|r| (r.shape(), r.border()) == (out.shape(), out.border())));
         match &self.algorithm {
-            Algorithm::Direct(direct) => direct.run(source, &self.bias, residual, relu, out, pool),
+            Algorithm::Direct(direct) => direct.convolve(source, &self.bias, residual, relu, out, pool),
             Algorithm::Winograd(winograd) => {
-                winograd.run(source, &self.bias, residual, relu, scratch, out, pool);
+                winograd.convolve(source, &self.bias, residual, relu, workspace, out, pool);
             }
         }
     }
@@ -152,18 +165,18 @@ mod tests {
         out
     }
 
-    /// Compares every algorithm, instruction set and number of threads with the naive sum, with residual and ReLU; the
-    /// same bits at every number of threads.
+    /// Compares every algorithm, instruction set and thread count with the naive sum, with residual and ReLU.
+    /// The bits must be the same at every thread count.
     fn check(shape: [usize; 4], stride: usize, input: (usize, usize)) {
         let weights = wave(shape.iter().product(), 0.1);
         let bias = wave(shape[0], 0.2);
         let data = wave(input.0 * input.1 * shape[1], 0.3);
         let sums = naive(shape, stride, &weights, &bias, &data, input);
-        // Rounding grows with the terms, not with what is left of them.
+        // Rounding errors grow with the terms, not with their sum.
         let magnitudes = |values: &[f32]| values.iter().map(|v| v.abs()).collect::<Vec<_>>();
         let sizes =
             naive(shape, stride, &magnitudes(&weights), &magnitudes(&bias), &magnitudes(&data), input);
-        let largest = sizes.into_iter().fold(1.0, f64::max);
+        let max_size = sizes.into_iter().fold(1.0, f64::max);
         let source =
             filled(Shape { height: input.0, width: input.1, channels: shape[1] }, shape[2] / 2, &data);
         for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
@@ -175,16 +188,17 @@ mod tests {
             let mut bits = Vec::new();
             for threads in [1, 3] {
                 let mut out = Map::new(out_shape, 1);
-                let mut scratch = Scratch::default();
-                // Winograd's transforms pass through values several times as large as inputs and outputs.
-                let bound = largest * if convolution.algorithm() == "winograd" { 5e-6 } else { 1e-6 };
-                scratch.reserve(convolution.needs(out_shape), threads);
+                let mut workspace = Workspace::default();
+                // The intermediate values of Winograd's transforms are several times as large as inputs and
+                // outputs.
+                let bound = max_size * if convolution.algorithm() == "winograd" { 5e-6 } else { 1e-6 };
+                workspace.reserve(convolution.workspace_size(out_shape), threads);
                 let pool = Pool::new(threads).unwrap();
-                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &pool);
+                convolution.convolve(&source, Some(&residual), true, &mut workspace, &mut out, &pool);
                 for (i, sum) in sums.iter().enumerate() {
                     let (y, x, c) = (i / channels / width, i / channels % width, i % channels);
-                    let expected = (sum + f64::from(residual.view().at(y, x)[c])).max(0.0);
-                    let found = f64::from(out.view().at(y, x)[c]);
+                    let expected = (sum + f64::from(residual.view().values_at(y, x)[c])).max(0.0);
+                    let found = f64::from(out.view().values_at(y, x)[c]);
                     let what = convolution.algorithm();
                     assert!(
                         (found - expected).abs() <= bound,
@@ -201,7 +215,7 @@ mod tests {
     }
 
     fn sum_of(map: crate::tensor::FeatureMap<'_>, y: usize) -> f64 {
-        (0..map.width).flat_map(|x| map.at(y, x)).map(|&v| f64::from(v)).sum()
+        (0..map.width).flat_map(|x| map.values_at(y, x)).map(|&v| f64::from(v)).sum()
     }
 
     #[test]
@@ -225,9 +239,9 @@ mod tests {
         check([96, 32, 3, 3], 1, (70, 6));
     }
 
-    /// As in the reference: an overflow in the network shows, rather than look like a good part.
+    /// As in the reference: an overflow in the network must show, not look like a good part.
     #[test]
-    fn a_relu_keeps_what_is_no_number() {
+    fn a_relu_keeps_nan() {
         for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
             for outputs in [32, 33] {
                 let shape = [outputs, 32, 3, 3];
@@ -236,19 +250,19 @@ mod tests {
                 let source = filled(Shape { height: 5, width: 5, channels: 32 }, 1, &wave(25 * 32, 0.3));
                 let out_shape = convolution.output(source.shape());
                 let mut residual = filled(out_shape, 1, &wave(25 * outputs, 0.4));
-                let at = residual.at(1 + 4, 1 + 4) + outputs - 1;
+                let at = residual.index_of(1 + 4, 1 + 4) + outputs - 1;
                 residual.data_mut()[at] = f32::NAN;
-                let (mut out, mut scratch) = (Map::new(out_shape, 1), Scratch::default());
-                scratch.reserve(convolution.needs(out_shape), 1);
-                convolution.run(&source, Some(&residual), true, &mut scratch, &mut out, &Pool::SERIAL);
-                let are_none = (0..out.data().len()).filter(|&i| out.data()[i].is_nan());
-                assert_eq!(are_none.collect::<Vec<_>>(), [at], "{isa:?} {}", convolution.algorithm());
+                let (mut out, mut workspace) = (Map::new(out_shape, 1), Workspace::default());
+                workspace.reserve(convolution.workspace_size(out_shape), 1);
+                convolution.convolve(&source, Some(&residual), true, &mut workspace, &mut out, &Pool::SERIAL);
+                let nans = (0..out.data().len()).filter(|&i| out.data()[i].is_nan());
+                assert_eq!(nans.collect::<Vec<_>>(), [at], "{isa:?} {}", convolution.algorithm());
             }
         }
     }
 
     #[test]
-    fn winograd_is_taken_where_it_fits() {
+    fn winograd_is_used_where_it_fits() {
         let isa = Isa::best();
         let named = |shape: [usize; 4], stride, fast| {
             let count = shape.iter().product();

@@ -1,47 +1,49 @@
-//! The one squared Euclidean distance that every search and the coreset decide by: direct differences, summed in a
-//! fixed order, so that all of them see the same bits.
+//! The squared Euclidean distance `sum (a[i] - b[i])^2` by which every search and the coreset decide.
+//! Differences are squared directly (not `|a|^2 + |b|^2 - 2 a . b`) and summed in a fixed order, so that all
+//! of them see the same bits.
 
 use super::Isa;
 use super::simd::{Simd, Value, dispatch};
 
-/// Sum of the squared differences of `a` and `b`.
+/// Squared distance of `a` and `b`.
 ///
 /// # Panics
 /// The lengths differ.
 pub(crate) fn squared(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     // SAFETY: the lengths are equal.
-    unsafe { run(isa, a, b) }
+    unsafe { sum_f32_on(isa, a, b) }
 }
 
 dispatch! {
     /// # Safety
     /// `a` and `b` are of equal length.
-    unsafe fn run(a: &[f32], b: &[f32]) -> f32 = sum_to_single
+    unsafe fn sum_f32_on(a: &[f32], b: &[f32]) -> f32 = sum_f32
 }
 
-/// As [`squared`], of a row `b` in half precision: the same bits as of the row made single.
+/// As [`squared`], for a row `b` in half precision. The bits are those of `b` converted to f32.
 ///
 /// # Panics
 /// The lengths differ.
 pub(crate) fn squared_to_half(isa: Isa, a: &[f32], b: &[u16]) -> f32 {
     assert_eq!(a.len(), b.len());
     // SAFETY: the lengths are equal.
-    unsafe { run_to_half(isa, a, b) }
+    unsafe { sum_half_on(isa, a, b) }
 }
 
 dispatch! {
     /// # Safety
     /// `a` and `b` are of equal length.
-    unsafe fn run_to_half(a: &[f32], b: &[u16]) -> f32 = sum_to_half
+    unsafe fn sum_half_on(a: &[f32], b: &[u16]) -> f32 = sum_half
 }
 
-/// Asks for `values` to be brought near, where the CPU can be asked: for rows that are compared a little later.
+/// Prefetches `values` into the cache, for rows that are compared a little later. Does nothing where stable
+/// Rust has no instruction for it.
 pub(crate) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     for line in values.chunks(64 / size_of::<T>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 CPU has the instruction; it reads nothing that the program sees.
+        // SAFETY: every x86-64 CPU has the instruction, and it has no visible effect.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
@@ -51,7 +53,7 @@ pub(crate) fn prefetch<T>(values: &[T]) {
 /// # Safety
 /// As [`sum`].
 #[inline(always)]
-unsafe fn sum_to_single<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
+unsafe fn sum_f32<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
     // SAFETY: as the function's contract says.
     unsafe { sum::<V, f32>(a, b) }
 }
@@ -59,7 +61,7 @@ unsafe fn sum_to_single<V: Simd>(a: &[f32], b: &[f32]) -> f32 {
 /// # Safety
 /// As [`sum`].
 #[inline(always)]
-unsafe fn sum_to_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
+unsafe fn sum_half<V: Simd>(a: &[f32], b: &[u16]) -> f32 {
     // SAFETY: as the function's contract says.
     unsafe { sum::<V, u16>(a, b) }
 }
@@ -72,7 +74,7 @@ unsafe fn sum<V: Simd, T: Value>(a: &[f32], b: &[T]) -> f32 {
     // SAFETY: `at + LANES` is at most `whole`, which is at most both lengths.
     let vectors = unsafe {
         let mut sums = [V::splat(0.0); 4];
-        // Four at a time by name: an index that varies would keep the sums in memory.
+        // Four sums by constant index: a variable index would keep them in memory.
         let mut at = 0;
         while at + 4 * V::LANES <= whole {
             sums[0] = add(a, b, at, sums[0]);
@@ -89,11 +91,11 @@ unsafe fn sum<V: Simd, T: Value>(a: &[f32], b: &[T]) -> f32 {
         }
         sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
     };
-    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b.single()) * (a - b.single()));
+    let rest = a[whole..].iter().zip(&b[whole..]).map(|(a, b)| (a - b.to_f32()) * (a - b.to_f32()));
     vectors + rest.sum::<f32>()
 }
 
-/// `sum` and the squared differences from `at` on.
+/// `sum` plus the squared differences of a register of values from `at` on.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`; `a` and `b` hold a register's values from `at` on.
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_give_the_bits_of_the_row_made_single() {
+    fn halves_give_the_bits_of_the_converted_row() {
         for len in (1..=65).chain([127, 384, 1000]) {
             let a: Vec<f32> = (0..len).map(|i| (i as f32 * 0.7).sin()).collect();
             let halves: Vec<u16> = (0..len as u16).map(|i| i.wrapping_mul(1733) & 0xbbff).collect();

@@ -1,12 +1,14 @@
-//! Matrix product against a packed matrix.
+//! `out = a * b` for a packed matrix `b`, every sum over ascending `k` in a fixed order. Results are the same
+//! at every thread count and for every number of rows; where that is not needed, [`product`](super::product)
+//! calls sgemm.
 
 use super::Isa;
-use super::tile::{Epilogue, Panels, Rows};
+use super::tile::{Epilogue, PackedPanels, WindowLayout};
 use crate::parallel::Pool;
 
 /// A matrix `[k, n]` packed for products from the left.
 #[derive(Clone, Debug)]
-pub(crate) struct PackedMatrix(Panels);
+pub(crate) struct PackedMatrix(PackedPanels);
 
 impl PackedMatrix {
     /// Packs the matrix whose value at row `i`, column `j` is `value(i, j)`.
@@ -17,7 +19,7 @@ impl PackedMatrix {
         pool: &Pool,
         value: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        Self(Panels::new(k, n, isa, pool, value))
+        Self(PackedPanels::new(k, n, isa, pool, value))
     }
 
     /// Rows.
@@ -30,7 +32,7 @@ impl PackedMatrix {
         self.0.n()
     }
 
-    /// Memory that the matrix takes.
+    /// Memory of the matrix, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
     }
@@ -43,9 +45,8 @@ impl PackedMatrix {
         let (k, n) = (self.0.k(), self.0.n());
         let m = out.len() / n;
         assert_eq!((a.len(), out.len()), (m * k, m * n));
-        let rows = Rows { lines: 1, line: 0, run: k, step: k };
         for panel in 0..self.0.count() {
-            self.0.multiply(panel, a, rows, m, Epilogue::default(), out, n);
+            self.0.multiply(panel, a, WindowLayout::matrix(k), m, Epilogue::default(), out, n);
         }
     }
 }

@@ -1,7 +1,18 @@
-//! Products of 8-bit codes: which rows' codes are near enough to which queries'.
+//! Products of 8-bit codes: for each query, the rows whose sum reaches a threshold.
 //!
-//! Rows are unsigned (their codes plus 128) and queries signed, as the instruction `vpdpbusd` wants them. All sums are
-//! whole numbers that fit 32 bits (and wrap where a damaged bias makes them not), so every instruction set gives the same.
+//! ```text
+//!     near(query, row)  =  bias[row] + sum over dims of row_code * query_code  >=  threshold[query]
+//! ```
+//!
+//! Row codes are unsigned (a signed code plus 128) and query codes signed, as the x86 instruction `vpdpbusd`
+//! needs them. All sums are exact in 32 bits (and wrap where a damaged bias makes them too large), so every
+//! instruction set gives the same bits. [`BLOCK_ROWS`] rows are interleaved, so that each register lane
+//! accumulates the sum of one row:
+//!
+//! ```text
+//!     block:   [r0 d0..3][r1 d0..3] ... [r31 d0..3]   [r0 d4..7][r1 d4..7] ...      STEP = 4 codes each
+//!     queries: [q0 d0..3][q1 d0..3] ... [q15 d0..3]   [q0 d4..7] ...                GROUP = 16 queries
+//! ```
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -10,14 +21,14 @@ mod x86_64;
 
 use super::isa::{Isa, Kind};
 
-/// Rows of a block, which lie interleaved: for each four dimensions, four bytes a row.
-pub(crate) const BLOCK: usize = 32;
-/// Queries that go through the blocks together, interleaved alike.
+/// Rows of a block.
+pub(crate) const BLOCK_ROWS: usize = 32;
+/// Queries that are compared with a block together.
 pub(crate) const GROUP: usize = 16;
-/// Dimensions that lie side by side.
+/// Consecutive dimensions of a row or query that are stored together.
 pub(crate) const STEP: usize = 4;
 
-/// Where dimension `dim` of row (or query) `lane` lies among `lanes` interleaved ones.
+/// Index of dimension `dim` of row (or query) `lane` among `lanes` interleaved ones.
 pub(crate) fn interleaved(lane: usize, dim: usize, lanes: usize) -> usize {
     (dim / STEP * lanes + lane) * STEP + dim % STEP
 }
@@ -25,9 +36,9 @@ pub(crate) fn interleaved(lane: usize, dim: usize, lanes: usize) -> usize {
 /// Interleaved rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Blocks<'a> {
-    /// `BLOCK * dims` a block.
+    /// `BLOCK_ROWS * dims` codes for each block.
     pub codes: &'a [u8],
-    /// Where each row's sum begins: `BLOCK` a block.
+    /// The start of each row's sum: `BLOCK_ROWS` values for each block.
     pub bias: &'a [i32],
     /// A multiple of `STEP`, at most 1024.
     pub dims: usize,
@@ -38,23 +49,24 @@ pub(crate) struct Blocks<'a> {
 pub(crate) struct Queries {
     /// Interleaved.
     codes: Vec<i8>,
-    /// The same for what multiplies 16 bits: of each step and query the even codes, then the odd ones.
+    /// The same codes as 16-bit numbers: for each step and query the even codes, then the odd ones.
     halves: Vec<[i16; STEP]>,
 }
 
 impl Queries {
-    /// Makes room for codes of `dims` dimensions, a multiple of `STEP`. Those that are not [set](Self::set) are 0 or old.
+    /// Makes room for `dims` dimensions, a multiple of `STEP`. Codes are 0 or old until they are
+    /// [set](Self::set).
     pub(crate) fn resize(&mut self, dims: usize) {
         self.codes.resize(GROUP * dims, 0);
         self.halves.resize(GROUP * dims / STEP, [0; STEP]);
     }
 
-    /// Memory of queries of `dims` dimensions.
+    /// Memory of a group of `dims` dimensions, in bytes.
     pub(crate) fn bytes(dims: usize) -> usize {
         GROUP * dims * (size_of::<i8>() + size_of::<i16>())
     }
 
-    /// Sets the first codes of query `lane`, a multiple of `STEP` of them, each of which fits a byte.
+    /// Sets the first codes of query `lane`, a multiple of `STEP` of them. Each must fit i8.
     pub(crate) fn set_all(&mut self, lane: usize, codes: &[i16]) {
         let (fours, _) = codes.as_chunks::<STEP>();
         for (step, &four) in fours.iter().enumerate() {
@@ -72,12 +84,12 @@ impl Queries {
     }
 }
 
-/// For each block of `chosen` the rows whose bias plus product with a query reaches the query's threshold, a bit a row:
-/// `out[query * chosen.len() + i]` is about `chosen[i]`. `queries` hold at least `dims` dimensions.
+/// Writes a mask for each query and chosen block: bit `r` of `out[query * chosen.len() + i]` is set where row
+/// `r` of block `chosen[i]` reaches the query's threshold. `queries` hold at least `dims` dimensions.
 ///
 /// # Panics
 /// A block is outside `blocks`, or lengths do not fit one another.
-pub(crate) fn within(
+pub(crate) fn mark_near_rows(
     isa: Isa,
     blocks: Blocks<'_>,
     chosen: &[u32],
@@ -87,20 +99,20 @@ pub(crate) fn within(
 ) {
     let Blocks { codes, bias, dims } = blocks;
     assert!(dims.is_multiple_of(STEP) && dims <= 1024 && queries.codes.len() >= GROUP * dims);
-    let count = (bias.len() / BLOCK).min(codes.len() / (BLOCK * dims).max(1));
+    let count = (bias.len() / BLOCK_ROWS).min(codes.len() / (BLOCK_ROWS * dims).max(1));
     assert!(chosen.iter().all(|&block| (block as usize) < count), "a block outside");
     assert_eq!(out.len(), GROUP * chosen.len());
     match isa.kind() {
         Kind::Portable => portable(blocks, chosen, queries, thresholds, out),
         // SAFETY: the isa proves that the CPU has the instructions; the lengths were just checked.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { x86_64::within_avx2(blocks, chosen, queries, thresholds, out) },
+        Kind::Avx2 => unsafe { x86_64::mark_near_rows_avx2(blocks, chosen, queries, thresholds, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { x86_64::within_avx512(blocks, chosen, queries, thresholds, out) },
+        Kind::Avx512 => unsafe { x86_64::mark_near_rows_avx512(blocks, chosen, queries, thresholds, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Kind::Neon => unsafe { aarch64::within(blocks, chosen, queries, thresholds, out) },
+        Kind::Neon => unsafe { aarch64::mark_near_rows(blocks, chosen, queries, thresholds, out) },
     }
 }
 
@@ -112,10 +124,11 @@ fn portable(
     out: &mut [u32],
 ) {
     for (i, &block) in chosen.iter().enumerate() {
-        let codes = &codes[block as usize * BLOCK * dims..][..BLOCK * dims];
+        let codes = &codes[block as usize * BLOCK_ROWS * dims..][..BLOCK_ROWS * dims];
         for (q, &threshold) in thresholds.iter().enumerate() {
-            let mut sums: [i32; BLOCK] = std::array::from_fn(|row| bias[block as usize * BLOCK + row]);
-            for (step, codes) in codes.chunks_exact(BLOCK * STEP).enumerate() {
+            let mut sums: [i32; BLOCK_ROWS] =
+                std::array::from_fn(|row| bias[block as usize * BLOCK_ROWS + row]);
+            for (step, codes) in codes.chunks_exact(BLOCK_ROWS * STEP).enumerate() {
                 let query: [i32; STEP] =
                     std::array::from_fn(|i| i32::from(queries.codes[(step * GROUP + q) * STEP + i]));
                 for (sum, codes) in sums.iter_mut().zip(codes.chunks_exact(STEP)) {
@@ -147,9 +160,9 @@ mod tests {
     #[test]
     fn every_instruction_set_marks_the_rows_that_reach_the_threshold() {
         for dims in [4, 8, 12, 64, 68, 128] {
-            // What lies behind is another value, so that a step too far shows.
+            // The queries have one step more, so that reading too far shows.
             let blocks = 5;
-            let codes: Vec<u8> = (0..blocks * BLOCK * dims).map(|i| byte(i, 1)).collect();
+            let codes: Vec<u8> = (0..blocks * BLOCK_ROWS * dims).map(|i| byte(i, 1)).collect();
             let code = |q: usize, dim: usize| byte(dim * GROUP + q, 2) as i8;
             let mut queries = Queries::default();
             queries.resize(dims + STEP);
@@ -158,25 +171,25 @@ mod tests {
                 queries.set_all(q, &all);
                 (dims..dims + STEP).for_each(|dim| queries.set(q, dim, code(q, dim)));
             }
-            let bias: Vec<i32> = (0..blocks * BLOCK).map(|i| i as i32 * 77 - 5000).collect();
+            let bias: Vec<i32> = (0..blocks * BLOCK_ROWS).map(|i| i as i32 * 77 - 5000).collect();
             let sum = |block: usize, row: usize, q: usize| {
                 let term = |dim| {
-                    let row_code = codes[block * BLOCK * dims + interleaved(row, dim, BLOCK)];
+                    let row_code = codes[block * BLOCK_ROWS * dims + interleaved(row, dim, BLOCK_ROWS)];
                     i32::from(row_code) * i32::from(code(q, dim))
                 };
-                bias[block * BLOCK + row] + (0..dims).map(term).sum::<i32>()
+                bias[block * BLOCK_ROWS + row] + (0..dims).map(term).sum::<i32>()
             };
             // Thresholds that some row meets exactly.
-            let thresholds: [i32; GROUP] = std::array::from_fn(|q| sum(q % blocks, q * 2 % BLOCK, q));
+            let thresholds: [i32; GROUP] = std::array::from_fn(|q| sum(q % blocks, q * 2 % BLOCK_ROWS, q));
             for chosen in [&[0, 1, 2, 3, 4][..], &[3], &[4, 1], &[]] {
                 for isa in Isa::available() {
                     let mut out = vec![0xdead_beef; GROUP * chosen.len()];
                     let blocks = Blocks { codes: &codes, bias: &bias, dims };
-                    within(isa, blocks, chosen, &queries, &thresholds, &mut out);
+                    mark_near_rows(isa, blocks, chosen, &queries, &thresholds, &mut out);
                     for (i, &block) in chosen.iter().enumerate() {
                         for q in 0..GROUP {
                             let found = out[q * chosen.len() + i];
-                            for row in 0..BLOCK {
+                            for row in 0..BLOCK_ROWS {
                                 let expected = sum(block as usize, row, q) >= thresholds[q];
                                 assert_eq!(
                                     found >> row & 1 == 1,
@@ -194,9 +207,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "a block outside")]
     fn blocks_outside_are_refused() {
-        let blocks = Blocks { codes: &[0; BLOCK * 4], bias: &[0; BLOCK], dims: 4 };
+        let blocks = Blocks { codes: &[0; BLOCK_ROWS * 4], bias: &[0; BLOCK_ROWS], dims: 4 };
         let mut queries = Queries::default();
         queries.resize(4);
-        within(Isa::PORTABLE, blocks, &[1], &queries, &[0; GROUP], &mut [0; GROUP]);
+        mark_near_rows(Isa::PORTABLE, blocks, &[1], &queries, &[0; GROUP], &mut [0; GROUP]);
     }
 }

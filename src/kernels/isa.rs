@@ -1,4 +1,4 @@
-//! Which vector instructions to use: detected once, or forced with `PATCHCORE_ISA`.
+//! The vector instructions to use: detected, or forced with `PATCHCORE_ISA`.
 
 use super::portable::F32x8;
 use super::simd::Simd;
@@ -7,7 +7,7 @@ use super::x86_64::{Avx2, Avx512};
 use crate::error::{Error, Result};
 use std::fmt;
 
-/// A set of vector instructions that this CPU has. There is no way to make one that it has not.
+/// A set of vector instructions that this CPU has. It cannot be made on a CPU without them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Isa(Kind);
 
@@ -30,7 +30,7 @@ impl Isa {
     /// (`portable`, `avx2`, `avx512`, `neon`).
     ///
     /// # Errors
-    /// The variable names an instruction set that is unknown or that this CPU has not.
+    /// The variable names an instruction set that is unknown, or that this CPU does not have.
     pub fn detect() -> Result<Isa> {
         match std::env::var("PATCHCORE_ISA") {
             Ok(name) if !name.is_empty() => Self::named(&name),
@@ -63,7 +63,7 @@ impl Isa {
         all
     }
 
-    /// The name that `PATCHCORE_ISA` takes.
+    /// Its name in `PATCHCORE_ISA`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
@@ -76,7 +76,7 @@ impl Isa {
         }
     }
 
-    /// f32 values a register.
+    /// f32 values of a register.
     pub(crate) fn lanes(self) -> usize {
         match self.0 {
             Kind::Portable => F32x8::LANES,
@@ -117,7 +117,7 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
-/// The subset that every AVX-512 server and desktop part since 2017 has, and the integer dot product (2019).
+/// The subset of every AVX-512 server and desktop CPU since 2017, and the integer dot product (2019).
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
     has_avx2()

@@ -5,36 +5,37 @@ use super::map::{Map, Shape};
 use super::simd::{Simd, dispatch};
 use crate::parallel::Pool;
 
-/// Writes the maximum of each 3x3 neighbourhood of `map` at every second position to `out`. The values are those after a
-/// ReLU, so that the zeros of the border change nothing.
-pub(crate) fn run(isa: Isa, map: &Map, out: &mut Map, pool: &Pool) {
+/// Writes the maximum of each 3x3 neighbourhood of every second pixel of `map` to `out`. The values of `map`
+/// must come from a ReLU, so that the zeros of its border change nothing.
+pub(crate) fn max_pool_3x3(isa: Isa, map: &Map, out: &mut Map, pool: &Pool) {
     let Shape { width, channels, .. } = out.shape();
-    let (line, border, offset) = (out.line(), out.border(), map.border() - 1);
-    pool.for_each_chunk(out.rows_mut(), line, |y, row| {
+    let (row_stride, border, offset) = (out.row_stride(), out.border(), map.border() - 1);
+    pool.for_each_chunk(out.rows_mut(), row_stride, |y, row| {
         let row = &mut row[border * channels..][..width * channels];
-        let rows = &map.data()[map.at(2 * y + offset, offset)..];
-        assert!(rows.len() >= 2 * map.line() + (2 * width + 1) * channels);
-        // SAFETY: the three rows hold the neighbourhoods of all positions of `row`.
-        unsafe { row_of_maxima(isa, rows, map.line(), channels, row) };
+        let rows = &map.data()[map.index_of(2 * y + offset, offset)..];
+        assert!(rows.len() >= 2 * map.row_stride() + (2 * width + 1) * channels);
+        // SAFETY: the three rows hold the neighbourhoods of all pixels of `row`.
+        unsafe { row_of_maxima(isa, rows, map.row_stride(), channels, row) };
     });
 }
 
 dispatch! {
     /// # Safety
     /// As [`maxima`].
-    unsafe fn row_of_maxima(rows: &[f32], line: usize, channels: usize, out: &mut [f32]) = maxima
+    unsafe fn row_of_maxima(rows: &[f32], row_stride: usize, channels: usize, out: &mut [f32]) = maxima
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; `out` is whole positions of `channels` values, and `rows` holds, for n of them,
-/// 2 n + 1 positions from each of 0, `line` and `2 * line` on.
+/// The CPU has the instructions of `V`; `out` is `n` whole pixels of `channels` values, and `rows` holds `2 n
+/// + 1` pixels from each of 0, `row_stride` and `2 * row_stride` on.
 #[inline(always)]
-unsafe fn maxima<V: Simd>(rows: &[f32], line: usize, channels: usize, out: &mut [f32]) {
+unsafe fn maxima<V: Simd>(rows: &[f32], row_stride: usize, channels: usize, out: &mut [f32]) {
     let whole = channels / V::LANES * V::LANES;
     for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-        let at = |i: usize| i / 3 * line + (2 * x + i % 3) * channels;
+        let at = |i: usize| i / 3 * row_stride + (2 * x + i % 3) * channels;
         for c in (0..whole).step_by(V::LANES) {
-            // SAFETY: the caller grants the nine positions; channels `c..c + LANES` are some of theirs and of `out`'s.
+            // SAFETY: the caller grants the nine pixels; channels `c..c + LANES` are some of theirs and of
+            // `out`'s.
             unsafe {
                 let mut largest = V::load(rows.as_ptr().add(at(0) + c));
                 for i in 1..9 {
@@ -62,12 +63,16 @@ mod tests {
             for isa in Isa::available() {
                 let shape = Shape { height: height.div_ceil(2), width: width.div_ceil(2), channels };
                 let mut out = Map::new(shape, 1);
-                run(isa, &map, &mut out, &Pool::new(2).unwrap());
+                max_pool_3x3(isa, &map, &mut out, &Pool::new(2).unwrap());
                 for (y, x, c) in positions(shape) {
                     let near = |at: usize, side: usize| (2 * at).saturating_sub(1)..(2 * at + 2).min(side);
                     let all = near(y, height).flat_map(|y| near(x, width).map(move |x| (y, x)));
-                    let expected = all.map(|(y, x)| map.view().at(y, x)[c]).fold(0.0, f32::max);
-                    assert_eq!(out.view().at(y, x)[c], expected, "{isa:?} {height}x{width} at {y},{x},{c}");
+                    let expected = all.map(|(y, x)| map.view().values_at(y, x)[c]).fold(0.0, f32::max);
+                    assert_eq!(
+                        out.view().values_at(y, x)[c],
+                        expected,
+                        "{isa:?} {height}x{width} at {y},{x},{c}"
+                    );
                 }
             }
         }

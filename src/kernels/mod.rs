@@ -1,8 +1,9 @@
-//! All arithmetic that is worth SIMD: one file an operation, the vector types beneath, one dispatcher.
+//! All arithmetic that is worth SIMD: one file for each operation, the vector types below them, one
+//! dispatcher.
 //!
-//! An operation is a function that takes an [`Isa`]. An `Isa` can only be made on a CPU that has the instructions,
-//! so holding one is the proof that calling the kernel behind it is sound. Algorithms are written once over
-//! the vector type `simd::Simd` and instantiated per vector type.
+//! An operation is a function that takes an [`Isa`]. An `Isa` can only be made on a CPU that has the
+//! instructions, so holding one proves that calling its kernels is sound. Algorithms are written once, over
+//! the vector type `simd::Simd`, and instantiated for each instruction set.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +14,6 @@ pub(crate) mod bounds;
 pub(crate) mod conv;
 mod direct;
 pub(crate) mod distance;
-mod filter;
 pub(crate) mod gemm;
 pub(crate) mod int8;
 mod isa;

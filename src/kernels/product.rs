@@ -1,6 +1,6 @@
-//! Plain matrix products whose last bits decide nothing.
+//! Matrix products by sgemm, where bitwise reproducibility is not required.
 
-/// A matrix `[rows, columns]` that lies in a slice, row by row, or, `transposed`, column by column.
+/// A matrix `[rows, columns]` in a slice: row by row or, if `transposed`, column by column.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     pub data: &'a [f32],
@@ -20,7 +20,7 @@ impl<'a> Matrix<'a> {
         Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
 
-    /// Steps from row to row and from column to column.
+    /// Strides from row to row and from column to column.
     fn strides(&self) -> (isize, isize) {
         match self.transposed {
             false => (self.columns as isize, 1),

@@ -1,83 +1,95 @@
-//! Vectors to small whole numbers: mixing their values by a Hadamard matrix, and rounding to multiples of a scale.
+//! Scalar quantisation: vectors become integer codes `c = round(v / scale)`, so that `v` is about `scale *
+//! c`.
+//!
+//! [`hadamard`] comes first where values differ much in size. It multiplies by the orthonormal Hadamard
+//! matrix, which keeps all lengths and spreads each value over all others, so that one scale suits them all.
 
 use super::Isa;
 use super::simd::{Simd, dispatch};
 
-/// Values that are worked on side by side, whatever the instruction set, so that sums come out alike.
-const SIDE_BY_SIDE: usize = 16;
-/// 1.5 * 2^23. Adding it to a number of either sign below 2^22 rounds that to a whole one, which is then in the lowest bits,
-/// as between 2^23 and 2^24 f32 has no others.
-const WHOLE: f32 = 12_582_912.0;
+/// Sums that run side by side, whatever the instruction set, so that all sets give the same bits.
+const ACCUMULATORS: usize = 16;
+/// 1.5 * 2^23. Adding it to a number below 2^22 in magnitude rounds that number to an integer, ties to even,
+/// because f32 has only integers between 2^23 and 2^24. The integer is then in the lowest bits of the sum.
+const ROUNDING_SHIFT: f32 = 12_582_912.0;
 
-/// What rounding made of a vector, beside its codes.
+/// Sums over a quantised vector.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Rounded {
+pub(crate) struct Quantized {
     /// Sum of the squared codes.
-    pub squared: i32,
+    pub code_sq_sum: i32,
     /// Sum of the codes.
-    pub sum: i32,
-    /// Sum of the squared differences between the values and `scale` times their codes.
-    pub off: f32,
+    pub code_sum: i32,
+    /// Squared length of `values - scale * codes`.
+    pub residual_sq: f32,
 }
 
 /// Multiplies by the orthonormal Hadamard matrix.
 ///
 /// # Panics
 /// The number of values is not a power of two.
-pub(crate) fn mix(isa: Isa, values: &mut [f32]) {
+pub(crate) fn hadamard(isa: Isa, values: &mut [f32]) {
     assert!(values.len().is_power_of_two());
-    // SAFETY: there is nothing to grant but the instructions.
-    unsafe { run_mix(isa, values) }
+    // SAFETY: nothing but the instructions is needed.
+    unsafe { hadamard_on(isa, values) }
 }
 
-/// The largest magnitude; what is no number does not count.
-pub(crate) fn largest(isa: Isa, values: &[f32]) -> f32 {
-    // SAFETY: there is nothing to grant but the instructions.
-    unsafe { run_largest(isa, values) }
+/// The largest magnitude. NaN counts as 0.
+pub(crate) fn max_abs(isa: Isa, values: &[f32]) -> f32 {
+    // SAFETY: nothing but the instructions is needed.
+    unsafe { max_abs_on(isa, values) }
 }
 
-/// Writes the codes nearest to `values / scale`, none beyond `most`, which is at most 2047. What is no number gets any code, and
-/// `off` is none either.
+/// Writes the codes nearest to `values / scale`, clamped to `-max_code..=max_code`. NaN inputs yield an
+/// unspecified code in that range and a NaN `residual_sq`.
 ///
 /// # Panics
-/// There are not as many codes as values, or more than 256.
-pub(crate) fn round(isa: Isa, values: &[f32], most: i16, scale: f32, codes: &mut [i16]) -> Rounded {
-    assert!(values.len() == codes.len() && codes.len() <= 256 && most <= 2047);
-    // SAFETY: there is nothing to grant but the instructions.
-    unsafe { run_round(isa, values, most.into(), scale, codes) }
+/// There are not as many codes as values, or more than 256; or `max_code` is above 2047.
+pub(crate) fn quantise(isa: Isa, values: &[f32], max_code: i16, scale: f32, codes: &mut [i16]) -> Quantized {
+    assert!(values.len() == codes.len() && codes.len() <= 256 && max_code <= 2047);
+    // SAFETY: nothing but the instructions is needed.
+    unsafe { quantise_on(isa, values, max_code.into(), scale, codes) }
 }
 
 dispatch! {
     /// # Safety
     /// Nothing but the instructions.
-    unsafe fn run_mix(values: &mut [f32]) = butterflies
+    unsafe fn hadamard_on(values: &mut [f32]) = butterflies
 }
 
 dispatch! {
     /// # Safety
     /// Nothing but the instructions.
-    unsafe fn run_largest(values: &[f32]) -> f32 = largest_of
+    unsafe fn max_abs_on(values: &[f32]) -> f32 = max_abs_of
 }
 
 dispatch! {
     /// # Safety
     /// Nothing but the instructions.
-    unsafe fn run_round(values: &[f32], most: f32, scale: f32, codes: &mut [i16]) -> Rounded = to_codes
+    unsafe fn quantise_on(
+        values: &[f32],
+        max_code: f32,
+        scale: f32,
+        codes: &mut [i16],
+    ) -> Quantized = quantise_values
 }
 
+/// The fast Hadamard transform: log2(n) stages, each of which replaces pairs `half` apart by their sum and
+/// difference.
+///
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
 unsafe fn butterflies<V: Simd>(values: &mut [f32]) {
-    let (runs, rest) = values.as_chunks_mut::<SIDE_BY_SIDE>();
+    let (runs, rest) = values.as_chunks_mut::<ACCUMULATORS>();
     for run in runs {
-        within::<1>(run);
-        within::<2>(run);
-        within::<4>(run);
-        within::<8>(run);
+        short_butterfly::<1>(run);
+        short_butterfly::<2>(run);
+        short_butterfly::<4>(run);
+        short_butterfly::<8>(run);
     }
     // Only a vector shorter than one run leaves a rest.
-    let mut half = if rest.is_empty() { SIDE_BY_SIDE } else { 1 };
+    let mut half = if rest.is_empty() { ACCUMULATORS } else { 1 };
     while half < values.len() {
         for pair in values.chunks_exact_mut(2 * half) {
             let (a, b) = pair.split_at_mut(half);
@@ -93,9 +105,9 @@ unsafe fn butterflies<V: Simd>(values: &mut [f32]) {
 
 /// One stage inside a run.
 #[inline(always)]
-fn within<const HALF: usize>(run: &mut [f32; SIDE_BY_SIDE]) {
+fn short_butterfly<const HALF: usize>(run: &mut [f32; ACCUMULATORS]) {
     let old = *run;
-    for i in 0..SIDE_BY_SIDE {
+    for i in 0..ACCUMULATORS {
         let sign = if i & HALF == 0 { 1.0 } else { -1.0 };
         run[i] = old[i ^ HALF] + sign * old[i];
     }
@@ -104,16 +116,15 @@ fn within<const HALF: usize>(run: &mut [f32; SIDE_BY_SIDE]) {
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn largest_of<V: Simd>(values: &[f32]) -> f32 {
-    let mut largest = [0.0f32; SIDE_BY_SIDE];
-    let (runs, rest) = values.as_chunks::<SIDE_BY_SIDE>();
+unsafe fn max_abs_of<V: Simd>(values: &[f32]) -> f32 {
+    let mut maxima = [0.0f32; ACCUMULATORS];
+    let (runs, rest) = values.as_chunks::<ACCUMULATORS>();
     for run in runs {
-        for (largest, value) in largest.iter_mut().zip(run) {
-            *largest = larger(*largest, value.abs());
+        for (max, value) in maxima.iter_mut().zip(run) {
+            *max = larger(*max, value.abs());
         }
     }
-    let all = largest.iter().chain(rest);
-    all.fold(0.0, |largest, value| larger(largest, value.abs()))
+    maxima.iter().chain(rest).fold(0.0, |max, value| larger(max, value.abs()))
 }
 
 #[inline(always)]
@@ -124,41 +135,46 @@ fn larger(a: f32, b: f32) -> f32 {
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn to_codes<V: Simd>(values: &[f32], most: f32, scale: f32, codes: &mut [i16]) -> Rounded {
+unsafe fn quantise_values<V: Simd>(
+    values: &[f32],
+    max_code: f32,
+    scale: f32,
+    codes: &mut [i16],
+) -> Quantized {
     let inverse = 1.0 / scale;
-    let (mut squared, mut sum) = ([0; SIDE_BY_SIDE], [0; SIDE_BY_SIDE]);
-    let mut off = [0.0f32; SIDE_BY_SIDE];
-    let (runs, rest) = values.as_chunks::<SIDE_BY_SIDE>();
-    let (code_runs, code_rest) = codes.as_chunks_mut::<SIDE_BY_SIDE>();
+    let (mut squares, mut sums) = ([0; ACCUMULATORS], [0; ACCUMULATORS]);
+    let mut residuals = [0.0f32; ACCUMULATORS];
+    let (runs, rest) = values.as_chunks::<ACCUMULATORS>();
+    let (code_runs, code_rest) = codes.as_chunks_mut::<ACCUMULATORS>();
     for (run, codes) in runs.iter().zip(code_runs) {
-        for i in 0..SIDE_BY_SIDE {
-            codes[i] = to_code(run[i], inverse, most, scale, &mut squared[i], &mut sum[i], &mut off[i]);
+        for i in 0..ACCUMULATORS {
+            let code = quantise_value(run[i], inverse, max_code, scale, &mut residuals[i]);
+            squares[i] += code * code;
+            sums[i] += code;
+            codes[i] = code as i16;
         }
     }
-    for (i, (&value, code)) in rest.iter().zip(code_rest).enumerate() {
-        *code = to_code(value, inverse, most, scale, &mut squared[i], &mut sum[i], &mut off[i]);
+    for (i, (&value, out)) in rest.iter().zip(code_rest).enumerate() {
+        let code = quantise_value(value, inverse, max_code, scale, &mut residuals[i]);
+        squares[i] += code * code;
+        sums[i] += code;
+        *out = code as i16;
     }
-    Rounded { squared: squared.iter().sum(), sum: sum.iter().sum(), off: off.iter().sum() }
+    Quantized {
+        code_sq_sum: squares.iter().sum(),
+        code_sum: sums.iter().sum(),
+        residual_sq: residuals.iter().sum(),
+    }
 }
 
+/// The code of `value`; adds the squared error to `residual_sq`.
 #[inline(always)]
-fn to_code(
-    value: f32,
-    inverse: f32,
-    most: f32,
-    scale: f32,
-    squared: &mut i32,
-    sum: &mut i32,
-    off: &mut f32,
-) -> i16 {
-    // `max` and `min` make a number of what is none.
-    let shifted = (value * inverse).max(-most).min(most) + WHOLE;
-    let code = shifted.to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
-    let difference = value - (shifted - WHOLE) * scale;
-    *off += difference * difference;
-    *squared += code * code;
-    *sum += code;
-    code as i16
+fn quantise_value(value: f32, inverse: f32, max_code: f32, scale: f32, residual_sq: &mut f32) -> i32 {
+    // `max` and `min` turn NaN into a number.
+    let shifted = (value * inverse).max(-max_code).min(max_code) + ROUNDING_SHIFT;
+    let difference = value - (shifted - ROUNDING_SHIFT) * scale;
+    *residual_sq += difference * difference;
+    shifted.to_bits().wrapping_sub(ROUNDING_SHIFT.to_bits()) as i32
 }
 
 #[cfg(test)]
@@ -170,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn mixing_is_a_product_with_the_hadamard_matrix() {
+    fn the_fast_transform_is_a_product_with_the_hadamard_matrix() {
         for count in (0..9).map(|power| 1 << power) {
             let values = values(count);
             let exact = |i: usize| {
@@ -181,9 +197,9 @@ mod tests {
                 values.iter().enumerate().map(term).sum::<f64>() / (count as f64).sqrt()
             };
             for isa in Isa::available() {
-                let mut mixed = values.clone();
-                mix(isa, &mut mixed);
-                for (i, &found) in mixed.iter().enumerate() {
+                let mut transformed = values.clone();
+                hadamard(isa, &mut transformed);
+                for (i, &found) in transformed.iter().enumerate() {
                     assert!((f64::from(found) - exact(i)).abs() < 1e-4, "{isa:?} {count} at {i}");
                 }
             }
@@ -191,48 +207,48 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_magnitude_is_that_of_a_number() {
+    fn max_abs_ignores_nan() {
         for count in [0, 1, 15, 16, 17, 100] {
             let mut values: Vec<f32> = values(count).iter().map(|v| v - 20.0).collect();
             for isa in Isa::available() {
-                let expected = values.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
-                assert_eq!(largest(isa, &values), expected, "{isa:?} {count}");
+                let expected = values.iter().fold(0.0f32, |max, v| max.max(v.abs()));
+                assert_eq!(max_abs(isa, &values), expected, "{isa:?} {count}");
             }
             values.push(f32::NAN);
             values.push(f32::NEG_INFINITY);
             for isa in Isa::available() {
-                assert_eq!(largest(isa, &values), f32::INFINITY, "{isa:?} {count}");
-                assert!(largest(isa, &values[..=count]).is_finite(), "{isa:?} {count}");
+                assert_eq!(max_abs(isa, &values), f32::INFINITY, "{isa:?} {count}");
+                assert!(max_abs(isa, &values[..=count]).is_finite(), "{isa:?} {count}");
             }
         }
     }
 
     #[test]
-    fn codes_are_the_nearest_whole_numbers_and_their_sums_are_right() {
+    fn codes_are_the_nearest_integers_and_their_sums_are_right() {
         for count in [1, 3, 4, 8, 15, 16, 17, 64, 128, 256] {
-            for (most, scale) in [(127, 0.3), (127, 0.5), (2047, 0.02)] {
+            for (max_code, scale) in [(127, 0.3), (127, 0.5), (2047, 0.02)] {
                 let values = values(count);
                 let expected: Vec<i16> = values
                     .iter()
                     .map(|v| (v * (1.0 / scale)).round_ties_even() as i16)
-                    .map(|c| c.clamp(-most, most))
+                    .map(|c| c.clamp(-max_code, max_code))
                     .collect();
                 for isa in Isa::available() {
                     let mut codes = vec![0; count];
-                    let rounded = round(isa, &values, most, scale, &mut codes);
+                    let quantized = quantise(isa, &values, max_code, scale, &mut codes);
                     assert_eq!(codes, expected, "{isa:?} {count}");
                     let all = || expected.iter().map(|&code| i32::from(code));
-                    assert_eq!(rounded.sum, all().sum::<i32>());
-                    assert_eq!(rounded.squared, all().map(|code| code * code).sum::<i32>());
+                    assert_eq!(quantized.code_sum, all().sum::<i32>());
+                    assert_eq!(quantized.code_sq_sum, all().map(|code| code * code).sum::<i32>());
                     let off =
                         |(&value, &code): (&f32, &i16)| f64::from(value) - f64::from(scale) * f64::from(code);
                     let off: Vec<f64> = values.iter().zip(&codes).map(off).collect();
-                    // A multiple of the scale is off by half a unit in the last place.
+                    // scale * code rounds by at most half a unit in the last place.
                     let wrong =
                         |(&off, &value): (&f64, &f32)| off.abs() * f64::from(value.abs() * f32::EPSILON);
                     let allowed = off.iter().zip(&values).map(wrong).sum::<f64>() + 1e-9;
                     let exact = off.iter().map(|off| off * off).sum::<f64>();
-                    let difference = (f64::from(rounded.off) - exact).abs();
+                    let difference = (f64::from(quantized.residual_sq) - exact).abs();
                     assert!(difference <= allowed + 1e-5 * exact, "{isa:?} {count}: {difference}");
                 }
             }
@@ -240,16 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_infinite_has_a_code_within_bounds_and_an_error_that_says_so() {
+    fn nan_and_infinity_get_a_code_in_range_and_a_residual_that_is_not_finite() {
         for isa in Isa::available() {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 for at in [0, 17, 31] {
                     let mut values = values(32);
                     values[at] = bad;
                     let mut codes = vec![0; 32];
-                    let rounded = round(isa, &values, 127, 0.5, &mut codes);
+                    let quantized = quantise(isa, &values, 127, 0.5, &mut codes);
                     assert!(codes.iter().all(|code| (-127..=127).contains(code)), "{isa:?} {codes:?}");
-                    assert!(!rounded.off.is_finite(), "{isa:?} {rounded:?}");
+                    assert!(!quantized.residual_sq.is_finite(), "{isa:?} {quantized:?}");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The vector type that kernels are written over.
 
+use super::tile::PANEL_VECTORS;
 use crate::half;
 
 /// A register of `LANES` f32 values.
@@ -8,16 +9,17 @@ use crate::half;
 /// Every method may only be called where the CPU has the instruction set of the implementing type: inside a
 /// function with the matching `#[target_feature]`, reached through an [`Isa`](super::Isa).
 pub(crate) unsafe trait Simd: Copy {
-    /// Values a register.
+    /// Values of a register.
     const LANES: usize;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self;
     /// Reads `LANES` values; `from` may be unaligned and must be valid for them.
     unsafe fn load(from: *const f32) -> Self;
-    /// Reads `LANES` bytes as whole numbers; `from` must be valid for them.
+    /// Reads `LANES` bytes and converts them; `from` must be valid for them.
     unsafe fn load_u8(from: *const u8) -> Self;
-    /// Reads `LANES` halves (IEEE 754 binary16); `from` may be unaligned and must be valid for them.
+    /// Reads `LANES` halves (IEEE 754 binary16) and converts them; `from` may be unaligned and must be valid
+    /// for them.
     unsafe fn load_half(from: *const u16) -> Self;
     /// Writes `LANES` values; `to` may be unaligned and must be valid for them.
     unsafe fn store(self, to: *mut f32);
@@ -29,24 +31,68 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * a + b`, fused where the instruction set fuses.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    /// The larger of each lane; `other` where that is NaN, either where `self` is or both are zeros.
+    /// The larger value of each lane. Where `other` is NaN, the result is NaN; where only `self` is NaN, or
+    /// both are zeros of different signs, it is either of the two.
     unsafe fn max(self, other: Self) -> Self;
-    /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`; never where one is NaN.
+    /// Bit `i` is set where lane `i` of `self` is at least lane `i` of `other`, and clear where one of them
+    /// is NaN.
     #[cfg_attr(not(feature = "train"), allow(dead_code))]
-    unsafe fn at_least(self, other: Self) -> u32;
+    unsafe fn ge_mask(self, other: Self) -> u32;
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
+
+    /// The inner loop of the register tile: returns `sums[r][v] + a[r][k] * panel[k][v]` over ascending `k < depth`, where
+    /// `a[r][k]` lies at `a + r * row_stride + k * k_stride`, and `panel` holds the registers of one `k` after the other.
+    /// `a` must be valid for `ROWS` rows of `depth` values, and `panel` for `depth` times `PANEL_VECTORS` registers.
+    #[inline(always)]
+    unsafe fn multiply_add<const ROWS: usize>(
+        sums: [[Self; PANEL_VECTORS]; ROWS],
+        a: *const f32,
+        (row_stride, k_stride): (usize, usize),
+        panel: *const f32,
+        depth: usize,
+    ) -> [[Self; PANEL_VECTORS]; ROWS] {
+        // SAFETY: as the function's contract says.
+        unsafe { multiply_add_values(sums, a, (row_stride, k_stride), panel, depth) }
+    }
 }
 
-/// A number as it is kept in memory.
+/// [`Simd::multiply_add`] for every instruction set, one value of each row at a time.
+///
+/// # Safety
+/// As `Simd::multiply_add`.
+#[inline(always)]
+pub(crate) unsafe fn multiply_add_values<V: Simd, const ROWS: usize>(
+    mut sums: [[V; PANEL_VECTORS]; ROWS],
+    a: *const f32,
+    (row_stride, k_stride): (usize, usize),
+    panel: *const f32,
+    depth: usize,
+) -> [[V; PANEL_VECTORS]; ROWS] {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        for k in 0..depth {
+            let columns: [V; PANEL_VECTORS] = load_strided(panel.add(k * PANEL_VECTORS * V::LANES), V::LANES);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let value = V::splat(*a.add(r * row_stride + k * k_stride));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = value.mul_add(column, *sum);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// A number as it is stored in memory: f32, a half (u16), or a byte.
 pub(crate) trait Value: Copy {
-    /// As [`Simd::load`], made single.
+    /// Loads a register of values, converted to f32.
     ///
     /// # Safety
     /// As `Simd::load`.
     unsafe fn load<V: Simd>(from: *const Self) -> V;
-    /// Made single.
-    fn single(self) -> f32;
+    /// The value as f32.
+    fn to_f32(self) -> f32;
 }
 
 impl Value for f32 {
@@ -56,12 +102,11 @@ impl Value for f32 {
         unsafe { V::load(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         self
     }
 }
 
-/// A half.
 impl Value for u16 {
     #[inline(always)]
     unsafe fn load<V: Simd>(from: *const u16) -> V {
@@ -69,12 +114,11 @@ impl Value for u16 {
         unsafe { V::load_half(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         half::to_f32(self)
     }
 }
 
-/// A whole number.
 impl Value for u8 {
     #[inline(always)]
     unsafe fn load<V: Simd>(from: *const u8) -> V {
@@ -82,35 +126,38 @@ impl Value for u8 {
         unsafe { V::load_u8(from) }
     }
     #[inline(always)]
-    fn single(self) -> f32 {
+    fn to_f32(self) -> f32 {
         self.into()
     }
 }
 
-/// `N` registers, `step` values from one to the next.
+/// `N` registers, `stride` values from one to the next.
 ///
-/// Kernels loop where a closure would read better: a closure is a function of its own, and where it is not inlined it is
-/// compiled without the vector instructions.
+/// Kernels avoid closures: a closure that is not inlined loses the vector instructions.
 ///
 /// # Safety
 /// The CPU has the instructions of `V`; `from` is valid for all of them.
 #[inline(always)]
-pub(crate) unsafe fn load_strided<V: Simd, const N: usize>(from: *const f32, step: usize) -> [V; N] {
+pub(crate) unsafe fn load_strided<V: Simd, const N: usize>(from: *const f32, stride: usize) -> [V; N] {
     // SAFETY: as the function's contract says.
     unsafe {
         let mut all = [V::splat(0.0); N];
         for (i, register) in all.iter_mut().enumerate() {
-            *register = V::load(from.add(i * step));
+            *register = V::load(from.add(i * stride));
         }
         all
     }
 }
 
-/// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` makes a function `NAME(isa, ARGUMENTS)` that runs
-/// `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa proves that the CPU has
-/// them; what else `GENERIC` asks for is the caller's to grant.
+/// `dispatch!(unsafe fn NAME(ARGUMENTS) -> RESULT = GENERIC)` defines a function `NAME(isa, ARGUMENTS)` that
+/// calls `GENERIC::<V>(ARGUMENTS)` with the vector type of `isa`, compiled for its instructions. The isa
+/// proves that the CPU has them; the caller must grant the rest of `GENERIC`'s contract. Such names end in
+/// `_on`.
 macro_rules! dispatch {
-    ($(#[$doc:meta])* unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $generic:ident) => {
+    (
+        $(#[$doc:meta])*
+        unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $generic:ident
+    ) => {
         $(#[$doc])*
         unsafe fn $name(isa: $crate::kernels::Isa, $($argument: $type),*) $(-> $result)? {
             use $crate::kernels::isa::Kind;

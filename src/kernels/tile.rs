@@ -1,62 +1,95 @@
-//! The innermost product: a few rows times a panel of columns, summed in registers, with bias, residual and ReLU.
+//! The innermost product: a strip of windows times a panel of columns, summed in registers.
 //!
-//! Convolutions and matrix products are loops around it. For a convolution a "row" is what lies under the kernel at one
-//! output position: as the channels of a position and the positions of a line lie side by side, that is one run of values
-//! for each line of the kernel, so nothing is gathered.
+//! Convolutions and matrix products are loops around this tile. `k` counts the values of a window, which are
+//! the rows of the packed matrix:
+//!
+//! ```text
+//!                           one panel of the packed matrix, PANEL_VECTORS registers wide
+//!                               ┌── column[0] ──┬── column[1] ──┐
+//!                           k ─▶│ v0 v1 v2 ...  │ ...           │   loaded once for all rows of the tile
+//!                               └───────────────┴───────────────┘
+//!     window 0:  a[0][k] ──────▶  sums[0][0]      sums[0][1]         sums[r][v] += a[r][k] * column[v]
+//!     window 1:  a[1][k] ──────▶  sums[1][0]      sums[1][1]         the scalar a[r][k] goes to all lanes
+//!        ...                         ...             ...
+//! ```
+//!
+//! The number of rows is chosen so that all sums stay in registers, with room for the columns and one scalar:
+//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32), 12 with
+//! AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
+//! are distributed over tiles or threads.
+//!
+//! For a convolution a window is what lies under the kernel at one output pixel. The channels of a pixel and
+//! the pixels of a row are contiguous, so a window is one contiguous run for each kernel row, and nothing is
+//! copied:
+//!
+//! ```text
+//!     3x3 kernel, C channels: rows = 3, row_len = 3 C; the next window begins pixel_stride further
+//!
+//!     map row y      ..│■■■■■■│......       ─┐
+//!     map row y + 1  ..│■■■■■■│......        ├─ row_stride values from one to the next
+//!     map row y + 2  ..│■■■■■■│......       ─┘
+//! ```
 
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::{Simd, load_strided};
+use super::simd::Simd;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 use crate::parallel::Pool;
 
-/// Vectors side by side in a tile.
-pub(crate) const VECTORS: usize = 2;
-/// The widest panel of any instruction set.
-pub(crate) const MAX_WIDTH: usize = 32;
+/// Registers side by side in a tile.
+pub(crate) const PANEL_VECTORS: usize = 2;
+/// Columns of the widest panel of any instruction set.
+pub(crate) const MAX_PANEL_WIDTH: usize = 32;
 
-/// A matrix `[k, n]` in panels of as many columns as a tile of `isa` has, each panel row after row, zero-padded.
+/// A matrix `[k, n]` in panels of [`panel_width`] columns. Each panel is stored row after row, padded with
+/// zero columns.
 #[derive(Clone, Debug)]
-pub(crate) struct Panels {
+pub(crate) struct PackedPanels {
     data: Aligned,
     k: usize,
     n: usize,
     isa: Isa,
 }
 
-/// Where the rows of a product lie: each is `lines` runs of `run` values, `line` apart; the next row begins `step` further.
+/// Where the windows of a product lie: each is `rows` runs of `row_len` values, `row_stride` apart, and the
+/// next window begins `pixel_stride` further. The rows of a plain matrix are windows of one run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
-    pub lines: usize,
-    pub line: usize,
-    pub run: usize,
-    pub step: usize,
+pub(crate) struct WindowLayout {
+    pub rows: usize,
+    pub row_stride: usize,
+    pub row_len: usize,
+    pub pixel_stride: usize,
 }
 
-impl Rows {
-    /// Index behind the last value of `m` rows.
+impl WindowLayout {
+    /// The rows of a dense matrix `[m, k]`.
+    pub(crate) fn matrix(k: usize) -> Self {
+        Self { rows: 1, row_stride: 0, row_len: k, pixel_stride: k }
+    }
+
+    /// Index past the last value of `m` windows.
     fn end(&self, m: usize) -> usize {
         match m {
             0 => 0,
-            _ => (m - 1) * self.step + self.lines.saturating_sub(1) * self.line + self.run,
+            _ => (m - 1) * self.pixel_stride + self.rows.saturating_sub(1) * self.row_stride + self.row_len,
         }
     }
 }
 
-/// What happens to a sum before it is stored.
+/// What happens to a sum before it is stored: `out = relu(sum + bias + residual)`, each part optional.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
-    /// Added to each row: `[n]`.
+    /// One value a column: `[n]`.
     pub bias: Option<&'a [f32]>,
-    /// Added to the product; it lies as the output does, row `i` beginning at `i * step` of the output.
+    /// Laid out like the output: row `i` begins at `i * out_stride`.
     pub residual: Option<&'a [f32]>,
     /// Negative values become 0.
     pub relu: bool,
 }
 
-/// Rows of a tile, at most.
+/// Rows of a tile at most.
 fn tile_rows(isa: Isa) -> usize {
     match isa.kind() {
         Kind::Portable => 4,
@@ -70,11 +103,11 @@ fn tile_rows(isa: Isa) -> usize {
 }
 
 /// Columns of a panel.
-fn panel_width(isa: Isa) -> usize {
-    VECTORS * isa.lanes()
+pub(crate) fn panel_width(isa: Isa) -> usize {
+    PANEL_VECTORS * isa.lanes()
 }
 
-impl Panels {
+impl PackedPanels {
     /// Packs the matrix whose value at row `i`, column `j` is `value(i, j)`.
     pub(crate) fn new(
         k: usize,
@@ -91,7 +124,7 @@ impl Panels {
         })
     }
 
-    /// A matrix `[k, n]` whose panels, all zeros, `fill` is called with, each with its number.
+    /// A matrix `[k, n]` whose panels are written by `fill(panel index, zeroed values)`.
     pub(crate) fn filled(
         k: usize,
         n: usize,
@@ -120,7 +153,7 @@ impl Panels {
         panel_width(self.isa)
     }
 
-    /// Memory that the matrix takes.
+    /// Memory of the matrix, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         Aligned::bytes(self.data.len())
     }
@@ -130,77 +163,77 @@ impl Panels {
         self.n.div_ceil(self.width())
     }
 
-    /// Writes `m` rows of `a` times panel `panel`, and the epilogue, to `out`, whose rows are `out_step` apart and begin with
-    /// column 0 of the matrix.
+    /// Multiplies `m` windows of `a` by panel `panel`, applies the epilogue, and writes the panel's columns
+    /// of `m` rows of `out`. `out` begins with column 0 of the matrix; its rows are `out_stride` apart.
     ///
     /// # Panics
-    /// The slices are too short for that.
+    /// A slice is too short for that, or a window has not `k` values.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn multiply(
         &self,
         panel: usize,
         a: &[f32],
-        rows: Rows,
+        windows: WindowLayout,
         m: usize,
         epilogue: Epilogue<'_>,
         out: &mut [f32],
-        out_step: usize,
+        out_stride: usize,
     ) {
         if m == 0 {
             return;
         }
         let first = panel * self.width();
         let columns = self.width().min(self.n - first);
-        let end = (m - 1) * out_step + first + columns;
-        assert!(rows.lines * rows.run == self.k && a.len() >= rows.end(m) && out.len() >= end);
+        let end = (m - 1) * out_stride + first + columns;
+        assert!(windows.rows * windows.row_len == self.k && a.len() >= windows.end(m) && out.len() >= end);
         assert!(epilogue.bias.is_none_or(|bias| bias.len() == self.n));
         assert!(epilogue.residual.is_none_or(|residual| residual.len() >= end));
         // SAFETY: the lengths were checked just now.
         unsafe {
             let job = Job {
                 a: a.as_ptr(),
-                rows,
+                windows,
                 panel: self.panel(panel),
                 bias: epilogue.bias.map_or(&[], |bias| &bias[first..]),
                 residual: epilogue.residual.map(|residual| residual.as_ptr().add(first)),
                 relu: epilogue.relu,
                 out: out.as_mut_ptr().add(first),
-                step: out_step,
+                out_stride,
                 columns,
             };
-            self.run(job, m);
+            self.multiply_strips(job, m);
         }
     }
 
-    /// Writes `m` rows of `a` times panel `panel`, of which they meet the rows from `first` on and whose columns must all
-    /// be there, to `out` `[m, width]`.
+    /// Multiplies `m` windows of `a` by the rows of panel `panel` from `first` on, and writes `out` `[m,
+    /// width]`. The panel must have all its columns.
     ///
     /// # Panics
-    /// The slices are too short for that.
+    /// A slice is too short for that, or the panel ends before the windows do.
     pub(crate) fn multiply_panel(
         &self,
         panel: usize,
         first: usize,
         a: &[f32],
-        rows: Rows,
+        windows: WindowLayout,
         m: usize,
         out: &mut [f32],
     ) {
-        let (width, k) = (self.width(), rows.lines * rows.run);
+        let (width, k) = (self.width(), windows.rows * windows.row_len);
         assert!((panel + 1) * width <= self.n && first + k <= self.k);
-        assert!(out.len() >= m * width && a.len() >= rows.end(m));
+        assert!(out.len() >= m * width && a.len() >= windows.end(m));
         // SAFETY: the lengths were checked just now.
         unsafe {
-            self.run(
+            self.multiply_strips(
                 Job {
                     a: a.as_ptr(),
-                    rows,
+                    windows,
                     panel: &self.panel(panel)[first * width..][..k * width],
                     bias: &[],
                     residual: None,
                     relu: false,
                     out: out.as_mut_ptr(),
-                    step: width,
+                    out_stride: width,
                     columns: width,
                 },
                 m,
@@ -213,14 +246,16 @@ impl Panels {
         &self.data[panel * len..][..len]
     }
 
+    /// Splits `m` windows evenly into strips of at most [`tile_rows`].
+    ///
     /// # Safety
-    /// The job's pointers are valid for `m` rows, and its panel is one of this matrix.
-    unsafe fn run(&self, job: Job<'_>, m: usize) {
+    /// The job's pointers are valid for `m` windows, and its panel is one of this matrix.
+    unsafe fn multiply_strips(&self, job: Job<'_>, m: usize) {
         let strips = m.div_ceil(tile_rows(self.isa));
         for strip in 0..strips {
             let (from, to) = (strip * m / strips, (strip + 1) * m / strips);
-            // SAFETY: an even share of m rows is at most `tile_rows`; the caller grants the rest, and the isa proves that
-            // the CPU has the instructions.
+            // SAFETY: an even share of m windows is at most `tile_rows`; the caller grants the rest, and the
+            // isa proves that the CPU has the instructions.
             unsafe {
                 match self.isa.kind() {
                     Kind::Portable => portable(&job.after(from), to - from),
@@ -236,33 +271,33 @@ impl Panels {
     }
 }
 
-/// A few rows times one panel.
+/// A few windows times one panel.
 #[derive(Clone, Copy)]
 struct Job<'a> {
     a: *const f32,
-    rows: Rows,
+    windows: WindowLayout,
     panel: &'a [f32],
-    /// Of this panel's columns; none where empty.
+    /// The bias of this panel's columns; empty where there is none.
     bias: &'a [f32],
     residual: Option<*const f32>,
     relu: bool,
     out: *mut f32,
-    step: usize,
+    out_stride: usize,
     columns: usize,
 }
 
 impl Job<'_> {
-    /// The same job without its first `row` rows.
+    /// The same job without its first `row` windows.
     ///
     /// # Safety
-    /// The job has that row.
+    /// The job has that window.
     unsafe fn after(self, row: usize) -> Self {
-        // SAFETY: the caller grants the row.
+        // SAFETY: the caller grants the window.
         unsafe {
             Self {
-                a: self.a.add(row * self.rows.step),
-                residual: self.residual.map(|residual| residual.add(row * self.step)),
-                out: self.out.add(row * self.step),
+                a: self.a.add(row * self.windows.pixel_stride),
+                residual: self.residual.map(|residual| residual.add(row * self.out_stride)),
+                out: self.out.add(row * self.out_stride),
                 ..self
             }
         }
@@ -296,32 +331,25 @@ tiles!(avx512, Avx512, "avx512f,avx512dq,avx512vl", 1 2 3 4 5 6 7 8 9 10 11 12);
 tiles!(neon, super::aarch64::Neon, "neon", 1 2 3 4 5 6 7 8);
 
 /// # Safety
-/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` rows.
+/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` windows.
 #[inline(always)]
 unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
-    debug_assert!(job.panel.len() == job.rows.lines * job.rows.run * VECTORS * V::LANES);
-    // SAFETY: the panel holds VECTORS registers for each of `lines * run` values of a row; the caller grants the rows.
+    let WindowLayout { rows, row_stride, row_len, pixel_stride } = job.windows;
+    debug_assert!(job.panel.len() == rows * row_len * PANEL_VECTORS * V::LANES);
+    // SAFETY: the panel holds PANEL_VECTORS registers for each of a window's values; the caller grants the
+    // windows.
     let sums = unsafe {
-        let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        let mut panel = job.panel.as_ptr();
-        for line in 0..job.rows.lines {
-            let a = job.a.add(line * job.rows.line);
-            for i in 0..job.rows.run {
-                let columns: [V; VECTORS] = load_strided(panel, V::LANES);
-                for (r, sums) in sums.iter_mut().enumerate() {
-                    let value = V::splat(*a.add(r * job.rows.step + i));
-                    for (sum, column) in sums.iter_mut().zip(columns) {
-                        *sum = value.mul_add(column, *sum);
-                    }
-                }
-                panel = panel.add(VECTORS * V::LANES);
-            }
+        let mut sums = [[V::splat(0.0); PANEL_VECTORS]; ROWS];
+        for row in 0..rows {
+            let a = job.a.add(row * row_stride);
+            let panel = job.panel.as_ptr().add(row * row_len * PANEL_VECTORS * V::LANES);
+            sums = V::multiply_add(sums, a, (pixel_stride, 1), panel, row_len);
         }
         sums
     };
     // SAFETY: the caller grants `columns` columns of ROWS rows.
     unsafe {
-        if job.columns == VECTORS * V::LANES {
+        if job.columns == PANEL_VECTORS * V::LANES {
             store(job, sums);
         } else {
             store_part(job, sums);
@@ -330,14 +358,15 @@ unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
 }
 
 /// # Safety
-/// As [`tile`], and the panel's columns are all there.
+/// As [`tile`], and the panel has all its columns.
 #[inline(always)]
-unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTORS]; ROWS]) {
-    // SAFETY: column v * LANES of each row is followed by LANES - 1 others, in the output, the residual and the bias.
+unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; PANEL_VECTORS]; ROWS]) {
+    // SAFETY: column v * LANES of each row is followed by LANES - 1 others, in the output, the residual and
+    // the bias.
     unsafe {
         for (r, sums) in sums.into_iter().enumerate() {
             for (v, mut sum) in sums.into_iter().enumerate() {
-                let at = r * job.step + v * V::LANES;
+                let at = r * job.out_stride + v * V::LANES;
                 if !job.bias.is_empty() {
                     sum = sum.add(V::load(job.bias.as_ptr().add(v * V::LANES)));
                 }
@@ -356,8 +385,8 @@ unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTORS]; 
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTORS]; ROWS]) {
-    let mut row = [0.0; MAX_WIDTH];
+unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; PANEL_VECTORS]; ROWS]) {
+    let mut row = [0.0; MAX_PANEL_WIDTH];
     for (r, sums) in sums.into_iter().enumerate() {
         for (v, sum) in sums.into_iter().enumerate() {
             // SAFETY: a row holds the widest panel.
@@ -368,9 +397,9 @@ unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTO
             // SAFETY: the caller grants `columns` columns of ROWS rows.
             unsafe {
                 if let Some(residual) = job.residual {
-                    sum += *residual.add(r * job.step + c);
+                    sum += *residual.add(r * job.out_stride + c);
                 }
-                *job.out.add(r * job.step + c) = if job.relu && sum < 0.0 { 0.0 } else { sum };
+                *job.out.add(r * job.out_stride + c) = if job.relu && sum < 0.0 { 0.0 } else { sum };
             }
         }
     }
@@ -380,14 +409,14 @@ unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; VECTO
 mod tests {
     use super::*;
 
-    const ROWS: Rows = Rows { lines: 2, line: 10, run: 3, step: 3 };
+    const WINDOWS: WindowLayout = WindowLayout { rows: 2, row_stride: 10, row_len: 3, pixel_stride: 3 };
 
-    /// Three rows of six values, whose last begins at 6, times a panel of one column.
+    /// Three windows of six values, the last of which begins at 6, times a panel of one column.
     fn multiply(a: usize, bias: usize, residual: usize, out: usize) {
-        let panels = Panels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
+        let panels = PackedPanels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
         let (bias, residual) = (vec![0.0; bias], vec![0.0; residual]);
         let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), relu: false };
-        panels.multiply(0, &vec![1.0; a], ROWS, 3, epilogue, &mut vec![0.0; out], 4);
+        panels.multiply(0, &vec![1.0; a], WINDOWS, 3, epilogue, &mut vec![0.0; out], 4);
     }
 
     #[test]
@@ -396,14 +425,14 @@ mod tests {
     }
 
     #[test]
-    fn of_no_rows_nothing_is_written() {
-        let panels = Panels::new(6, 2 * MAX_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
-        panels.multiply(1, &[], ROWS, 0, Epilogue::default(), &mut [], 4);
+    fn without_windows_nothing_is_written() {
+        let panels = PackedPanels::new(6, 2 * MAX_PANEL_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
+        panels.multiply(1, &[], WINDOWS, 0, Epilogue::default(), &mut [], 4);
     }
 
     #[test]
     #[should_panic]
-    fn rows_that_end_early_are_refused() {
+    fn windows_that_end_early_are_refused() {
         multiply(6 + 10 + 2, 1, 9, 9);
     }
 
@@ -426,12 +455,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_meet_the_rows_of_a_panel_from_any_on() {
+    fn windows_can_start_at_any_row_of_a_panel() {
         let isa = Isa::best();
         let width = panel_width(isa);
-        let panels = Panels::new(8, width, isa, &Pool::new(3).unwrap(), |i, j| (i * 100 + j) as f32);
-        let mut out = [0.0; MAX_WIDTH];
-        panels.multiply_panel(0, 2, &[1.0; 13], ROWS, 1, &mut out);
+        let panels = PackedPanels::new(8, width, isa, &Pool::new(3).unwrap(), |i, j| (i * 100 + j) as f32);
+        let mut out = [0.0; MAX_PANEL_WIDTH];
+        panels.multiply_panel(0, 2, &[1.0; 13], WINDOWS, 1, &mut out);
         for (j, &sum) in out[..width].iter().enumerate() {
             assert_eq!(sum, (2..8).map(|i| (i * 100 + j) as f32).sum::<f32>());
         }
@@ -439,15 +468,15 @@ mod tests {
 
     #[test]
     #[should_panic]
-    fn rows_behind_the_end_of_a_panel_are_refused() {
-        let panels = Panels::new(8, MAX_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
-        panels.multiply_panel(0, 3, &[1.0; 13], ROWS, 1, &mut [0.0; MAX_WIDTH]);
+    fn windows_past_the_end_of_a_panel_are_refused() {
+        let panels = PackedPanels::new(8, MAX_PANEL_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
+        panels.multiply_panel(0, 3, &[1.0; 13], WINDOWS, 1, &mut [0.0; MAX_PANEL_WIDTH]);
     }
 
     #[test]
     #[should_panic]
-    fn a_panel_with_columns_missing_has_no_room_for_whole_registers() {
-        let panels = Panels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
-        panels.multiply_panel(0, 0, &[1.0; 19], ROWS, 3, &mut [0.0; 128]);
+    fn a_panel_with_missing_columns_is_refused_where_whole_registers_are_stored() {
+        let panels = PackedPanels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
+        panels.multiply_panel(0, 0, &[1.0; 19], WINDOWS, 3, &mut [0.0; 128]);
     }
 }

@@ -5,35 +5,39 @@ use super::simd::{Simd, dispatch};
 use crate::parallel::Pool;
 use crate::tensor::FeatureMap;
 
-/// Brings `map` to `rows` x `columns` positions and writes its channels to those from `offset` on of `out`'s positions,
-/// which hold `step` values each.
+/// Upsamples `map` to `rows` x `columns` pixels and writes them to `out`, whose pixels are `pixel_stride`
+/// values apart, from channel `offset` on.
 ///
 /// # Panics
-/// `out` is too short, or its positions too small.
-pub(crate) fn run(
+/// `out` is not `rows * columns` pixels, or its pixels have too few channels.
+pub(crate) fn upsample_bilinear(
     isa: Isa,
     map: &FeatureMap<'_>,
     (rows, columns): (usize, usize),
     pool: &Pool,
     out: &mut [f32],
-    (offset, step): (usize, usize),
+    (offset, pixel_stride): (usize, usize),
 ) {
-    assert!(offset + map.channels <= step && out.len() == rows * columns * step);
-    pool.for_each_chunk(out, columns * step, |y, row| {
+    assert!(offset + map.channels <= pixel_stride && out.len() == rows * columns * pixel_stride);
+    pool.for_each_chunk(out, columns * pixel_stride, |y, row| {
         let (top, bottom, down) = source(y, rows, map.height);
-        for (x, out) in row.chunks_exact_mut(step).enumerate() {
+        for (x, out) in row.chunks_exact_mut(pixel_stride).enumerate() {
             let (left, right, across) = source(x, columns, map.width);
-            let corners =
-                [map.at(top, left), map.at(top, right), map.at(bottom, left), map.at(bottom, right)];
+            let corners = [
+                map.values_at(top, left),
+                map.values_at(top, right),
+                map.values_at(bottom, left),
+                map.values_at(bottom, right),
+            ];
             let weights =
                 [(1.0 - down) * (1.0 - across), (1.0 - down) * across, down * (1.0 - across), down * across];
             // SAFETY: corners and output hold the map's channels.
-            unsafe { position(isa, corners, weights, &mut out[offset..offset + map.channels]) };
+            unsafe { interpolate_on(isa, corners, weights, &mut out[offset..offset + map.channels]) };
         }
     });
 }
 
-/// The two positions of `input` around position `at` of `output`, and the share of the second.
+/// The two of `input` pixels around pixel `at` of `output` pixels, and the weight of the second.
 fn source(at: usize, output: usize, input: usize) -> (usize, usize, f32) {
     let position = ((at as f32 + 0.5) * (input as f32 / output as f32) - 0.5).max(0.0);
     let first = (position as usize).min(input - 1);
@@ -42,14 +46,14 @@ fn source(at: usize, output: usize, input: usize) -> (usize, usize, f32) {
 
 dispatch! {
     /// # Safety
-    /// As [`mix`].
-    unsafe fn position(corners: [&[f32]; 4], weights: [f32; 4], out: &mut [f32]) = mix
+    /// As [`interpolate`].
+    unsafe fn interpolate_on(corners: [&[f32]; 4], weights: [f32; 4], out: &mut [f32]) = interpolate
 }
 
 /// # Safety
 /// The CPU has the instructions of `V`; each corner is as long as `out`.
 #[inline(always)]
-unsafe fn mix<V: Simd>(corners: [&[f32]; 4], weights: [f32; 4], out: &mut [f32]) {
+unsafe fn interpolate<V: Simd>(corners: [&[f32]; 4], weights: [f32; 4], out: &mut [f32]) {
     let whole = out.len() / V::LANES * V::LANES;
     for c in (0..whole).step_by(V::LANES) {
         // SAFETY: `c + LANES` is at most the length of each.
@@ -75,11 +79,18 @@ mod tests {
         for (height, width, channels) in [(1, 1, 1), (2, 3, 5), (4, 4, 16), (5, 3, 33), (8, 8, 64)] {
             let data: Vec<f32> = (0..height * width * channels).map(|i| (i as f32 * 0.3).cos()).collect();
             let map = FeatureMap::dense(height, width, channels, &data);
-            let (rows, columns, step) = (2 * height - 1, 2 * width, channels + 4);
+            let (rows, columns, pixel_stride) = (2 * height - 1, 2 * width, channels + 4);
             for isa in Isa::available() {
-                let mut out = vec![7.0; rows * columns * step];
-                run(isa, &map, (rows, columns), &Pool::new(2).unwrap(), &mut out, (3, step));
-                for (at, values) in out.chunks(step).enumerate() {
+                let mut out = vec![7.0; rows * columns * pixel_stride];
+                upsample_bilinear(
+                    isa,
+                    &map,
+                    (rows, columns),
+                    &Pool::new(2).unwrap(),
+                    &mut out,
+                    (3, pixel_stride),
+                );
+                for (at, values) in out.chunks(pixel_stride).enumerate() {
                     let (y, x) = (at / columns, at % columns);
                     let place = |at: usize, output: usize, input: usize| {
                         ((at as f64 + 0.5) * input as f64 / output as f64 - 0.5)
@@ -89,8 +100,9 @@ mod tests {
                     for c in 0..channels {
                         let weigh = |a: f64, b: usize| (1.0 - (a - b as f64).abs()).max(0.0);
                         let all = (0..height * width).map(|i| (i / width, i % width));
-                        let expected: f64 =
-                            all.map(|(y, x)| weigh(py, y) * weigh(px, x) * f64::from(map.at(y, x)[c])).sum();
+                        let expected: f64 = all
+                            .map(|(y, x)| weigh(py, y) * weigh(px, x) * f64::from(map.values_at(y, x)[c]))
+                            .sum();
                         let found = f64::from(values[3 + c]);
                         assert!((found - expected).abs() < 1e-5, "{isa:?} {y},{x},{c}: {found} {expected}");
                     }

@@ -1,26 +1,27 @@
-//! Weighted sums of rows: the vertical half of resizing, where they are bytes, and of a blur.
+//! Weighted sums of rows: the vertical pass of resizing (bytes) and of the blur (f32).
 
 use super::Isa;
 use super::simd::{Simd, Value, dispatch};
 
-/// Writes `sum over k of weights[k] * rows[k * stride + x]` to `out[x]`. The sum runs over ascending `k` from zero.
+/// Writes `sum over k of weights[k] * rows[k * stride + x]` to `out[x]`. The sum runs over ascending `k` from
+/// zero.
 ///
 /// # Panics
-/// `rows` ends before the last row that `weights` asks for.
+/// `rows` ends before the last row that has a weight.
 pub(crate) fn sum_of_values(isa: Isa, weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
     check(weights, rows, stride, out);
     // SAFETY: the rows are long enough.
-    unsafe { run_values(isa, weights, rows, stride, out) }
+    unsafe { values_on(isa, weights, rows, stride, out) }
 }
 
-/// As [`sum_of_values`], of bytes.
+/// As [`sum_of_values`], for rows of bytes.
 ///
 /// # Panics
 /// As `sum_of_values`.
 pub(crate) fn sum_of_bytes(isa: Isa, weights: &[f32], rows: &[u8], stride: usize, out: &mut [f32]) {
     check(weights, rows, stride, out);
     // SAFETY: the rows are long enough.
-    unsafe { run_bytes(isa, weights, rows, stride, out) }
+    unsafe { bytes_on(isa, weights, rows, stride, out) }
 }
 
 fn check<T>(weights: &[f32], rows: &[T], stride: usize, out: &[f32]) {
@@ -32,13 +33,13 @@ fn check<T>(weights: &[f32], rows: &[T], stride: usize, out: &[f32]) {
 dispatch! {
     /// # Safety
     /// As [`sum`].
-    unsafe fn run_values(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) = values
+    unsafe fn values_on(weights: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) = values
 }
 
 dispatch! {
     /// # Safety
     /// As [`sum`].
-    unsafe fn run_bytes(weights: &[f32], rows: &[u8], stride: usize, out: &mut [f32]) = bytes
+    unsafe fn bytes_on(weights: &[f32], rows: &[u8], stride: usize, out: &mut [f32]) = bytes
 }
 
 /// # Safety
@@ -58,18 +59,19 @@ unsafe fn bytes<V: Simd>(weights: &[f32], rows: &[u8], stride: usize, out: &mut 
 }
 
 /// Registers of sums side by side, so that their latencies overlap.
-const BLOCK: usize = 4;
+const SUM_VECTORS: usize = 4;
 
 /// # Safety
-/// The CPU has the instructions of `V`; `rows` holds `out.len()` values from `k * stride` on for every weight `k`.
+/// The CPU has the instructions of `V`; `rows` holds `out.len()` values from `k * stride` on for every weight
+/// `k`.
 #[inline(always)]
 unsafe fn sum<V: Simd, T: Value>(weights: &[f32], rows: &[T], stride: usize, out: &mut [f32]) {
     let mut x = 0;
     // SAFETY: as many columns from `x` on as are summed lie inside every row and inside `out`.
     unsafe {
-        while x + BLOCK * V::LANES <= out.len() {
-            columns::<V, T, BLOCK>(weights, rows.as_ptr().add(x), stride, out.as_mut_ptr().add(x));
-            x += BLOCK * V::LANES;
+        while x + SUM_VECTORS * V::LANES <= out.len() {
+            columns::<V, T, SUM_VECTORS>(weights, rows.as_ptr().add(x), stride, out.as_mut_ptr().add(x));
+            x += SUM_VECTORS * V::LANES;
         }
         while x + V::LANES <= out.len() {
             columns::<V, T, 1>(weights, rows.as_ptr().add(x), stride, out.as_mut_ptr().add(x));
@@ -77,14 +79,14 @@ unsafe fn sum<V: Simd, T: Value>(weights: &[f32], rows: &[T], stride: usize, out
         }
     }
     for (x, out) in out.iter_mut().enumerate().skip(x) {
-        let terms = weights.iter().enumerate().map(|(k, weight)| weight * rows[k * stride + x].single());
+        let terms = weights.iter().enumerate().map(|(k, weight)| weight * rows[k * stride + x].to_f32());
         *out = terms.fold(0.0, |sum, term| sum + term);
     }
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; `N` registers of values lie at `k * stride` from `rows` on for every weight `k`, and
-/// as many from `out` on.
+/// The CPU has the instructions of `V`; `rows` is valid for `N` registers of values from `k * stride` on for
+/// every weight `k`, and `out` for as many.
 #[inline(always)]
 unsafe fn columns<V: Simd, T: Value, const N: usize>(
     weights: &[f32],
@@ -133,8 +135,8 @@ mod tests {
         }
     }
 
-    /// The rows are exactly as long as is needed, so that a memory checker sees a read past the end; what lies behind the sums
-    /// must stay.
+    /// The rows are exactly long enough, so that a memory checker sees a read past the end. Values after the
+    /// sums must stay.
     fn check<T: Value>(
         isa: Isa,
         width: usize,
@@ -150,7 +152,7 @@ mod tests {
         sum(isa, &weights, &rows, stride, &mut out[..width]);
         assert!(out[width..].iter().all(|&v| v == 77.0), "{isa:?}, {taps} rows of {width}: wrote too far");
         for (x, &got) in out[..width].iter().enumerate() {
-            let term = |k: usize| f64::from(weights[k]) * f64::from(rows[k * stride + x].single());
+            let term = |k: usize| f64::from(weights[k]) * f64::from(rows[k * stride + x].to_f32());
             let expected: f64 = (0..taps).map(term).sum();
             let size: f64 = (0..taps).map(|k| term(k).abs()).sum();
             assert!(

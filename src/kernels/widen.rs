@@ -1,4 +1,4 @@
-//! Halves to single precision, by the CPU's own instruction where it has one.
+//! Halves to single precision, by the CPU's instruction where it has one.
 
 use super::Isa;
 use super::simd::{Simd, dispatch};
@@ -7,23 +7,23 @@ use crate::half;
 /// Writes the values of little-endian halves to `out`.
 ///
 /// # Panics
-/// There are not two bytes for each value.
+/// `halves` has not two bytes for each value of `out`.
 pub(crate) fn widen(isa: Isa, halves: &[u8], out: &mut [f32]) {
     assert_eq!(halves.len(), 2 * out.len());
     // SAFETY: there are as many halves as values.
-    unsafe { run(isa, halves, out) }
+    unsafe { widen_all_on(isa, halves, out) }
 }
 
 dispatch! {
     /// # Safety
     /// There are two bytes for each value.
-    unsafe fn run(halves: &[u8], out: &mut [f32]) = all
+    unsafe fn widen_all_on(halves: &[u8], out: &mut [f32]) = widen_all
 }
 
 /// # Safety
 /// The CPU has the instructions of `V`; there are two bytes for each value.
 #[inline(always)]
-unsafe fn all<V: Simd>(halves: &[u8], out: &mut [f32]) {
+unsafe fn widen_all<V: Simd>(halves: &[u8], out: &mut [f32]) {
     let whole = out.len() / V::LANES * V::LANES;
     for at in (0..whole).step_by(V::LANES) {
         // SAFETY: `at + LANES` is at most `whole`, which is at most the number of values, and of halves.

@@ -1,73 +1,101 @@
-//! 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, arXiv 1509.09308): a quarter of the
-//! multiplications.
+//! 3x3 convolution of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, arXiv
+//! 1509.09308): a quarter of the multiplications of the direct sum.
 //!
-//! Tiles of 6x6 inputs, overlapping by two, are transformed to 36 values a channel; each of the 36 is multiplied with a
-//! matrix of its own, `[input, output]`; the 36 sums of an output channel are transformed to a tile of 4x4 outputs.
+//! For a tile `d` of 6x6 inputs and a filter `g`, the 4x4 outputs are `A^T [(G g G^T) * (B^T d B)] A`, where
+//! `*` multiplies value by value. Over channels, each of the 36 positions of the transformed tile (here:
+//! points) becomes a matrix product of its own:
+//!
+//! ```text
+//!      input map                     36 matrices                        36 matrices             output map
+//!     ┌───┬───┬──                   ┌─────────────┐                    ┌─────────────┐         ┌───┬───┬──
+//!     │6x6 tiles,    B^T d B        │ V_p         │   V_p · U_p        │ M_p         │  A^T M A│4x4 tiles
+//!     │overlap   ───────────▶       │[tiles, in]  │ ───────────▶       │[tiles, out] │ ───────▶│
+//!     │by 2         each channel    └─────────────┘  U_p = G g G^T     └─────────────┘         │
+//!                                     p = 0..36      [in, out], packed
+//! ```
+//!
+//! The transforms work on a register of channels of one tile at a time: six loads of a column, `B^T`, and
+//! once all six columns are done, the rows:
+//!
+//! ```text
+//!     d00 d01 .. d05      column x: six registers, one load each     ──▶  half[x] = B^T d_x
+//!     d10 d11 .. d15      row y:    half[0][y] half[1][y] .. half[5][y]  ──▶  point 6 y + x  = (row · B)_x
+//!      :                  stored to matrix 6 y + x, row = tile, column = channel
+//! ```
+//!
+//! Tiles are processed in blocks of about [`BLOCK_TILES`], so that the matrices of a block stay in the
+//! second-level cache. A thread takes a whole block from input to output; where there are fewer blocks than
+//! threads, the threads share the panels of each block.
+
+mod filter;
 
 use super::Isa;
 use super::aligned::Aligned;
-use super::filter;
-use super::map::{Map, Shape, TILE};
+use super::map::{Map, Shape, WINOGRAD_TILE};
 use super::simd::{Simd, dispatch, load_strided};
-use super::tile::{MAX_WIDTH, Panels, Rows};
+use super::tile::{MAX_PANEL_WIDTH, PackedPanels, WindowLayout};
 use crate::parallel::{Pool, SharedMut};
 
-/// Inputs of a tile, a side.
-const SPAN: usize = TILE + 2;
-/// Values of a transformed tile.
-const POINTS: usize = SPAN * SPAN;
-/// Tiles that go through the matrices together, about: their values and the weights share the second-level cache.
+/// Side of an input tile.
+const INPUT_TILE: usize = WINOGRAD_TILE + 2;
+/// Values of a transformed tile, for one channel.
+const POINTS: usize = INPUT_TILE * INPUT_TILE;
+/// Tiles of a block, about.
 const BLOCK_TILES: usize = 32;
-/// Values between the matrices of a block, so that they do not all fall into the same sets of the cache.
+/// Values between the matrices of a block, so that they do not map to the same sets of the cache.
 const SKEW: usize = 16;
 
 /// A 3x3 convolution of stride 1, transformed and packed for one instruction set.
 #[derive(Clone, Debug)]
 pub(crate) struct Winograd {
-    /// One matrix `[input, output]` for each point, on top of one another.
-    points: Panels,
+    /// The 36 matrices `U_p` `[input, output]` on top of one another.
+    points: PackedPanels,
     input: usize,
     isa: Isa,
 }
 
 /// Working memory of a convolution.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scratch {
-    /// The transformed block that all threads work on together.
-    values: Aligned,
-    /// Of each thread.
-    own: Vec<Aligned>,
+pub(crate) struct Workspace {
+    /// The transformed inputs of a block that all threads share.
+    shared_values: Aligned,
+    /// One for each thread: sums, and the transformed inputs of a block of its own.
+    per_thread: Vec<Aligned>,
 }
 
-/// How much working memory convolutions take, in values.
+/// Size of the working memory of convolutions, in values.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Needs {
-    values: usize,
-    own: usize,
+pub(crate) struct WorkspaceSize {
+    shared_values: usize,
+    per_thread: usize,
 }
 
-impl Needs {
-    /// What is enough for both.
+impl WorkspaceSize {
+    /// A size that is enough for both.
     pub(crate) fn max(self, other: Self) -> Self {
-        Self { values: self.values.max(other.values), own: self.own.max(other.own) }
+        Self {
+            shared_values: self.shared_values.max(other.shared_values),
+            per_thread: self.per_thread.max(other.per_thread),
+        }
     }
 
-    /// Memory that this takes on `threads` threads.
+    /// Memory for `threads` threads, in bytes.
     pub(crate) fn bytes(self, threads: usize) -> usize {
-        Aligned::bytes(self.values) + threads * (Aligned::bytes(self.own) + size_of::<Aligned>())
+        let per_thread = Aligned::bytes(self.per_thread) + size_of::<Aligned>();
+        Aligned::bytes(self.shared_values) + threads * per_thread
     }
 }
 
-impl Scratch {
-    /// Makes room for `needs` on `threads` threads.
-    pub(crate) fn reserve(&mut self, needs: Needs, threads: usize) {
-        self.values.reserve(needs.values);
-        self.own.resize_with(threads.max(self.own.len()), Aligned::default);
-        self.own.iter_mut().for_each(|own| own.reserve(needs.own));
+impl Workspace {
+    /// Makes room for `size` on `threads` threads.
+    pub(crate) fn reserve(&mut self, size: WorkspaceSize, threads: usize) {
+        self.shared_values.reserve(size.shared_values);
+        self.per_thread.resize_with(threads.max(self.per_thread.len()), Aligned::default);
+        self.per_thread.iter_mut().for_each(|own| own.reserve(size.per_thread));
     }
 }
 
-/// The tiles of a map in blocks of whole rows, as evenly as can be.
+/// The tiles of a map, split into blocks of whole rows of about the same size.
 #[derive(Clone, Copy)]
 struct Grid {
     rows: usize,
@@ -76,14 +104,14 @@ struct Grid {
 }
 
 impl Grid {
-    /// As few blocks as keep to [`BLOCK_TILES`].
+    /// The fewest blocks that have about [`BLOCK_TILES`].
     fn new(Shape { height, width, .. }: Shape) -> Self {
-        let (rows, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
+        let (rows, columns) = (height.div_ceil(WINOGRAD_TILE), width.div_ceil(WINOGRAD_TILE));
         Self { rows, columns, blocks: rows.div_ceil(BLOCK_TILES.div_ceil(columns)) }
     }
 
-    /// Where each thread has a block or more, as many for each.
-    fn shared_out(self, threads: usize) -> Self {
+    /// With as many blocks for each thread, if there is one for each.
+    fn balanced(self, threads: usize) -> Self {
         let blocks = if self.blocks < threads { self.blocks } else { self.blocks.next_multiple_of(threads) };
         Self { blocks: blocks.min(self.rows), ..self }
     }
@@ -93,13 +121,13 @@ impl Grid {
     }
 }
 
-/// Values from one of the 36 matrices `[tiles, columns]` of a block to the next.
-fn point_len(tiles: usize, columns: usize) -> usize {
+/// Values from the start of one of the 36 matrices `[tiles, columns]` of a block to the next.
+fn point_stride(tiles: usize, columns: usize) -> usize {
     tiles * columns + SKEW
 }
 
 impl Winograd {
-    /// Whether the kernels can do this convolution on `isa`.
+    /// Whether this convolution is possible: channels must fill whole registers.
     pub(crate) fn fits([output, input, kernel, _]: [usize; 4], stride: usize, isa: Isa) -> bool {
         kernel == 3
             && stride == 1
@@ -109,11 +137,12 @@ impl Winograd {
 
     /// Transforms and packs `weights` `[output, input, 3, 3]`; see [`fits`](Self::fits).
     pub(crate) fn new([output, input, ..]: [usize; 4], weights: &[f32], isa: Isa, pool: &Pool) -> Self {
-        let points = Panels::filled(POINTS * input, output, isa, pool, |panel, values| {
+        let points = PackedPanels::filled(POINTS * input, output, isa, pool, |panel, values| {
             let width = values.len() / (POINTS * input);
-            let mut rows = [[0.0; MAX_WIDTH]; POINTS];
+            let mut rows = [[0.0; MAX_PANEL_WIDTH]; POINTS];
             for i in 0..input {
-                // Side by side first: the matrices lie so far apart that they fall into the same sets of the cache.
+                // Buffered, because the matrices lie so far apart that they map to the same sets of the
+                // cache.
                 filter::transform(isa, &weights[(panel * width * input + i) * 9..], input * 9, &mut rows);
                 for (point, row) in rows.iter().enumerate() {
                     values[(point * input + i) * width..][..width].copy_from_slice(&row[..width]);
@@ -123,35 +152,35 @@ impl Winograd {
         Self { points, input, isa }
     }
 
-    /// The working memory that an output of `shape` takes.
-    pub(crate) fn needs(&self, shape: Shape) -> Needs {
+    /// Working memory for an output of `shape`.
+    pub(crate) fn workspace_size(&self, shape: Shape) -> WorkspaceSize {
         let grid = Grid::new(shape);
         let tiles = grid.rows.div_ceil(grid.blocks) * grid.columns;
-        let values = POINTS * point_len(tiles, self.input);
-        Needs { values, own: values + POINTS * point_len(tiles, self.points.width()) }
+        let values = POINTS * point_stride(tiles, self.input);
+        let sums = POINTS * point_stride(tiles, self.points.width());
+        WorkspaceSize { shared_values: values, per_thread: values + sums }
     }
 
-    /// Memory that the weights take.
+    /// Memory of the weights, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.points.bytes()
     }
 
-    /// Writes the convolution of `source`, with the epilogue, to `out`; its residual is a map like `out`. `scratch` must
-    /// hold what the convolution [needs](Self::needs).
+    /// As [`Convolution::convolve`](super::conv::Convolution::convolve).
     #[allow(clippy::too_many_arguments)]
-    pub(crate) fn run(
+    pub(crate) fn convolve(
         &self,
         source: &Map,
         bias: &[f32],
         residual: Option<&Map>,
         relu: bool,
-        scratch: &mut Scratch,
+        workspace: &mut Workspace,
         out: &mut Map,
         pool: &Pool,
     ) {
         assert!(residual.is_none_or(|map| (map.shape(), map.border()) == (out.shape(), out.border())));
-        let grid = Grid::new(out.shape()).shared_out(pool.threads());
-        let run = Run {
+        let grid = Grid::new(out.shape()).balanced(pool.threads());
+        let active = ActiveConvolution {
             convolution: self,
             grid,
             source,
@@ -159,22 +188,24 @@ impl Winograd {
             residual: residual.map(Map::data),
             relu,
             shape: out.shape(),
-            line: out.line(),
-            origin: out.at(out.border(), out.border()),
+            row_stride: out.row_stride(),
+            origin: out.index_of(out.border(), out.border()),
             out: SharedMut::new(out.data_mut()),
         };
         if grid.blocks >= pool.threads() {
-            pool.for_each_with(&mut scratch.own, grid.blocks, |own, block| run.whole_block(block, own));
+            pool.for_each_with(&mut workspace.per_thread, grid.blocks, |own, block| {
+                active.whole_block(block, own)
+            });
         } else {
             for block in 0..grid.blocks {
-                run.shared_block(block, scratch, pool);
+                active.shared_block(block, workspace, pool);
             }
         }
     }
 }
 
-/// One convolution under way.
-struct Run<'a> {
+/// The arguments of a convolution under way.
+struct ActiveConvolution<'a> {
     convolution: &'a Winograd,
     grid: Grid,
     source: &'a Map,
@@ -182,21 +213,22 @@ struct Run<'a> {
     residual: Option<&'a [f32]>,
     relu: bool,
     shape: Shape,
-    /// Of the output, as the residual's.
-    line: usize,
-    /// Index of the first value of the output's position (0, 0).
+    /// Row stride of the output and of the residual.
+    row_stride: usize,
+    /// Index of the first value of the output's pixel (0, 0).
     origin: usize,
     out: SharedMut<'a>,
 }
 
-impl Run<'_> {
+impl ActiveConvolution<'_> {
     fn tiles(&self, block: usize) -> usize {
         self.grid.rows_of(block).len() * self.grid.columns
     }
 
-    /// A block from input to output on one thread.
+    /// Computes a block from input to output on one thread.
     fn whole_block(&self, block: usize, own: &mut [f32]) {
-        let (values, sums) = own.split_at_mut(POINTS * point_len(self.tiles(block), self.convolution.input));
+        let (values, sums) =
+            own.split_at_mut(POINTS * point_stride(self.tiles(block), self.convolution.input));
         let shared = SharedMut::new(values);
         for row in self.grid.rows_of(block) {
             self.transform_input(block, row, &shared);
@@ -207,54 +239,60 @@ impl Run<'_> {
         }
     }
 
-    /// A block with its panels shared out among the threads: for maps of few tiles and many channels.
-    fn shared_block(&self, block: usize, scratch: &mut Scratch, pool: &Pool) {
-        let Scratch { values, own } = scratch;
+    /// Computes a block with its panels shared by all threads: for maps of few tiles and many channels.
+    fn shared_block(&self, block: usize, workspace: &mut Workspace, pool: &Pool) {
+        let Workspace { shared_values: values, per_thread } = workspace;
         let rows = self.grid.rows_of(block);
         let shared = SharedMut::new(values);
         pool.for_each(rows.len(), |row| self.transform_input(block, rows.start + row, &shared));
         let values = &*values;
-        pool.for_each_with(own, self.convolution.points.count(), |sums, panel| {
+        pool.for_each_with(per_thread, self.convolution.points.count(), |sums, panel| {
             self.multiply(block, panel, values, sums);
             self.transform_output(block, panel, sums);
         });
     }
 
-    /// Writes the transformed tiles of row `row` to `values`, 36 matrices `[tiles of the block, input]`.
+    /// Writes the transformed tiles of row `row` to `values`, the 36 matrices `V_p` `[tiles of the block,
+    /// input]`.
     fn transform_input(&self, block: usize, row: usize, values: &SharedMut<'_>) {
         let (channels, columns) = (self.convolution.input, self.grid.columns);
-        let point = point_len(self.tiles(block), channels);
+        let point_stride = point_stride(self.tiles(block), channels);
         let first = (row - self.grid.rows_of(block).start) * columns * channels;
         let offset = self.source.border() - 1;
-        let source = &self.source.data()[self.source.at(row * TILE + offset, offset)..];
-        let line = self.source.line();
+        let source = &self.source.data()[self.source.index_of(row * WINOGRAD_TILE + offset, offset)..];
+        let row_stride = self.source.row_stride();
         assert!(channels.is_multiple_of(self.convolution.isa.lanes()));
-        assert!(source.len() >= (SPAN - 1) * line + ((columns - 1) * TILE + SPAN) * channels);
-        assert!(values.len() >= (POINTS - 1) * point + first + columns * channels);
-        // SAFETY: the tiles of the row lie inside the source, and their values inside `values`, where no other row's do.
+        assert!(
+            source.len()
+                >= (INPUT_TILE - 1) * row_stride + ((columns - 1) * WINOGRAD_TILE + INPUT_TILE) * channels
+        );
+        assert!(values.len() >= (POINTS - 1) * point_stride + first + columns * channels);
+        // SAFETY: the tiles of the row lie inside the source, and their values inside `values`, where no
+        // other row's do.
         unsafe {
             let job = InputJob {
                 source: source.as_ptr(),
-                line,
+                row_stride,
                 channels,
                 tiles: columns,
-                out: values.at(first),
-                point,
+                out: values.pointer_at(first),
+                point_stride,
             };
-            run_input_row(self.convolution.isa, &job);
+            input_row_on(self.convolution.isa, &job);
         }
     }
 
-    /// Writes the products for one panel of outputs to `sums`, 36 matrices `[tiles, columns of the panel]`.
+    /// Writes the products for one panel of outputs to `sums`, the 36 matrices `M_p` `[tiles, columns of the
+    /// panel]`.
     fn multiply(&self, block: usize, panel: usize, values: &[f32], sums: &mut [f32]) {
         let (tiles, input) = (self.tiles(block), self.convolution.input);
-        let rows = Rows { lines: 1, line: 0, run: input, step: input };
+        let windows = WindowLayout::matrix(input);
         let weights = &self.convolution.points;
         let width = weights.width();
         for p in 0..POINTS {
-            let values = &values[p * point_len(tiles, input)..];
-            let sums = &mut sums[p * point_len(tiles, width)..][..tiles * width];
-            weights.multiply_panel(panel, p * input, values, rows, tiles, sums);
+            let values = &values[p * point_stride(tiles, input)..];
+            let sums = &mut sums[p * point_stride(tiles, width)..][..tiles * width];
+            weights.multiply_panel(panel, p * input, values, windows, tiles, sums);
         }
     }
 
@@ -262,72 +300,76 @@ impl Run<'_> {
     fn transform_output(&self, block: usize, panel: usize, sums: &[f32]) {
         let width = self.convolution.points.width();
         let Shape { height, width: columns, channels } = self.shape;
-        let point = point_len(self.tiles(block), width);
+        let point_stride = point_stride(self.tiles(block), width);
         let first = panel * width;
-        assert!(sums.len() >= (POINTS - 1) * point + self.tiles(block) * width && first + width <= channels);
+        assert!(
+            sums.len() >= (POINTS - 1) * point_stride + self.tiles(block) * width
+                && first + width <= channels
+        );
         for (i, row) in self.grid.rows_of(block).enumerate() {
-            let at = self.origin + row * TILE * self.line + first;
-            let rows = TILE.min(height - row * TILE);
-            assert!(at - first + (rows - 1) * self.line + columns * channels <= self.out.len());
-            // SAFETY: `rows` rows of `columns` positions from `at` on lie inside the output and, as it is a map of the same
-            // shape and border, the residual; no other block or panel has these rows and channels.
+            let at = self.origin + row * WINOGRAD_TILE * self.row_stride + first;
+            let rows = WINOGRAD_TILE.min(height - row * WINOGRAD_TILE);
+            assert!(at - first + (rows - 1) * self.row_stride + columns * channels <= self.out.len());
+            // SAFETY: `rows` rows of `columns` pixels from `at` on lie inside the output and, as it is a map
+            // of the same shape and border, the residual; no other block or panel has these rows and
+            // channels.
             unsafe {
                 let job = OutputJob {
                     sums: sums[i * self.grid.columns * width..].as_ptr(),
-                    point,
+                    point_stride,
                     width,
                     bias: self.bias[first..first + width].as_ptr(),
                     residual: self.residual.map(|residual| residual[at..].as_ptr()),
                     relu: self.relu,
-                    out: self.out.at(at),
-                    line: self.line,
+                    out: self.out.pointer_at(at),
+                    row_stride: self.row_stride,
                     channels,
                     rows,
                     columns,
                 };
-                run_output_row(self.convolution.isa, &job);
+                output_row_on(self.convolution.isa, &job);
             }
         }
     }
 }
 
-/// A row of tiles to be transformed.
+/// A row of input tiles to transform.
 struct InputJob {
-    /// Its first tile's first value.
+    /// First value of the first tile.
     source: *const f32,
-    line: usize,
+    row_stride: usize,
     channels: usize,
     tiles: usize,
     out: *mut f32,
-    point: usize,
+    point_stride: usize,
 }
 
 dispatch! {
     /// # Safety
     /// As [`input_row`].
-    unsafe fn run_input_row(job: &InputJob) = input_row
+    unsafe fn input_row_on(job: &InputJob) = input_row
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six lines of
-/// `4 * tiles + 2` positions and the output for `tiles * channels` values from each of the 36 points on.
+/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six rows of
+/// `4 * tiles + 2` pixels and the output for `tiles * channels` values from each of the 36 points on.
 #[inline(always)]
 unsafe fn input_row<V: Simd>(job: &InputJob) {
     for tile in 0..job.tiles {
         for channel in (0..job.channels).step_by(V::LANES) {
-            // SAFETY: position (y, x) of the tile and the LANES channels from `channel` on lie inside the source, and
-            // those of the tile inside each point.
+            // SAFETY: pixel (y, x) of the tile and the LANES channels from `channel` on lie inside the
+            // source, and those of the tile inside each point.
             unsafe {
-                let source = job.source.add(tile * TILE * job.channels + channel);
-                let mut half = [[V::splat(0.0); SPAN]; SPAN];
+                let source = job.source.add(tile * WINOGRAD_TILE * job.channels + channel);
+                let mut half = [[V::splat(0.0); INPUT_TILE]; INPUT_TILE];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half = input_points(load_strided(source.add(x * job.channels), job.line));
+                    *half = input_points(load_strided(source.add(x * job.channels), job.row_stride));
                 }
                 let out = job.out.add(tile * job.channels + channel);
-                for y in 0..SPAN {
+                for y in 0..INPUT_TILE {
                     let row = input_points(across(&half, y));
                     for (x, value) in row.into_iter().enumerate() {
-                        value.store(out.add((y * SPAN + x) * job.point));
+                        value.store(out.add((y * INPUT_TILE + x) * job.point_stride));
                     }
                 }
             }
@@ -335,10 +377,10 @@ unsafe fn input_row<V: Simd>(job: &InputJob) {
     }
 }
 
-/// Value `y` of each column.
+/// Row `y` of the columns.
 #[inline(always)]
-fn across<V: Simd, const N: usize>(columns: &[[V; N]; SPAN], y: usize) -> [V; SPAN] {
-    let mut row = [columns[0][y]; SPAN];
+fn across<V: Simd, const N: usize>(columns: &[[V; N]; INPUT_TILE], y: usize) -> [V; INPUT_TILE] {
+    let mut row = [columns[0][y]; INPUT_TILE];
     for (value, column) in row.iter_mut().zip(columns) {
         *value = column[y];
     }
@@ -350,7 +392,7 @@ fn across<V: Simd, const N: usize>(columns: &[[V; N]; SPAN], y: usize) -> [V; SP
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn input_points<V: Simd>(d: [V; SPAN]) -> [V; SPAN] {
+unsafe fn input_points<V: Simd>(d: [V; INPUT_TILE]) -> [V; INPUT_TILE] {
     // SAFETY: the caller grants the instructions.
     unsafe {
         let (two, four, minus_five) = (V::splat(2.0), V::splat(4.0), V::splat(-5.0));
@@ -368,51 +410,55 @@ unsafe fn input_points<V: Simd>(d: [V; SPAN]) -> [V; SPAN] {
     }
 }
 
-/// A row of tiles of one panel to be transformed back.
+/// A row of output tiles of one panel to transform.
 struct OutputJob {
     sums: *const f32,
-    point: usize,
+    point_stride: usize,
     /// Channels of the panel.
     width: usize,
     bias: *const f32,
     residual: Option<*const f32>,
     relu: bool,
     out: *mut f32,
-    line: usize,
+    row_stride: usize,
     channels: usize,
     /// Rows of outputs: 1 to 4.
     rows: usize,
-    /// Outputs a row.
+    /// Outputs of a row.
     columns: usize,
 }
 
 dispatch! {
     /// # Safety
     /// As [`output_row`].
-    unsafe fn run_output_row(job: &OutputJob) = output_row
+    unsafe fn output_row_on(job: &OutputJob) = output_row
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; `width` is a multiple of its lanes; the sums are valid for the row's tiles at each
-/// of the 36 points, the bias for `width` values, output and residual for `width` channels of `rows` lines of `columns`
-/// positions.
+/// The CPU has the instructions of `V`; `width` is a multiple of its lanes; the sums are valid for the row's
+/// tiles at each of the 36 points, the bias for `width` values, output and residual for `width` channels of
+/// `rows` rows of `columns` pixels.
 #[inline(always)]
 unsafe fn output_row<V: Simd>(job: &OutputJob) {
-    for tile in 0..job.columns.div_ceil(TILE) {
-        let columns = TILE.min(job.columns - tile * TILE);
+    for tile in 0..job.columns.div_ceil(WINOGRAD_TILE) {
+        let columns = WINOGRAD_TILE.min(job.columns - tile * WINOGRAD_TILE);
         for channel in (0..job.width).step_by(V::LANES) {
-            // SAFETY: the tile's sums and, for rows and columns inside the map, its outputs are granted by the caller.
+            // SAFETY: the tile's sums and, for rows and columns inside the map, its outputs are granted by
+            // the caller.
             unsafe {
                 let sums = job.sums.add(tile * job.width + channel);
-                let mut half = [[V::splat(0.0); TILE]; SPAN];
+                let mut half = [[V::splat(0.0); WINOGRAD_TILE]; INPUT_TILE];
                 for (x, half) in half.iter_mut().enumerate() {
-                    *half = output_points(load_strided(sums.add(x * job.point), SPAN * job.point));
+                    *half = output_points(load_strided(
+                        sums.add(x * job.point_stride),
+                        INPUT_TILE * job.point_stride,
+                    ));
                 }
                 let bias = V::load(job.bias.add(channel));
                 for y in 0..job.rows {
                     let row = output_points(across(&half, y));
                     for (x, value) in row.into_iter().take(columns).enumerate() {
-                        let at = y * job.line + (tile * TILE + x) * job.channels + channel;
+                        let at = y * job.row_stride + (tile * WINOGRAD_TILE + x) * job.channels + channel;
                         let mut value = value.add(bias);
                         if let Some(residual) = job.residual {
                             value = value.add(V::load(residual.add(at)));
@@ -433,7 +479,7 @@ unsafe fn output_row<V: Simd>(job: &OutputJob) {
 /// # Safety
 /// The CPU has the instructions of `V`.
 #[inline(always)]
-unsafe fn output_points<V: Simd>(m: [V; SPAN]) -> [V; TILE] {
+unsafe fn output_points<V: Simd>(m: [V; INPUT_TILE]) -> [V; WINOGRAD_TILE] {
     // SAFETY: the caller grants the instructions.
     unsafe {
         let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));

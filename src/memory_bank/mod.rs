@@ -1,188 +1,147 @@
-//! The rows of a memory bank, of single or half precision.
+//! The memory bank: the patch embeddings of good photographs that a model remembers.
+//!
+//! Training embeds every patch of the good photographs, and the coreset selects the embeddings to keep (Roth
+//! et al., "Towards Total Recall in Industrial Anomaly Detection", arXiv 2106.08265, section 3.2). A
+//! [`MemoryBank`] holds these, one a row, in the order of their selection. The anomaly score of a patch is
+//! its distance to the nearest row, which `search` finds.
+//!
+//! ```text
+//! [count, dim] values, row by row        Single: f32, section `bank`
+//!                                        Half: binary16, sections `bank.half` and `bank.rounding`
+//! ```
+//!
+//! Rows may lie in memory of their own or inside a model file, read or mapped; a clone shares them.
+
+mod values;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Isa, distance};
+#[cfg(feature = "train")]
+use crate::half;
+use crate::kernels::Isa;
 use crate::model_file::map::Slice;
 use crate::model_file::sections::{SectionWriter, Sections};
-use crate::{half, tensor};
 use std::borrow::Cow;
+use std::ops::Range;
+use values::Values;
 
-const SINGLE: &str = "bank";
-const HALF: &str = "bank.half";
-const ROUNDING: &str = "bank.rounding";
-
-/// How precisely the rows of a memory bank are kept.
+/// The precision in which a memory bank stores its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precision {
-    /// As the network gave them: four bytes a value.
+    /// As computed by the network: four bytes a value.
     #[default]
     Single,
     /// Rounded to IEEE 754 binary16: two bytes a value. Searches are exact for the rounded rows.
     Half,
 }
 
-/// The rows of a memory bank. Cloning shares them.
+/// The rows of a memory bank. A clone shares them.
 #[derive(Clone, Debug)]
 pub struct MemoryBank {
     values: Values,
     dim: usize,
 }
 
-#[derive(Clone, Debug)]
-enum Values {
-    Single(Slice<f32>),
-    Half {
-        values: Slice<u16>,
-        /// How far rounding moved a row at most, a single number.
-        rounding: Slice<f32>,
-    },
-}
-
 impl MemoryBank {
-    /// Rows of `dim` values.
+    /// A bank of rows of `dim` values, in single precision.
     ///
     /// # Errors
-    /// There is no row, not whole rows, or 2^32 of them and more.
+    /// `values` is empty or ends within a row, or has 2^32 rows or more.
     pub fn single(values: Slice<f32>, dim: usize) -> Result<Self> {
-        check_shape(values.len(), dim)?;
-        Ok(Self { values: Values::Single(values), dim })
+        Self::from_values(Values::Single(values), dim)
     }
 
-    /// Rows of `dim` values, rounded.
+    /// A bank of rows of `dim` values, rounded to half precision.
     ///
     /// # Errors
-    /// As of [`single`](Self::single), or a value is beyond ±65,504.
+    /// As for [`single`](Self::single), or a value is beyond ±65,504.
     #[cfg(feature = "train")]
     pub fn half(values: &[f32], dim: usize) -> Result<Self> {
         check_shape(values.len(), dim)?;
-        let rounded: Vec<u16> = values.iter().map(|&value| half::from_f32(value)).collect();
-        if let Some(at) = half::not_finite(&rounded) {
+        let halves: Vec<u16> = values.iter().map(|&value| half::from_f32(value)).collect();
+        if let Some(at) = half::not_finite(&halves) {
             let subject = format!("memory bank: row {}", at / dim);
             return Err(Error::argument(subject, values[at], "values to ±65504 for half precision"));
         }
-        let moved = |(row, rounded): (&[f32], &[u16])| -> f64 {
-            let pairs = row.iter().zip(rounded);
+        let moved_sq = |(row, halves): (&[f32], &[u16])| -> f64 {
+            let pairs = row.iter().zip(halves);
             pairs.map(|(&value, &half)| (f64::from(value) - f64::from(half::to_f32(half))).powi(2)).sum()
         };
-        let squared = values.chunks(dim).zip(rounded.chunks(dim)).map(moved).fold(0.0, f64::max);
-        let rounding = vec![(squared.sqrt() as f32).next_up()];
-        Ok(Self { values: Values::Half { values: rounded.into(), rounding: rounding.into() }, dim })
+        let largest_sq = values.chunks(dim).zip(halves.chunks(dim)).map(moved_sq).fold(0.0, f64::max);
+        let rounding = vec![(largest_sq.sqrt() as f32).next_up()];
+        Self::from_values(Values::Half { values: halves.into(), rounding: rounding.into() }, dim)
     }
 
-    /// The rows of a model file, in place. Their values are not looked at.
+    /// Opens the rows of a model file, in place. Their values are not validated.
     pub(super) fn open(sections: &Sections, dim: usize) -> Result<Self> {
-        let Some(values) = sections.find::<u16>(HALF)? else {
-            return Self::single(sections.get(SINGLE)?, dim);
-        };
+        Self::from_values(Values::open(sections)?, dim)
+    }
+
+    fn from_values(values: Values, dim: usize) -> Result<Self> {
         check_shape(values.len(), dim)?;
-        let rounding: Slice<f32> = sections.get(ROUNDING)?;
-        let &[moved] = &*rounding else {
-            return Err(sections.error(ROUNDING, format!("{} values", rounding.len()), "one"));
-        };
-        if !(0.0..f32::INFINITY).contains(&moved) {
-            return Err(sections.error(ROUNDING, moved, "a finite number, at least 0"));
-        }
-        Ok(Self { values: Values::Half { values, rounding }, dim })
+        Ok(Self { values, dim })
     }
 
+    /// Adds the sections of the rows to a model file.
     pub(super) fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
-        match &self.values {
-            Values::Single(values) => writer.add(SINGLE, values),
-            Values::Half { values, rounding } => {
-                writer.add(HALF, values);
-                writer.add(ROUNDING, rounding);
-            }
-        }
+        self.values.write(writer);
     }
 
-    /// How many there are.
+    /// Number of rows.
     pub fn count(&self) -> usize {
-        match &self.values {
-            Values::Single(values) => values.len() / self.dim,
-            Values::Half { values, .. } => values.len() / self.dim,
-        }
+        self.values.len() / self.dim
     }
 
-    /// Values a row.
+    /// Number of values of a row.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// How precisely they are kept.
+    /// The precision of the stored rows.
     pub fn precision(&self) -> Precision {
-        match self.values {
-            Values::Single(_) => Precision::Single,
-            Values::Half { .. } => Precision::Half,
-        }
+        self.values.precision()
     }
 
-    /// How far rounding moved a row at most, and so any distance to the bank; 0 in single precision.
+    /// Upper bound on the distance between a row and its rounded row, and thus on the error of any distance
+    /// to the bank; 0 in single precision.
     pub fn rounding(&self) -> f32 {
-        match &self.values {
-            Values::Single(_) => 0.0,
-            Values::Half { rounding, .. } => rounding[0],
-        }
+        self.values.rounding()
     }
 
-    /// Looks at every value.
+    /// Checks every value.
     pub(super) fn check_finite(&self) -> Result<()> {
-        let found = match &self.values {
-            Values::Single(values) => tensor::not_finite(values),
-            Values::Half { values, .. } => half::not_finite(values).map(|at| (at, half::to_f32(values[at]))),
-        };
-        found.map_or(Ok(()), |(at, value)| {
+        self.values.find_not_finite().map_or(Ok(()), |(at, value)| {
             Err(Error::format("memory bank", format!("{value} in row {}", at / self.dim), "finite numbers"))
         })
     }
 
-    /// All rows; a copy where they are of half precision.
+    /// All rows, `[count, dim]`, in single precision; a copy if they are stored in half precision.
     pub fn all(&self) -> Cow<'_, [f32]> {
-        match &self.values {
-            Values::Single(values) => Cow::Borrowed(values),
-            Values::Half { values, .. } => {
-                Cow::Owned(values.iter().map(|&half| half::to_f32(half)).collect())
-            }
-        }
+        self.values.widen()
     }
 
-    /// Row `index`, widened in `buffer` where it is of half precision.
+    /// Row `index` in single precision; `buffer` holds it if it is stored in half precision.
     pub(crate) fn get<'a>(&'a self, index: usize, buffer: &'a mut Vec<f32>) -> &'a [f32] {
-        let range = index * self.dim..(index + 1) * self.dim;
-        match &self.values {
-            Values::Single(values) => &values[range],
-            Values::Half { values, .. } => {
-                buffer.clear();
-                buffer.extend(values[range].iter().map(|&half| half::to_f32(half)));
-                buffer
-            }
-        }
+        self.values.widen_range(self.range(index), buffer)
     }
 
-    /// Squared distance from `query` to row `index`: the bits are those of the widened row.
+    /// The squared distance from `query` to row `index`. Its bits are those for the row in single precision.
     pub(super) fn squared(&self, isa: Isa, query: &[f32], index: usize) -> f32 {
-        let range = index * self.dim..(index + 1) * self.dim;
-        match &self.values {
-            Values::Single(values) => distance::squared(isa, query, &values[range]),
-            Values::Half { values, .. } => distance::squared_to_half(isa, query, &values[range]),
-        }
+        self.values.squared(isa, query, self.range(index))
     }
 
-    /// Asks for row `index` to be brought near.
+    /// Fetches row `index` into the cache.
     pub(super) fn prefetch(&self, index: usize) {
-        let range = index * self.dim..(index + 1) * self.dim;
-        match &self.values {
-            Values::Single(values) => distance::prefetch(&values[range]),
-            Values::Half { values, .. } => distance::prefetch(&values[range]),
-        }
+        self.values.prefetch(self.range(index));
     }
 
-    /// Memory that the rows take, with the model file where they lie in one that was read.
+    /// Bytes that the rows take, including their model file if it is in memory.
     pub(super) fn bytes(&self) -> usize {
-        match &self.values {
-            Values::Single(values) => values.owned_bytes() + values.file_bytes(),
-            Values::Half { values, .. } => values.owned_bytes() + values.file_bytes(),
-        }
+        self.values.bytes()
+    }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        index * self.dim..(index + 1) * self.dim
     }
 }
 
@@ -199,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_the_nearest_ones_and_no_row_moved_further_than_said() {
+    fn halves_are_the_nearest_ones_and_rounding_bounds_the_distance_moved() {
         let values: Vec<f32> = (0..40 * 33).map(|i| (i as f32 * 0.37).sin() * 9.0).collect();
         let rows = MemoryBank::half(&values, 33).unwrap();
         let wide = rows.all();
@@ -208,13 +167,13 @@ mod tests {
             assert!(row.iter().zip(wide).all(|(a, b)| (a - b).abs() <= a.abs() / 2048.0));
             farthest = farthest.max(row.iter().zip(wide).map(|(a, b)| f64::from(a - b).powi(2)).sum());
         }
-        let said = f64::from(rows.rounding());
-        assert!(said >= farthest.sqrt() && said <= farthest.sqrt() * 1.001, "{said} {farthest}");
+        let bound = f64::from(rows.rounding());
+        assert!(bound >= farthest.sqrt() && bound <= farthest.sqrt() * 1.001, "{bound} {farthest}");
         assert_eq!(rows.get(7, &mut Vec::new()), &wide[7 * 33..8 * 33]);
     }
 
     #[test]
-    fn what_half_precision_cannot_hold_is_refused() {
+    fn values_beyond_half_precision_are_refused() {
         let message = MemoryBank::half(&[1.0, 2.0, 3.0, -65520.0], 2).unwrap_err().to_string();
         assert_eq!(message, "memory bank: row 1: found -65520, expected values to ±65504 for half precision");
         assert!(MemoryBank::half(&[f32::NAN], 1).is_err());

@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 compile_error!("model files are used in place and are little-endian");
 
 pub(super) const MAGIC: &[u8; 8] = b"PCORE\r\n\x1a";
-/// Raised whenever a file that an older release wrote can no longer be read.
-pub(super) const VERSION: u32 = 3;
+/// The version of the container. Versions before 4 had no tagged metadata and were never released; from 4 on every
+/// later release opens every earlier model.
+pub(super) const VERSION: u32 = 4;
 pub(super) const HEADER: usize = 32;
 pub(super) const ENTRY: usize = 40;
 pub(super) const NAME: usize = 16;
@@ -55,7 +56,8 @@ pub(super) fn table(bytes: &[u8]) -> Result<&[u8]> {
             true => "written by an older release of patchcore: train again",
             false => "written by a newer release of patchcore, which can open it",
         };
-        return Err(bad(format!("version {version}"), format!("version {VERSION}")).hint(hint));
+        let (found, expected) = (format!("version {version}"), format!("version {VERSION}"));
+        return Err(Error::unsupported("header", found, expected).hint(hint));
     }
     if u64_at(header, 16) != bytes.len() as u64 {
         return Err(bad(

@@ -66,6 +66,53 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
+/// A model file that is mapped into memory: processes share its pages, and opening a model reads little of it.
+///
+/// ```no_run
+/// use patchcore::{MappedFile, PatchCore};
+///
+/// // SAFETY: models are replaced by renaming a new file over the old one; nobody writes into or truncates this one.
+/// let file = unsafe { MappedFile::open("flanges.pcore")? };
+/// let model = PatchCore::open_mapped(file)?;
+/// # Ok::<(), patchcore::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct MappedFile {
+    map: memmap2::Mmap,
+    name: String,
+}
+
+impl MappedFile {
+    /// Maps the file `path`.
+    ///
+    /// # Errors
+    /// The file cannot be opened or mapped, or is a folder.
+    ///
+    /// # Safety
+    /// As long as this, or a model or session opened from it, lives, nobody changes the bytes of the file or truncates
+    /// it: a truncated file ends the process with a signal (`SIGBUS`), a changed one is undefined behaviour. A file that
+    /// is *replaced*, by renaming another over it as [`PatchCore::save`](crate::PatchCore::save) does, stays mapped as
+    /// it was.
+    pub unsafe fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = open(path)?;
+        // SAFETY: the mapping is read-only, and the caller grants that the file stays as it is.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, "map", &e))?;
+        Ok(Self { map, name: path.display().to_string() })
+    }
+
+    /// The name of the file, for errors.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl From<MappedFile> for Bytes {
+    fn from(file: MappedFile) -> Self {
+        Self(Source::Mapped(file.map))
+    }
+}
+
 /// A whole model file: mapped, read into aligned memory, or lent by the program for its whole life.
 pub struct Bytes(Source);
 
@@ -76,16 +123,6 @@ enum Source {
 }
 
 impl Bytes {
-    /// Maps `path`. The file must not be changed in place while it is open: replace it by renaming, as
-    /// `save` does, and this keeps showing the old content.
-    pub fn map(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        // SAFETY: the mapping is read-only and private to this value. Another process that truncates or edits the
-        // file in place breaks the documented contract of `map`; `read` is the alternative that is immune.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, "map", &e))?;
-        Ok(Self(Source::Mapped(map)))
-    }
-
     /// Reads `path` into aligned memory: nothing that happens to the file afterwards matters.
     ///
     /// # Errors

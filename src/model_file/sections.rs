@@ -62,6 +62,16 @@ impl Sections {
         Error::format(format!("{}: section {name}", self.source), found, expected)
     }
 
+    /// As [`error`](Self::error), about content that is whole but that this build cannot use.
+    pub fn unsupported(
+        &self,
+        name: &str,
+        found: impl std::fmt::Display,
+        expected: impl std::fmt::Display,
+    ) -> Error {
+        Error::unsupported(format!("{}: section {name}", self.source), found, expected)
+    }
+
     /// Name and length in bytes of each section, in file order.
     pub fn list(&self) -> impl Iterator<Item = (&str, usize)> {
         self.table.iter().map(|(name, range)| (name.as_str(), range.len()))

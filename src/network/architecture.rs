@@ -1,9 +1,10 @@
-//! The shapes of the residual networks.
+//! The shapes of the residual networks (He et al., arXiv 1512.03385; wide: arXiv 1605.07146).
 
 use crate::error::{Error, Result};
-use bincode::{Decode, Encode};
+use std::fmt;
+use std::str::FromStr;
 
-/// A residual network as far as layer3: kind and number of blocks, and their widths.
+/// A residual network up to layer3: kind and number of blocks, and their widths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Architecture {
     name: &'static str,
@@ -19,12 +20,13 @@ pub struct Architecture {
 enum Block {
     /// Two 3x3 convolutions.
     Basic,
-    /// 1x1, 3x3, 1x1; the last widens four times.
+    /// 1x1, 3x3, 1x1; the last has four times the channels.
     Bottleneck,
 }
 
 /// One of the three stages whose maps can be embedded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Layer {
     /// A quarter of the input's side.
     Layer1,
@@ -42,12 +44,19 @@ impl Layer {
     pub fn name(self) -> &'static str {
         ["layer1", "layer2", "layer3"][self as usize]
     }
+}
 
-    /// The layer of that name.
-    ///
-    /// # Errors
-    /// There is no such layer.
-    pub fn parse(name: &str) -> Result<Layer> {
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layer {
+    type Err = Error;
+
+    /// The layer of that name; spaces around it do not matter.
+    fn from_str(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|layer| layer.name() == name.trim());
         found.ok_or_else(|| Error::argument("layer", format!("{name:?}"), "layer1, layer2 or layer3"))
     }
@@ -55,7 +64,7 @@ impl Layer {
 
 /// A convolution of the network, before or after its batch norm is folded in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Convolution {
+pub(super) struct ConvolutionSpec {
     /// State-dict name of the convolution, such as `layer1.0.conv1`.
     pub name: String,
     /// State-dict name of its batch norm.
@@ -66,7 +75,7 @@ pub(super) struct Convolution {
     pub stride: usize,
 }
 
-impl Convolution {
+impl ConvolutionSpec {
     pub(super) fn shape(&self) -> [usize; 4] {
         [self.output, self.input, self.kernel, self.kernel]
     }
@@ -129,19 +138,21 @@ const ALL: [Architecture; 5] = [
 ];
 
 impl Architecture {
+    /// The networks of which there are published weights.
+    pub(crate) const PUBLISHED: &str = "resnet18, resnet34, resnet50 or wide_resnet50_2";
+
     /// The network of that name: `resnet18`, `resnet34`, `resnet50`, `wide_resnet50_2`, or `resnet18_narrow`
-    /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of its multiplications).
+    /// (half of ResNet-18's channels, a stem of 5x5, one block in layer1: a fifth of the multiplications).
     ///
     /// # Errors
     /// There is no such network.
     pub fn named(name: &str) -> Result<Architecture> {
-        ALL.into_iter().find(|a| a.name == name).ok_or_else(|| {
-            let names: Vec<_> = ALL.iter().map(|a| a.name).collect();
-            Error::argument("network", format!("{name:?}"), format!("one of {}", names.join(", ")))
-        })
+        ALL.into_iter()
+            .find(|a| a.name == name)
+            .ok_or_else(|| Error::argument("network", format!("{name:?}"), Self::PUBLISHED))
     }
 
-    /// The name that [`named`](Self::named) takes.
+    /// Its name, as for [`named`](Self::named).
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -156,13 +167,27 @@ impl Architecture {
     }
 
     /// All convolutions in the order they run, the stem first.
-    pub(super) fn convolutions(&self) -> Vec<Convolution> {
+    pub(super) fn convolutions(&self) -> Vec<ConvolutionSpec> {
         self.layout().0
+    }
+
+    /// The convolutions as far as the end of `layer`.
+    pub(super) fn convolutions_through(&self, layer: Layer) -> Vec<ConvolutionSpec> {
+        let (mut convolutions, blocks) = self.layout();
+        let through = blocks.iter().rev().find(|block| block.layer == layer);
+        let last = through.and_then(|block| block.body.iter().chain(&block.downsample).max());
+        convolutions.truncate(last.map_or(0, |last| last + 1));
+        convolutions
+    }
+
+    /// Weights and biases of the convolutions as far as the end of `layer`.
+    pub(super) fn values_through(&self, layer: Layer) -> usize {
+        self.convolutions_through(layer).iter().map(|c| c.weights() + c.output).sum()
     }
 
     /// Weights and biases of all convolutions.
     pub(super) fn values(&self) -> usize {
-        self.convolutions().iter().map(|c| c.weights() + c.output).sum()
+        self.values_through(Layer::Layer3)
     }
 
     /// All residual blocks in the order they run.
@@ -170,7 +195,7 @@ impl Architecture {
         self.layout().1
     }
 
-    fn layout(&self) -> (Vec<Convolution>, Vec<BlockPlan>) {
+    fn layout(&self) -> (Vec<ConvolutionSpec>, Vec<BlockPlan>) {
         let mut all = vec![convolution("conv1", "bn1", 3, self.base_width, self.stem, 2)];
         let mut blocks = Vec::new();
         let mut input = self.base_width;
@@ -200,7 +225,7 @@ impl Architecture {
         (all, blocks)
     }
 
-    fn body(&self, prefix: &str, layer: Layer, input: usize, stride: usize) -> Vec<Convolution> {
+    fn body(&self, prefix: &str, layer: Layer, input: usize, stride: usize) -> Vec<ConvolutionSpec> {
         let width = (self.base_width << layer as usize) * self.bottleneck_factor;
         let output = self.channels(layer);
         let shapes = match self.block {
@@ -231,8 +256,8 @@ fn convolution(
     output: usize,
     kernel: usize,
     stride: usize,
-) -> Convolution {
-    Convolution { name: name.into(), norm: norm.into(), input, output, kernel, stride }
+) -> ConvolutionSpec {
+    ConvolutionSpec { name: name.into(), norm: norm.into(), input, output, kernel, stride }
 }
 
 #[cfg(test)]
@@ -252,10 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn a_network_ends_with_the_last_convolution_of_a_layer() {
+        for network in ALL {
+            for layer in Layer::ALL {
+                let convolutions = network.convolutions_through(layer);
+                let all = network.convolutions();
+                assert_eq!(convolutions, all[..convolutions.len()]);
+                assert!(convolutions.last().unwrap().name.starts_with(layer.name()), "{}", network.name);
+                let next = all.get(convolutions.len());
+                assert!(next.is_none_or(|next| !next.name.starts_with(layer.name())), "{}", network.name);
+            }
+        }
+    }
+
+    #[test]
     fn the_narrow_network_multiplies_less_than_a_quarter_as_often() {
         let multiplications = |name: &str| -> usize {
             let layout = Architecture::named(name).unwrap().convolutions();
-            // Positions of the map that a convolution writes, of a square of side 64.
+            // Side of the map that a convolution writes, for a square input of side 64.
             let side = |name: &str| match name.split_once('.').map_or("conv1", |(layer, _)| layer) {
                 "conv1" => 32,
                 "layer1" => 16,

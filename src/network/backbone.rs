@@ -1,10 +1,12 @@
 //! A network with its weights: every batch norm folded into its convolution.
 
-use super::architecture::{Architecture, Convolution};
+use super::architecture::{Architecture, ConvolutionSpec, Layer};
 use super::embedded::Embedded;
 use crate::error::{Error, Result, shortened};
+use crate::half;
 use crate::kernels::Isa;
 use crate::kernels::aligned::Aligned;
+use crate::kernels::widen::widen;
 use crate::model_file::map::{Slice, as_bytes};
 use crate::random::Random;
 use crate::tensor::not_finite;
@@ -14,9 +16,9 @@ use std::collections::HashSet;
 
 /// The parts of a batch norm.
 const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-/// What the names of the tensors begin with that are used.
-const STATIONS: [&str; 5] = ["conv1.", "bn1.", "layer1.", "layer2.", "layer3."];
-/// Of every batch norm in torchvision and timm.
+/// Prefixes of the tensors that are used.
+const USED_PREFIXES: [&str; 5] = ["conv1.", "bn1.", "layer1.", "layer2.", "layer3."];
+/// `eps` of every batch norm in torchvision and timm.
 const EPSILON: f64 = 1e-5;
 
 /// A network with its weights. Cloning shares them.
@@ -27,24 +29,29 @@ pub struct Backbone {
     weights: Weights,
 }
 
-/// For each convolution in the order they run: weights `[output, input, kernel, kernel]`, then biases `[output]`.
+/// For each convolution in the order they run: weights `[output, input, kernel, kernel]`, then biases
+/// `[output]`.
 #[derive(Clone, Debug)]
 enum Weights {
     Flat(Slice<f32>),
+    Half(Slice<u16>),
     Embedded(Embedded),
 }
 
 impl Backbone {
-    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions.
+    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions. The deepest layers may be
+    /// missing, as in checkpoints of models that use none of them.
     ///
     /// # Errors
     /// A tensor is missing, has another shape, is not finite, or belongs to these layers of another network.
     pub fn from_tensors(architecture: &Architecture, tensors: &NamedTensors) -> Result<Self> {
-        let mut flat = Vec::with_capacity(architecture.values());
-        for convolution in architecture.convolutions() {
+        let has = |layer: &Layer| tensors.iter().any(|(name, _)| name.starts_with(layer.name()));
+        let deepest = Layer::ALL.into_iter().rev().find(has).unwrap_or(Layer::Layer3);
+        let mut flat = Vec::with_capacity(architecture.values_through(deepest));
+        for convolution in architecture.convolutions_through(deepest) {
             fold(&convolution, tensors, &mut flat)?;
         }
-        check_none_is_left(architecture, tensors)?;
+        check_no_tensor_is_left(architecture, tensors)?;
         if let Some((at, value)) = not_finite(&flat) {
             let subject = format!("{}: folded weights", tensors.source());
             return Err(Error::format(subject, format!("{value} at {at}"), "finite numbers"));
@@ -56,17 +63,16 @@ impl Backbone {
         })
     }
 
-    /// Takes the folded weights of a model file.
+    /// Takes the folded weights of a model file, which may lack those of the deepest layers.
     ///
     /// # Errors
-    /// Their number is not the architecture's, or one is not finite.
+    /// Their number is not the architecture's as far as the end of a layer, or one is not finite.
     pub fn from_flat(architecture: &Architecture, flat: Slice<f32>) -> Result<Self> {
-        let expected = architecture.values();
-        if flat.len() != expected {
+        if !Layer::ALL.iter().any(|&layer| architecture.values_through(layer) == flat.len()) {
             return Err(Error::format(
                 format!("weights of {}", architecture.name()),
                 format!("{} values", flat.len()),
-                expected,
+                architecture.values(),
             ));
         }
         if not_finite(&flat).is_some() {
@@ -80,17 +86,33 @@ impl Backbone {
         Ok(Self { architecture: *architecture, origin: String::new(), weights })
     }
 
-    /// A backbone that the library brings: `default` (feature `embedded-default`) or `small` (`embedded-small`).
+    /// Takes the folded weights of a model file, in half precision.
     ///
     /// # Errors
-    /// There is none of that name, or this build was made without it.
+    /// Their number is not the architecture's, or one is not finite.
+    pub(crate) fn from_halves(architecture: &Architecture, halves: Slice<u16>) -> Result<Self> {
+        let subject = format!("weights of {}", architecture.name());
+        if halves.len() != architecture.values() {
+            return Err(Error::format(subject, format!("{} values", halves.len()), architecture.values()));
+        }
+        if half::not_finite(&halves).is_some() {
+            return Err(Error::format(subject, "NaN or infinity", "finite numbers"));
+        }
+        Ok(Self { architecture: *architecture, origin: String::new(), weights: Weights::Half(halves) })
+    }
+
+    /// A backbone that is part of the library: `default` (feature `embedded-default`) or `small`
+    /// (`embedded-small`).
+    ///
+    /// # Errors
+    /// There is none of that name, or this build does not contain it.
     pub fn embedded(name: &str) -> Result<Self> {
         let (architecture, weights) = Embedded::named(name)?;
         Ok(Self { architecture, origin: name.into(), weights: Weights::Embedded(weights) })
     }
 
-    /// Weights that a formula gives, the same on every platform: uniform with variance 2 / fan-in, no biases. For tests
-    /// and timings, which do not depend on what a network has learned.
+    /// Weights from a formula, the same on every platform: uniform with variance 2 / fan-in, no biases. For
+    /// tests and timings, which do not depend on what a network has learned.
     pub fn pseudo_random(architecture: &Architecture) -> Self {
         let mut flat = Vec::new();
         let mut random = Random::from_state(0x5EED);
@@ -107,7 +129,7 @@ impl Backbone {
         }
     }
 
-    /// The same weights, said to come from `origin`.
+    /// The same weights, with another [`origin`](Self::origin).
     #[must_use]
     pub fn with_origin(self, origin: &str) -> Self {
         Self { origin: origin.into(), ..self }
@@ -123,16 +145,41 @@ impl Backbone {
         &self.origin
     }
 
-    /// Whether the library brings the weights, so that a model file need not.
+    /// The deepest layer that has weights.
+    pub fn deepest_layer(&self) -> Layer {
+        let deepest = |flat: &Slice<f32>| {
+            let mut layers = Layer::ALL.into_iter();
+            layers.find(|&layer| self.architecture.values_through(layer) >= flat.len())
+        };
+        match &self.weights {
+            Weights::Flat(flat) => deepest(flat).unwrap_or(Layer::Layer3),
+            Weights::Half(_) | Weights::Embedded(_) => Layer::Layer3,
+        }
+    }
+
+    /// Whether the weights are part of the library, so that a model file can do without them.
     pub fn is_embedded(&self) -> bool {
         matches!(self.weights, Weights::Embedded(_))
     }
 
-    /// All folded weights and biases: for each convolution in the order they run, weights `[output, input, kernel,
-    /// kernel]`, then biases `[output]`. Those of an embedded backbone are a copy.
+    /// All folded weights and biases as [`flat`](Self::flat) has them, in half precision, if that is what they are kept in.
+    pub(crate) fn halves(&self) -> Option<Cow<'_, [u16]>> {
+        match &self.weights {
+            Weights::Flat(_) => None,
+            Weights::Half(halves) => Some(Cow::Borrowed(halves)),
+            Weights::Embedded(embedded) => {
+                let convolutions = 0..self.architecture.convolutions().len();
+                Some(convolutions.flat_map(|index| embedded.halves(index)).collect())
+            }
+        }
+    }
+
+    /// All folded weights and biases: for each convolution in the order they run, weights `[output, input,
+    /// kernel, kernel]`, then biases `[output]`. For an embedded backbone they are a copy.
     pub fn flat(&self) -> Cow<'_, [f32]> {
         match &self.weights {
             Weights::Flat(flat) => Cow::Borrowed(flat),
+            Weights::Half(halves) => halves.iter().map(|&half| half::to_f32(half)).collect(),
             Weights::Embedded(embedded) => {
                 let (mut flat, mut start) = (vec![0.0; self.architecture.values()], 0);
                 for (index, convolution) in self.architecture.convolutions().iter().enumerate() {
@@ -149,15 +196,16 @@ impl Backbone {
     pub fn checksum(&self) -> u32 {
         match &self.weights {
             Weights::Flat(flat) => crc32fast::hash(as_bytes(flat)),
+            Weights::Half(_) => crc32fast::hash(as_bytes(&self.flat())),
             Weights::Embedded(embedded) => embedded.checksum(),
         }
     }
 
-    /// Memory that the weights take; 0 where they lie in a model file or in the program.
-    #[cfg(feature = "train")]
+    /// Memory of the weights, in bytes; 0 where they are in a mapped model file or in the program.
     pub(crate) fn owned_bytes(&self) -> usize {
         match &self.weights {
             Weights::Flat(flat) => flat.owned_bytes(),
+            Weights::Half(halves) => halves.owned_bytes(),
             Weights::Embedded(_) => 0,
         }
     }
@@ -165,37 +213,43 @@ impl Backbone {
     pub(super) fn folded(&self, isa: Isa) -> Folded<'_> {
         let convolutions = self.architecture.convolutions();
         let mut end = 0;
-        let start_of = |convolution: &Convolution| {
+        let start_of = |convolution: &ConvolutionSpec| {
             let start = end;
             end += convolution.weights() + convolution.output;
             start
         };
         let starts = convolutions.iter().map(start_of).collect();
-        // Room for the largest: growing would copy.
+        // Room for the largest convolution, because growing would copy.
         let largest = convolutions.iter().map(|c| c.weights() + c.output).max().unwrap_or(0);
-        let widened = Aligned::zeros(if self.is_embedded() { largest } else { 0 });
+        let is_wide = matches!(self.weights, Weights::Flat(_));
+        let widened = Aligned::zeros(if is_wide { 0 } else { largest });
         Folded { weights: &self.weights, convolutions, starts, isa, widened }
     }
 }
 
-/// The weights of a backbone, a convolution at a time.
+/// Access to the weights of a backbone, one convolution at a time.
 pub(super) struct Folded<'a> {
     weights: &'a Weights,
-    convolutions: Vec<Convolution>,
-    /// Where each convolution's weights begin among all.
+    convolutions: Vec<ConvolutionSpec>,
+    /// Index of each convolution's first weight.
     starts: Vec<usize>,
     isa: Isa,
-    /// Those of the last one asked for, where they had to be widened.
+    /// The last requested weights, where they had to be widened.
     widened: Aligned,
 }
 
 impl Folded<'_> {
-    /// A convolution, in the order they run, with its weights and biases.
-    pub fn get(&mut self, index: usize) -> (&Convolution, &[f32], &[f32]) {
+    /// Convolution `index`, in the order they run, with its weights and biases.
+    pub fn get(&mut self, index: usize) -> (&ConvolutionSpec, &[f32], &[f32]) {
         let convolution = &self.convolutions[index];
         let len = convolution.weights() + convolution.output;
         let values = match self.weights {
             Weights::Flat(flat) => &flat[self.starts[index]..][..len],
+            Weights::Half(halves) => {
+                let widened = &mut self.widened[..len];
+                widen(self.isa, as_bytes(&halves[self.starts[index]..][..len]), widened);
+                widened
+            }
             Weights::Embedded(embedded) => {
                 let widened = &mut self.widened[..len];
                 embedded.widen(index, self.isa, widened);
@@ -207,17 +261,23 @@ impl Folded<'_> {
     }
 }
 
-/// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Tensors whose norm is folded
-/// already have `NAME.bias` in its place.
-fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) -> Result<()> {
+/// Appends `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`, computed in f64. Where the
+/// norm is folded already, `NAME.bias` is there in its place.
+fn fold(convolution: &ConvolutionSpec, tensors: &NamedTensors, flat: &mut Vec<f32>) -> Result<()> {
     let weights = tensors.get(&format!("{}.weight", convolution.name), &convolution.shape())?;
-    let bias = format!("{}.bias", convolution.name);
-    if tensors.find(&bias).is_some() {
+    let own_bias = format!("{}.bias", convolution.name);
+    let parts = NORM.map(|part| format!("{}.{part}", convolution.norm));
+    if tensors.find(&own_bias).is_some() {
+        if let Some(part) = parts.iter().find(|part| tensors.find(part).is_some()) {
+            let subject = format!("{}: tensor {own_bias}", tensors.source());
+            let found = format!("a bias beside the batch norm of {part}");
+            return Err(Error::format(subject, found, "a bias or a batch norm, not both"));
+        }
         flat.extend_from_slice(weights);
-        flat.extend_from_slice(tensors.get(&bias, &[convolution.output])?);
+        flat.extend_from_slice(tensors.get(&own_bias, &[convolution.output])?);
         return Ok(());
     }
-    let [weight, bias, mean, variance] = NORM.map(|part| format!("{}.{part}", convolution.norm));
+    let [weight, bias, mean, variance] = parts;
     let norm = |name: &str| tensors.get(name, &[convolution.output]);
     let (gamma, beta, mean, variance) = (norm(&weight)?, norm(&bias)?, norm(&mean)?, norm(&variance)?);
     let scale: Vec<f64> =
@@ -229,10 +289,10 @@ fn fold(convolution: &Convolution, tensors: &NamedTensors, flat: &mut Vec<f32>) 
     Ok(())
 }
 
-/// A deeper network has all tensors of a shallower one, and more.
-fn check_none_is_left(architecture: &Architecture, tensors: &NamedTensors) -> Result<()> {
+/// Refuses tensors of a deeper network, which has all tensors of a shallower one, and more.
+fn check_no_tensor_is_left(architecture: &Architecture, tensors: &NamedTensors) -> Result<()> {
     let mut known = HashSet::new();
-    for Convolution { name, norm, .. } in architecture.convolutions() {
+    for ConvolutionSpec { name, norm, .. } in architecture.convolutions() {
         known.insert(format!("{name}.weight"));
         let bias = format!("{name}.bias");
         if tensors.find(&bias).is_some() {
@@ -242,7 +302,7 @@ fn check_none_is_left(architecture: &Architecture, tensors: &NamedTensors) -> Re
         }
     }
     let is_of_these = |name: &str| {
-        STATIONS.iter().any(|station| name.starts_with(station)) && !name.ends_with(".num_batches_tracked")
+        USED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.ends_with(".num_batches_tracked")
     };
     match tensors.iter().find(|(name, _)| is_of_these(name) && !known.contains(*name)) {
         None => Ok(()),

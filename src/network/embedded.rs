@@ -1,4 +1,4 @@
-//! The weights that the library brings; `models/README.md` says how they were trained.
+//! The weights that are part of the library. How they were trained: `models/README.md`.
 
 use super::architecture::Architecture;
 use crate::error::{Error, Result};
@@ -8,12 +8,12 @@ use crate::kernels::widen::widen;
 use crate::weights::{WeightLimits, safetensors_views};
 use std::sync::Arc;
 
-/// A backbone that the library can bring.
+/// A backbone that can be part of the library.
 struct Shipped {
     name: &'static str,
     architecture: &'static str,
     feature: &'static str,
-    /// CRC-32 of the folded weights as f32, which tests/backbone.rs counts.
+    /// CRC-32 of the folded weights as f32; checked by tests/backbone.rs.
     checksum: u32,
 }
 
@@ -30,8 +30,8 @@ const SHIPPED: [Shipped; 2] = [
 /// Little-endian weights and biases of each convolution, in the order they run.
 type Convolutions = Arc<[[&'static [u8]; 2]]>;
 
-/// Folded weights in half precision, where the program has them. They are widened when they are asked for: wide ones would
-/// take 11 MB, and more time than anything else that opening a model does.
+/// Folded weights in half precision, in the program itself. They are widened one convolution at a time, on
+/// request: all of them would need 11 MB, and more time than the rest of opening a model.
 #[derive(Clone, Debug)]
 pub(super) struct Embedded {
     convolutions: Convolutions,
@@ -56,12 +56,18 @@ impl Embedded {
         Ok((architecture, Self { convolutions, checksum }))
     }
 
-    /// CRC-32 of all that [`widen`](Self::widen) gives. Counting it again would take a tenth of the time of opening a model.
+    /// CRC-32 of all widened weights. Computing it would need a tenth of the time of opening a model.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// Writes the weights of convolution `index` to `out`, which has room for just them, then its biases.
+    /// The weights of convolution `index`, then its biases.
+    pub fn halves(&self, index: usize) -> impl Iterator<Item = u16> {
+        let parts = self.convolutions[index].into_iter();
+        parts.flat_map(|bytes| bytes.as_chunks().0.iter().map(|&half| u16::from_le_bytes(half)))
+    }
+
+    /// Writes the weights, then the biases of convolution `index` to `out`, which has exactly their length.
     pub fn widen(&self, index: usize, isa: Isa, out: &mut [f32]) {
         let [weights, biases] = self.convolutions[index];
         let (out_weights, out_biases) = out.split_at_mut(weights.len() / 2);

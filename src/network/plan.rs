@@ -1,21 +1,22 @@
-//! The network as a plan for one input size: packed weights, the steps in order, and which map each reads and writes.
+//! The network as a plan for one input size: packed weights, and the steps in order with the maps that each
+//! reads and writes.
 
 use super::architecture::{BlockPlan, Layer};
 use super::backbone::{Backbone, Folded};
 use super::timing::{self, StepTiming, Table};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::kernels::conv::Convolution;
 use crate::kernels::map::{Map, Shape};
-use crate::kernels::winograd::{Needs, Scratch};
+use crate::kernels::winograd::{Workspace, WorkspaceSize};
 use crate::kernels::{Isa, max_pool};
 use crate::parallel::Pool;
 use crate::tensor::{FeatureMap, ImageTensor};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Smaller inputs leave layer3 with less than 2x2 positions.
+/// Smaller inputs leave layer3 with less than 2x2 pixels.
 const MIN_SIDE: usize = 32;
-/// Bounds the memory that a plan asks for.
+/// Limits the memory that a plan requests.
 const MAX_SIDE: usize = 8192;
 /// Border of the input: half the stem's kernel.
 const STEM_BORDER: usize = 3;
@@ -26,13 +27,14 @@ const STEM_BORDER: usize = 3;
 pub enum Mode {
     /// Direct convolution in a fixed order.
     Reference,
-    /// Winograd's where it pays: a quarter of the multiplications, and rounding that differs in the sixth digit.
+    /// Winograd's algorithm where it is faster: a quarter of the multiplications of a 3x3 convolution, and
+    /// results that differ from `Reference` in the sixth digit.
     #[default]
     Fast,
 }
 
-/// A backbone planned for one input size on one instruction set. Immutable: sessions share it, each with its
-/// [`Arena`].
+/// A backbone planned for one input size and one instruction set. It is immutable; sessions share it, each
+/// with its own [`Arena`].
 #[derive(Debug)]
 pub struct Network {
     layers: Vec<Layer>,
@@ -40,10 +42,10 @@ pub struct Network {
     steps: Vec<Step>,
     /// Shape and border of each map of the arena; the first is the input.
     maps: Vec<(Shape, usize)>,
-    /// The maps that are the layers' outputs.
+    /// Indices of the maps that are the layers' outputs.
     outputs: Vec<usize>,
-    /// Each run prints where its time went.
-    timed: bool,
+    /// Each run prints its time by steps on standard error.
+    prints_timings: bool,
 }
 
 /// One operation, with the indices of the maps it reads and writes.
@@ -62,21 +64,22 @@ enum Operation {
     MaxPool { isa: Isa },
 }
 
-/// Memory for the activations of one run at a time.
+/// Memory for the activations of one [`Network`], used by one computation at a time.
 #[derive(Clone, Debug)]
 pub struct Arena {
     maps: Vec<Map>,
-    scratch: Scratch,
+    workspace: Workspace,
 }
 
 type Size = (usize, usize);
 
 impl Network {
-    /// Plans `backbone` as far as the deepest of `layers` for normalised images of `input` (height, width); its weights are
-    /// packed on the threads of `pool`.
+    /// Plans `backbone` up to the deepest of `layers` for normalised images of `input` (height, width). The
+    /// weights are packed on the threads of `pool`.
     ///
     /// # Errors
-    /// `layers` is empty or repeats one, or a side of the input is below 32 or above 8,192.
+    /// `layers` is empty or repeats one, one is deeper than the weights go, or a side of the input is below 32 or above
+    /// 8,192.
     pub fn new(
         backbone: &Backbone,
         layers: &[Layer],
@@ -91,8 +94,13 @@ impl Network {
         layers.dedup();
         let Some(&deepest) = layers.last().filter(|_| layers.len() == count) else {
             let found = format!("{count} with repeats");
-            return Err(Error::argument("layers", found, "one to three different layers"));
+            return Err(Error::wrong_setting(Setting::Layers, found, "one to three different layers"));
         };
+        if deepest > backbone.deepest_layer() {
+            let expected =
+                format!("layers as far as {}: the weights end there", backbone.deepest_layer().name());
+            return Err(Error::argument("layers", deepest.name(), expected));
+        }
         if input.0.min(input.1) < MIN_SIDE || input.0.max(input.1) > MAX_SIDE {
             let found = format!("{}x{}", input.0, input.1);
             return Err(Error::argument(
@@ -113,8 +121,8 @@ impl Network {
             }
         }
         let Planner { steps, maps, .. } = planner;
-        let network = Self { layers, input, steps, maps, outputs, timed: timing::wanted() };
-        // Of 32 bits there are not enough for every input.
+        let network = Self { layers, input, steps, maps, outputs, prints_timings: timing::is_requested() };
+        // 32 bits cannot address the maps of every input.
         if isize::try_from(network.arena_bytes(1)).is_err() {
             let found = format!("{}x{}", input.0, input.1);
             return Err(Error::limit("network input", found, "maps that fit the address space"));
@@ -122,7 +130,7 @@ impl Network {
         Ok(network)
     }
 
-    /// The layers whose maps a run gives, in depth order.
+    /// The layers whose maps are computed, in depth order.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
@@ -147,48 +155,59 @@ impl Network {
         self.outputs.iter().map(shape).collect()
     }
 
-    /// Memory for runs of this network; one run at a time.
+    /// Memory for [`compute_maps`](Self::compute_maps).
     pub fn arena(&self) -> Arena {
         let maps = self.maps.iter().map(|&(shape, border)| Map::new(shape, border)).collect();
-        Arena { maps, scratch: Scratch::default() }
+        Arena { maps, workspace: Workspace::default() }
     }
 
-    /// Bytes that the arena takes, once it was used on `threads` threads.
+    /// Bytes of the arena, once it was used on `threads` threads.
     pub fn arena_bytes(&self, threads: usize) -> usize {
         let maps = self.maps.iter().map(|&(shape, border)| Map::bytes(shape, border));
         let maps = maps.fold(self.maps.len() * size_of::<Map>(), usize::saturating_add);
-        maps.saturating_add(self.needs().bytes(threads))
+        maps.saturating_add(self.workspace_size().bytes(threads))
     }
 
-    /// Bytes that the packed weights take.
+    /// Bytes of the packed weights.
     pub fn weight_bytes(&self) -> usize {
         self.convolutions().map(|(convolution, _)| convolution.bytes()).sum()
     }
 
-    /// Runs the network on `image`.
+    /// Runs the network on a normalised image and returns the maps of its layers, which lie in `arena`.
     ///
     /// # Errors
-    /// The image is not of the planned size.
-    pub fn run(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<()> {
-        if self.timed {
-            // Nobody may read it any more.
-            let _ = writeln!(std::io::stderr(), "{}", Table(&self.run_timed(image, arena, pool)?));
-            return Ok(());
+    /// The image is not of the planned size, or the arena belongs to a network with other maps.
+    pub fn compute_maps<'a>(
+        &self,
+        image: &ImageTensor,
+        arena: &'a mut Arena,
+        pool: &Pool,
+    ) -> Result<Maps<'a>> {
+        if self.prints_timings {
+            let timings = self.time_steps(image, arena, pool)?;
+            // Nobody may be reading standard error any more.
+            let _ = writeln!(std::io::stderr(), "{}", Table(&timings));
+        } else {
+            self.execute_steps(image, arena, pool, |_, _| ())?;
         }
-        self.run_observed(image, arena, pool, |_, _| ())
+        let mut maps = Maps { all: [FeatureMap::dense(0, 0, 0, &[]); 3], count: self.layers.len() };
+        for (map, &output) in maps.all.iter_mut().zip(&self.outputs) {
+            *map = arena.maps[output].view();
+        }
+        Ok(maps)
     }
 
-    /// As [`run`](Self::run); also gives the time of each step.
+    /// As [`compute_maps`](Self::compute_maps), but returns the time of each step.
     ///
     /// # Errors
-    /// The image is not of the planned size.
-    pub fn run_timed(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<Vec<StepTiming>> {
+    /// As `compute_maps`.
+    pub fn time_steps(&self, image: &ImageTensor, arena: &mut Arena, pool: &Pool) -> Result<Vec<StepTiming>> {
         let mut timings = Vec::new();
-        self.run_observed(image, arena, pool, |step, time| timings.push(self.timing(step, time)))?;
+        self.execute_steps(image, arena, pool, |step, time| timings.push(self.timing(step, time)))?;
         Ok(timings)
     }
 
-    fn run_observed(
+    fn execute_steps(
         &self,
         image: &ImageTensor,
         arena: &mut Arena,
@@ -200,22 +219,25 @@ impl Network {
             let expected = format!("{}x{}", self.input.0, self.input.1);
             return Err(Error::argument("network input", found, expected));
         }
-        arena.scratch.reserve(self.needs(), pool.threads());
-        pool.run(|| {
+        if !arena.maps.iter().map(|map| (map.shape(), map.border())).eq(self.maps.iter().copied()) {
+            return Err(Error::argument("arena", "maps of another network", "an arena of this network"));
+        }
+        arena.workspace.reserve(self.workspace_size(), pool.threads());
+        pool.install(|| {
             arena.maps[0].fill_planar(&image.data, pool);
             for step in &self.steps {
                 let start = Instant::now();
-                step.run(arena, pool);
+                step.execute(arena, pool);
                 observe(step, start.elapsed());
             }
         });
         Ok(())
     }
 
-    /// The working memory of all convolutions.
-    fn needs(&self) -> Needs {
-        let needs = self.convolutions().map(|(convolution, output)| convolution.needs(output));
-        needs.fold(Needs::default(), Needs::max)
+    /// Working memory that is enough for each of the convolutions.
+    fn workspace_size(&self) -> WorkspaceSize {
+        let sizes = self.convolutions().map(|(convolution, output)| convolution.workspace_size(output));
+        sizes.fold(WorkspaceSize::default(), WorkspaceSize::max)
     }
 
     fn convolutions(&self) -> impl Iterator<Item = (&Convolution, Shape)> {
@@ -236,38 +258,29 @@ impl Network {
         let output = (shape.height, shape.width, shape.channels);
         StepTiming { name: step.name.clone(), algorithm, output, operations, time }
     }
-
-    /// The maps of the last run in `arena`, in depth order.
-    pub fn maps<'a>(&self, arena: &'a Arena) -> Maps<'a> {
-        let mut maps = Maps { all: [FeatureMap::dense(0, 0, 0, &[]); 3], count: self.layers.len() };
-        for (map, &output) in maps.all.iter_mut().zip(&self.outputs) {
-            *map = arena.maps[output].view();
-        }
-        maps
-    }
 }
 
 impl Step {
-    fn run(&self, arena: &mut Arena, pool: &Pool) {
-        let Arena { maps, scratch } = arena;
-        // The output is taken out while its step runs, since it is never one of the inputs.
+    fn execute(&self, arena: &mut Arena, pool: &Pool) {
+        let Arena { maps, workspace } = arena;
+        // The output is never one of the inputs, so it can be taken out while the step runs.
         let mut out = std::mem::take(&mut maps[self.to]);
         match &self.operation {
             Operation::Convolution { convolution, relu } => {
                 let residual = self.residual.map(|map| &maps[map]);
-                convolution.run(&maps[self.from], residual, *relu, scratch, &mut out, pool);
+                convolution.convolve(&maps[self.from], residual, *relu, workspace, &mut out, pool);
             }
-            Operation::MaxPool { isa } => max_pool::run(*isa, &maps[self.from], &mut out, pool),
+            Operation::MaxPool { isa } => max_pool::max_pool_3x3(*isa, &maps[self.from], &mut out, pool),
         }
         maps[self.to] = out;
     }
 }
 
-/// On maps of so few positions Winograd's larger weights cost more than it saves, whatever the channels (measured: see
-/// docs/performance.md).
-const FEW_POSITIONS: usize = 64;
+/// On smaller maps, reading Winograd's larger weights costs more time than it saves, whatever the channels
+/// (measured, see docs/performance.md).
+const MAX_DIRECT_POSITIONS: usize = 64;
 
-/// Lays out the steps, and lets maps that are read no more be written again.
+/// Lays out the steps. Maps that are no longer read are used again.
 struct Planner<'a> {
     folded: Folded<'a>,
     mode: Mode,
@@ -276,7 +289,7 @@ struct Planner<'a> {
     steps: Vec<Step>,
     maps: Vec<(Shape, usize)>,
     free: Vec<usize>,
-    /// Maps that stay as they are until the end of the run.
+    /// Maps that must not be used again: the layers' outputs.
     kept: Vec<usize>,
 }
 
@@ -294,7 +307,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A map to write to. Its border is still zero: only maps of the same shape take turns.
+    /// A map to write to. Its border is zero, because maps are only used again for the same shape and border.
     fn acquire(&mut self, shape: Shape, border: usize) -> usize {
         let fits = |&map: &usize| self.maps[map] == (shape, border);
         match self.free.iter().position(fits) {
@@ -312,11 +325,11 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Adds a convolution; gives the map that it writes.
+    /// Adds a convolution and returns the map that it writes.
     fn convolution(&mut self, index: usize, from: usize, residual: Option<usize>, relu: bool) -> usize {
         let source = self.maps[from].0;
         let (convolution, weights, bias) = self.folded.get(index);
-        let fast = self.mode == Mode::Fast && source.height * source.width > FEW_POSITIONS;
+        let fast = self.mode == Mode::Fast && source.height * source.width > MAX_DIRECT_POSITIONS;
         let shape = convolution.shape();
         let packed = Convolution::new(shape, convolution.stride, weights, bias, fast, self.isa, self.pool);
         let (name, shape) = (convolution.name.clone(), packed.output(source));
@@ -326,7 +339,7 @@ impl<'a> Planner<'a> {
         to
     }
 
-    /// The first convolution and the pooling behind it.
+    /// Adds the first convolution and the pooling after it.
     fn stem(&mut self, image: usize) -> usize {
         let from = self.convolution(0, image, None, true);
         let Shape { height, width, channels } = self.maps[from].0;
@@ -343,7 +356,7 @@ impl<'a> Planner<'a> {
         to
     }
 
-    /// A residual block, whose input is read no more afterwards.
+    /// Adds a residual block. Its input is not read afterwards.
     fn block(&mut self, block: &BlockPlan, input: usize) -> usize {
         let shortcut = match block.downsample {
             Some(index) => self.convolution(index, input, None, false),
@@ -366,7 +379,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The maps of a run: one to three, in depth order.
+/// The maps of one to three layers, in depth order.
 #[derive(Clone, Copy, Debug)]
 pub struct Maps<'a> {
     all: [FeatureMap<'a>; 3],
@@ -410,7 +423,7 @@ mod tests {
                 continue;
             };
             if sy < input.height && sx < input.width {
-                for (c, &value) in input.at(sy, sx).iter().enumerate() {
+                for (c, &value) in input.values_at(sy, sx).iter().enumerate() {
                     let weight = weights[(output * channels + c) * kernel * kernel + tap];
                     let term = f64::from(value) * f64::from(weight);
                     (sum, size) = (sum + term, size + term.abs());
@@ -432,16 +445,16 @@ mod tests {
             source.fill_planar(&wave(18 * 21 * channels, 0.2), &pool);
             for (isa, fast) in Isa::available().into_iter().flat_map(|isa| [(isa, false), (isa, true)]) {
                 let convolution = Convolution::new(shape, stride, &weights, &bias, fast, isa, &pool);
-                let mut scratch = Scratch::default();
+                let mut workspace = Workspace::default();
                 let mut out = Map::new(convolution.output(source.shape()), 1);
-                scratch.reserve(convolution.needs(out.shape()), 2);
-                convolution.run(&source, None, false, &mut scratch, &mut out, &pool);
+                workspace.reserve(convolution.workspace_size(out.shape()), 2);
+                convolution.convolve(&source, None, false, &mut workspace, &mut out, &pool);
                 let Shape { height, width, .. } = out.shape();
                 // Every position is met, each with a few of the channels.
                 for i in 0..4 * height * width {
                     let at = [i / 4 / width, i / 4 % width, i * 7919 % output];
                     let (sum, size) = naive(shape, stride, &weights, source.view(), at);
-                    let found = f64::from(out.view().at(at[0], at[1])[at[2]]);
+                    let found = f64::from(out.view().values_at(at[0], at[1])[at[2]]);
                     let error = (found - sum - 0.25).abs();
                     assert!(error <= 5e-6 * (1.0 + size), "{isa:?} {shape:?} at {at:?}: {found}, {sum}");
                 }
@@ -450,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn winograd_is_taken_on_maps_of_more_than_a_few_positions() {
+    fn winograd_is_used_on_maps_of_more_than_a_few_pixels() {
         let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
         let algorithms = |side| {
             let network =
@@ -468,6 +481,22 @@ mod tests {
         assert_eq!(algorithms(256), ["winograd"; 3]);
         assert_eq!(algorithms(128), ["winograd", "winograd", "direct"]);
         assert_eq!(algorithms(32), ["direct"; 3]);
+    }
+
+    #[test]
+    fn an_arena_of_another_network_is_an_error() {
+        let network = |name: &str, side| {
+            let backbone = Backbone::pseudo_random(&Architecture::named(name).unwrap());
+            let layers = [Layer::Layer1];
+            Network::new(&backbone, &layers, (side, side), Mode::Fast, Isa::best(), &Pool::SERIAL).unwrap()
+        };
+        let image = ImageTensor { height: 32, width: 32, data: vec![0.5; 3 * 32 * 32] };
+        let this = network("resnet18_narrow", 32);
+        for other in [network("resnet18", 32), network("resnet18_narrow", 64), network("resnet50", 32)] {
+            let error = this.compute_maps(&image, &mut other.arena(), &Pool::SERIAL).unwrap_err();
+            assert!(error.to_string().contains("arena"), "{error}");
+        }
+        assert!(this.compute_maps(&image, &mut this.arena(), &Pool::SERIAL).is_ok());
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Where the time of a run goes, step by step.
+//! Time of a network, step by step.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Time of one step of a run.
+/// Time of one step of the network.
 #[derive(Clone, Debug)]
 pub struct StepTiming {
     /// State-dict name of the convolution, or `maxpool`.
@@ -14,11 +14,12 @@ pub struct StepTiming {
     pub output: (usize, usize, usize),
     /// Floating-point operations of the direct sum.
     pub operations: usize,
-    /// Time it took.
+    /// Time of the step.
     pub time: Duration,
 }
 
-/// The steps of a run as a table. GFLOP/s are those of the direct sum, so Winograd's can pass the CPU's peak.
+/// The steps as a table. GFLOP/s count the operations of the direct sum, so Winograd's can exceed the CPU's
+/// peak.
 pub(super) struct Table<'a>(pub &'a [StepTiming]);
 
 impl fmt::Display for Table<'_> {
@@ -36,7 +37,7 @@ impl fmt::Display for Table<'_> {
 }
 
 /// Whether `PATCHCORE_TIMING` asks for the table of each run on standard error.
-pub(super) fn wanted() -> bool {
+pub(super) fn is_requested() -> bool {
     std::env::var_os("PATCHCORE_TIMING").is_some_and(|value| !value.is_empty() && value != "0")
 }
 

@@ -1,4 +1,4 @@
-//! The thread pool, and what its threads share.
+//! The thread pool, and memory that its threads share.
 
 #![allow(unsafe_code)]
 

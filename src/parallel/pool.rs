@@ -1,24 +1,44 @@
 //! The engine's own threads.
 
-use super::rendezvous::Rendezvous;
+use super::rendezvous::{Rendezvous, Turn};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// More than any machine has that this is for; bounds what a slip can start.
+/// Sanity limit on a requested thread count.
 const MAX_THREADS: usize = 1024;
 
-/// A fixed number of threads that belong to one engine; never the process-wide pool. With one thread none is
-/// started and everything runs on the caller's.
+/// A fixed number of threads that belong to one engine; the process-wide pool is never used. With one thread
+/// none is started, and all work runs on the caller's.
+///
+/// Several threads may share a pool. While one caller's work is under way, the work of the others runs on
+/// their own threads, with the same results.
 pub struct Pool {
     workers: Option<Workers>,
 }
 
-/// One of the threads waits for calls: rayon's own queue for calls from outside takes memory every now and then.
+/// One of the threads serves calls from outside: rayon's own queue for them allocates now and then.
 struct Workers {
     threads: rayon::ThreadPool,
     calls: Arc<Rendezvous>,
+}
+
+/// The right to run work on the workers.
+enum Entry<'a> {
+    /// The current thread is one of them.
+    Inside,
+    Turn(Turn<'a>),
+}
+
+impl Entry<'_> {
+    /// Runs `work` on one of the workers, where its parallel calls are shared with the others.
+    fn run_inside<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Entry::Inside => work(),
+            Entry::Turn(turn) => turn.call(work),
+        }
+    }
 }
 
 impl Workers {
@@ -31,9 +51,12 @@ impl Workers {
         Ok(Self { threads, calls })
     }
 
-    /// Runs `work` on one of the threads, where the parallel calls in it are shared with the others.
-    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        if self.threads.current_thread_index().is_some() { work() } else { self.calls.call(work) }
+    /// `None` while another caller's work is under way.
+    fn enter(&self) -> Option<Entry<'_>> {
+        match self.threads.current_thread_index() {
+            Some(_) => Some(Entry::Inside),
+            None => self.calls.try_enter().map(Entry::Turn),
+        }
     }
 }
 
@@ -47,12 +70,12 @@ impl Pool {
     /// The caller's thread alone.
     pub(crate) const SERIAL: Self = Self { workers: None };
 
-    /// A pool of `threads` threads; 0 means one for each core the operating system grants.
+    /// A pool of `threads` threads; 0 means one for each core that the operating system grants.
     ///
     /// # Errors
-    /// There would be more than 1024, or the operating system refuses to start a thread.
+    /// `threads` is above 1024, or the operating system refuses to start a thread.
     pub fn new(threads: usize) -> Result<Self> {
-        let threads = Self::count(threads)?;
+        let threads = Self::resolve_threads(threads)?;
         if threads == 1 {
             return Ok(Self::SERIAL);
         }
@@ -62,11 +85,11 @@ impl Pool {
         Ok(Self { workers: Some(workers) })
     }
 
-    /// The threads that a pool of `threads` would have.
+    /// The number of threads that [`new`](Self::new) would start for `threads`.
     ///
     /// # Errors
-    /// There would be more than 1024.
-    pub fn count(threads: usize) -> Result<usize> {
+    /// `threads` is above 1024.
+    pub fn resolve_threads(threads: usize) -> Result<usize> {
         match threads {
             0 => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
             1..=MAX_THREADS => Ok(threads),
@@ -80,56 +103,57 @@ impl Pool {
     }
 
     /// Runs `work` inside the pool, so that the parallel calls in it need no hand-over each.
-    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.workers {
-            Some(workers) => workers.run(work),
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self.enter_if(true) {
+            Some(entry) => entry.run_inside(work),
             None => work(),
         }
     }
 
     /// Calls `task(i)` for each `i` below `tasks`.
     pub fn for_each(&self, tasks: usize, task: impl Fn(usize) + Sync + Send) {
-        match &self.workers {
-            Some(workers) if tasks > 1 => {
-                workers.run(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task))
+        match self.enter_if(tasks > 1) {
+            Some(entry) => {
+                entry.run_inside(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task));
             }
-            _ => (0..tasks).for_each(task),
+            None => (0..tasks).for_each(task),
         }
     }
 
-    /// Splits `data` into chunks of `chunk` values (the last may be shorter) and calls `task(i, chunk_i)` for each.
+    /// Splits `data` into chunks of `chunk` values (the last may be shorter) and calls `task(i, chunk_i)` for
+    /// each.
     pub fn for_each_chunk<T: Send>(
         &self,
         data: &mut [T],
         chunk: usize,
         task: impl Fn(usize, &mut [T]) + Sync + Send,
     ) {
-        match &self.workers {
-            Some(workers) if data.len() > chunk => workers.run(|| {
+        match self.enter_if(data.len() > chunk) {
+            Some(entry) => entry.run_inside(|| {
                 data.par_chunks_mut(chunk).with_max_len(1).enumerate().for_each(|(i, part)| task(i, part));
             }),
-            _ => data.chunks_mut(chunk).enumerate().for_each(|(i, part)| task(i, part)),
+            None => data.chunks_mut(chunk).enumerate().for_each(|(i, part)| task(i, part)),
         }
     }
 
-    /// Calls `task(own, i)` for each `i` below `tasks`, `own` being one of `scratch`, which holds one for each thread (and is
-    /// not empty).
+    /// Calls `task(own, i)` for each `i` below `tasks`, where `own` is one element of `per_thread`, used by
+    /// one thread at a time. `per_thread` has at least one element, and one for each thread that is to work.
     pub(crate) fn for_each_with<S: Send>(
         &self,
-        scratch: &mut [S],
+        per_thread: &mut [S],
         tasks: usize,
         task: impl Fn(&mut S, usize) + Sync + Send,
     ) {
-        match &self.workers {
-            Some(workers) if tasks > 1 && scratch.len() > 1 => {
+        match self.enter_if(tasks > 1 && per_thread.len() > 1) {
+            Some(entry) => {
                 let next = AtomicUsize::new(0);
                 let work = |own: &mut S| {
                     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < tasks);
                     std::iter::from_fn(take).for_each(|i| task(own, i));
                 };
-                workers.run(|| scratch.par_iter_mut().with_max_len(1).for_each(work));
+                entry.run_inside(|| per_thread.par_iter_mut().with_max_len(1).for_each(work));
             }
-            _ => (0..tasks).for_each(|i| task(&mut scratch[0], i)),
+            None => (0..tasks).for_each(|i| task(&mut per_thread[0], i)),
         }
     }
 
@@ -140,12 +164,12 @@ impl Pool {
         (b, chunk_b): (&mut [B], usize),
         task: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
     ) {
-        match &self.workers {
-            Some(workers) if a.len() > chunk_a => workers.run(|| {
+        match self.enter_if(a.len() > chunk_a) {
+            Some(entry) => entry.run_inside(|| {
                 let pairs = a.par_chunks_mut(chunk_a).zip(b.par_chunks_mut(chunk_b));
                 pairs.with_max_len(1).enumerate().for_each(|(i, (a, b))| task(i, a, b));
             }),
-            _ => a
+            None => a
                 .chunks_mut(chunk_a)
                 .zip(b.chunks_mut(chunk_b))
                 .enumerate()
@@ -160,16 +184,22 @@ impl Pool {
         chunk: usize,
         task: impl Fn(usize, [&mut [T]; 3]) + Sync + Send,
     ) {
-        match &self.workers {
-            Some(workers) if a.len() > chunk => workers.run(|| {
+        match self.enter_if(a.len() > chunk) {
+            Some(entry) => entry.run_inside(|| {
                 let parts = (a.par_chunks_mut(chunk), b.par_chunks_mut(chunk), c.par_chunks_mut(chunk));
                 parts.into_par_iter().enumerate().for_each(|(i, (a, b, c))| task(i, [a, b, c]));
             }),
-            _ => {
+            None => {
                 let parts = a.chunks_mut(chunk).zip(b.chunks_mut(chunk)).zip(c.chunks_mut(chunk));
                 parts.enumerate().for_each(|(i, ((a, b), c))| task(i, [a, b, c]));
             }
         }
+    }
+
+    /// The right to use the workers, where there are any, they are free, and the work is `worthwhile`.
+    /// Without it, the work runs on the current thread.
+    fn enter_if(&self, worthwhile: bool) -> Option<Entry<'_>> {
+        self.workers.as_ref().filter(|_| worthwhile).and_then(Workers::enter)
     }
 }
 
@@ -200,6 +230,43 @@ mod tests {
             pool.for_each_chunk(&mut data, 5, |i, part| part.fill(i + 1));
             assert!(data.iter().all(|&value| value > 0), "{threads} threads");
         }
+    }
+
+    /// Runs `work` on a thread of its own, and fails if it is not done in time.
+    fn finishes_in_time(work: impl FnOnce() + Send + 'static) {
+        let (done, wait) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            work();
+            done.send(())
+        });
+        wait.recv_timeout(std::time::Duration::from_secs(60)).expect("the work ends");
+    }
+
+    #[test]
+    fn threads_that_the_work_starts_may_use_the_pool() {
+        finishes_in_time(|| {
+            let pool = Pool::new(2).unwrap();
+            let mut data = vec![0; 100];
+            pool.install(|| {
+                let fill = || pool.for_each_chunk(&mut data, 10, |i, part| part.fill(i + 1));
+                std::thread::scope(|scope| scope.spawn(|| pool.install(fill)).join().unwrap());
+            });
+            assert!(data.iter().enumerate().all(|(at, &value)| value == at / 10 + 1));
+        });
+    }
+
+    #[test]
+    fn callers_on_several_threads_do_all_their_work() {
+        finishes_in_time(|| {
+            let pool = Pool::new(2).unwrap();
+            let done = AtomicUsize::new(0);
+            let count_task = |_| {
+                done.fetch_add(1, Ordering::Relaxed);
+            };
+            let work = || (0..100).for_each(|_| pool.for_each(5, count_task));
+            std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+            assert_eq!(done.into_inner(), 4 * 100 * 5);
+        });
     }
 
     #[test]

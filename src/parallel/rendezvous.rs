@@ -1,13 +1,27 @@
-//! Hands a call to a thread that waits for calls, without taking memory: what a thread pool queues, it allocates for.
+//! A meeting point where a caller hands a call to the thread that serves it, and waits. Nothing is allocated:
+//! the call stays on its caller's stack. (A thread pool allocates for the calls that it queues.)
+//!
+//! ```text
+//!     caller                              server
+//!     try_enter: takes the turn           waits for Offered
+//!     Turn::call: Idle/Done -> Offered
+//!     waits for Done                      Offered -> Running
+//!                                         runs the call
+//!     takes the result                    Running -> Done
+//!     drops the turn                      waits for Offered
+//! ```
+//!
+//! A caller that finds the turn taken is refused rather than queued: it may have been started by the very
+//! call that holds the turn, which would then wait for it forever.
 
 use std::mem::transmute;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Where calls are handed over, one at a time.
+/// One server, and one caller at a time.
 #[derive(Default)]
 pub(super) struct Rendezvous {
-    /// Held by the caller whose call it is.
+    /// Held from [`try_enter`](Self::try_enter) until the call is done.
     turn: Mutex<()>,
     state: Mutex<State>,
     changed: Condvar,
@@ -26,41 +40,59 @@ enum State {
 /// A call on its caller's stack.
 struct Call(*mut (dyn FnMut() + Send));
 
-// SAFETY: what it points to is `Send`, and its caller does not touch it before it is done.
+// SAFETY: the closure is `Send`, and its caller does not touch it until the call is done.
 unsafe impl Send for Call {}
 
-impl Rendezvous {
-    /// Runs `work` on the thread that serves, and waits for it. A panic in it is passed on.
-    pub(super) fn call<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        let _turn = ignore_poison(self.turn.lock());
+/// The right to make one call.
+pub(super) struct Turn<'a> {
+    rendezvous: &'a Rendezvous,
+    _held: MutexGuard<'a, ()>,
+}
+
+impl Turn<'_> {
+    /// Runs `work` on the server's thread, waits for it, and passes its panic on.
+    pub(super) fn call<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
         let (mut work, mut result) = (Some(work), None);
         let mut call = || result = work.take().map(|work| catch_unwind(AssertUnwindSafe(work)));
         let call: &mut (dyn FnMut() + Send) = &mut call;
-        // SAFETY: only the lifetime is changed. The call is followed between being offered and being done, and this
-        // function neither returns nor unwinds in between.
+        // SAFETY: only the lifetime is changed. The server follows the pointer between Offered and Done, and
+        // this function neither returns nor unwinds in between.
         let call = Call(unsafe { transmute::<&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send)>(call) });
 
-        self.set(State::Offered(call));
-        drop(self.wait(|state| matches!(state, State::Done)));
+        self.rendezvous.set(State::Offered(call));
+        drop(self.rendezvous.wait(|state| matches!(state, State::Done)));
         match result.expect("the call was served") {
             Ok(result) => result,
             Err(payload) => resume_unwind(payload),
         }
     }
+}
 
-    /// Runs calls until it is closed.
+impl Rendezvous {
+    /// The turn, unless another caller has it.
+    pub(super) fn try_enter(&self) -> Option<Turn<'_>> {
+        let held = match self.turn.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Turn { rendezvous: self, _held: held })
+    }
+
+    /// Runs calls until [`close`](Self::close).
     pub(super) fn serve(&self) {
         loop {
             let mut state = self.wait(|state| matches!(state, State::Offered(_) | State::Closed));
             let State::Offered(Call(call)) = std::mem::replace(&mut *state, State::Running) else { return };
             drop(state);
-            // SAFETY: it was offered and is not done: its caller waits, and nobody else has it. It does not unwind.
+            // SAFETY: the call was offered and is not done, so its caller waits and nobody else has it. It
+            // does not unwind.
             unsafe { (*call)() };
             self.set(State::Done);
         }
     }
 
-    /// Ends `serve`. No call may follow.
+    /// Ends [`serve`](Self::serve). No call may follow.
     pub(super) fn close(&self) {
         self.set(State::Closed);
     }
@@ -76,7 +108,7 @@ impl Rendezvous {
     }
 }
 
-/// Nothing that a panic leaves half done is behind these locks.
+/// A panic leaves nothing half done behind these locks.
 fn ignore_poison<G>(result: Result<G, PoisonError<G>>) -> G {
     result.unwrap_or_else(PoisonError::into_inner)
 }
@@ -95,13 +127,23 @@ mod tests {
         });
     }
 
+    /// Calls as soon as the turn is free.
+    fn call<R: Send>(desk: &Rendezvous, work: impl FnOnce() -> R + Send) -> R {
+        loop {
+            match desk.try_enter() {
+                Some(turn) => return turn.call(work),
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
     #[test]
     fn a_call_runs_elsewhere_and_may_borrow_from_its_caller() {
         served(|desk| {
             let here = std::thread::current().id();
             let mut data = vec![1, 2, 3];
             for _ in 0..100 {
-                let sum: i32 = desk.call(|| {
+                let sum: i32 = call(desk, || {
                     assert_ne!(std::thread::current().id(), here);
                     data.iter_mut().for_each(|value| *value += 1);
                     data.iter().sum()
@@ -113,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_several_threads_do_not_meet() {
+    fn calls_of_several_threads_do_not_overlap() {
         served(|desk| {
             let running = Mutex::new(0);
             std::thread::scope(|scope| {
@@ -121,7 +163,7 @@ mod tests {
                     let running = &running;
                     scope.spawn(move || {
                         for i in 0..200 {
-                            let answer = desk.call(|| {
+                            let answer = call(desk, || {
                                 let mut running = running.try_lock().expect("one call at a time");
                                 *running += 1;
                                 (caller, i)
@@ -136,11 +178,21 @@ mod tests {
     }
 
     #[test]
+    fn a_second_caller_is_refused_while_a_call_is_under_way() {
+        served(|desk| {
+            let refused =
+                call(desk, || std::thread::scope(|s| s.spawn(|| desk.try_enter().is_none()).join()));
+            assert!(refused.unwrap());
+            assert!(desk.try_enter().is_some());
+        });
+    }
+
+    #[test]
     fn a_panic_reaches_its_caller_and_the_next_call_is_served() {
         served(|desk| {
-            let failing = || desk.call(|| -> () { panic!("on purpose") });
+            let failing = || call(desk, || -> () { panic!("on purpose") });
             assert!(catch_unwind(AssertUnwindSafe(failing)).is_err());
-            assert_eq!(desk.call(|| 7), 7);
+            assert_eq!(call(desk, || 7), 7);
         });
     }
 }

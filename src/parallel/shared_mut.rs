@@ -2,14 +2,14 @@
 
 use std::marker::PhantomData;
 
-/// A slice that several threads write to, each its own part, where the parts are no chunks.
+/// A slice that several threads write to. Each writes its own part; unlike chunks, parts may interleave.
 pub(crate) struct SharedMut<'a> {
     data: *mut f32,
     len: usize,
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the pointer is only followed in `unsafe` code, whose author keeps the parts apart.
+// SAFETY: the pointer is followed only in `unsafe` code, which must keep the parts of the threads apart.
 unsafe impl Sync for SharedMut<'_> {}
 
 impl<'a> SharedMut<'a> {
@@ -21,11 +21,11 @@ impl<'a> SharedMut<'a> {
         self.len
     }
 
-    /// The address of value `index`. Writing there is sound while no other thread uses that value.
+    /// A pointer to value `index`. Writing through it is sound while no other thread uses that value.
     ///
     /// # Panics
     /// There is no such value.
-    pub(crate) fn at(&self, index: usize) -> *mut f32 {
+    pub(crate) fn pointer_at(&self, index: usize) -> *mut f32 {
         assert!(index < self.len);
         // SAFETY: the index was checked.
         unsafe { self.data.add(index) }

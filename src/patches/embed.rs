@@ -1,4 +1,5 @@
-//! Each layer's map averaged over 3x3, brought to the first layer's grid, and put side by side.
+//! Patch embeddings: each layer's map averaged over 3x3, upsampled to the first layer's grid, and
+//! concatenated.
 
 use crate::error::{Error, Result};
 use crate::kernels::{Isa, mean, upsample};
@@ -25,7 +26,7 @@ impl Embedder {
         Ok(Self { shapes, isa, pooled: Vec::new() })
     }
 
-    /// Bytes that a run takes, its output among them.
+    /// Memory of an embedding, in bytes, with its output.
     pub fn bytes(&self) -> usize {
         let (rows, columns, _) = self.shapes[0];
         let dim: usize = self.shapes.iter().map(|shape| shape.2).sum();
@@ -34,15 +35,15 @@ impl Embedder {
         (rows * columns * dim + pooled) * size_of::<f32>()
     }
 
-    /// Writes the embeddings of `maps` to `out`: a row a position of the first map, row by row, its values those of the
-    /// first layer, then of the next.
+    /// Writes the embeddings of `maps` to `out`: one row for each pixel of the first map, with the channels
+    /// of the first layer, then those of the next.
     ///
-    /// As in the reference (`generate_embedding`): 3x3 mean with zero padding that counts, then bilinear upsampling with
+    /// As in the reference (`generate_embedding`): 3x3 mean over zero padding, then bilinear upsampling with
     /// half-pixel centres, then concatenation.
     ///
     /// # Panics
-    /// The maps are not of the shapes that this was made for.
-    pub fn run<'a>(&mut self, maps: &[FeatureMap<'_>], pool: &Pool, out: &'a mut Vec<f32>) -> Patches<'a> {
+    /// The maps have other shapes than those given to [`new`](Self::new).
+    pub fn embed<'a>(&mut self, maps: &[FeatureMap<'_>], pool: &Pool, out: &'a mut Vec<f32>) -> Patches<'a> {
         assert!(maps.iter().map(|map| (map.height, map.width, map.channels)).eq(self.shapes.iter().copied()));
         let (rows, columns, _) = self.shapes[0];
         let dim = self.shapes.iter().map(|shape| shape.2).sum();
@@ -50,12 +51,12 @@ impl Embedder {
         let mut offset = 0;
         for map in maps {
             if (map.height, map.width) == (rows, columns) {
-                mean::run(self.isa, map, pool, out, (offset, dim));
+                mean::mean_3x3(self.isa, map, pool, out, (offset, dim));
             } else {
                 self.pooled.resize(map.height * map.width * map.channels, 0.0);
-                mean::run(self.isa, map, pool, &mut self.pooled, (0, map.channels));
+                mean::mean_3x3(self.isa, map, pool, &mut self.pooled, (0, map.channels));
                 let pooled = FeatureMap::dense(map.height, map.width, map.channels, &self.pooled);
-                upsample::run(self.isa, &pooled, (rows, columns), pool, out, (offset, dim));
+                upsample::upsample_bilinear(self.isa, &pooled, (rows, columns), pool, out, (offset, dim));
             }
             offset += map.channels;
         }
@@ -70,7 +71,7 @@ mod tests {
     fn embed(maps: &[FeatureMap<'_>]) -> Vec<f32> {
         let shapes = maps.iter().map(|m| (m.height, m.width, m.channels)).collect();
         let mut out = Vec::new();
-        Embedder::new(shapes, Isa::PORTABLE).unwrap().run(maps, &Pool::new(2).unwrap(), &mut out);
+        Embedder::new(shapes, Isa::PORTABLE).unwrap().embed(maps, &Pool::new(2).unwrap(), &mut out);
         out
     }
 

@@ -1,13 +1,13 @@
 //! What a score means: threshold, range and label.
 
+use super::good_scores::FalseAlarmRate;
 use crate::error::{Error, Result};
-use bincode::{Decode, Encode};
 use std::fmt;
 
 /// How raw scores of one kind (of images, or of pixels) map to `[0, 1]`, with the threshold at 0.5.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalization {
-    /// Raw score from which on a sample is anomalous; NaN where unknown: then the middle of the range.
+    /// Samples with at least this raw score are anomalous; NaN where unknown: then the middle of the range.
     pub threshold: f32,
     /// Lowest raw score seen in calibration; NaN where unknown: then scores stay raw.
     pub min: f32,
@@ -18,7 +18,7 @@ pub struct Normalization {
 }
 
 /// Whether a score that is exactly at the threshold is anomalous.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LabelRule {
     /// It is; raw scores are compared. The rule of the models trained here.
     #[default]
@@ -28,34 +28,35 @@ pub enum LabelRule {
 }
 
 /// What the thresholds were computed from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum CalibrationSource {
     /// Nothing.
     #[default]
     None,
-    /// Validation images of both kinds.
-    Defects {
-        /// Good images.
+    /// The highest F1 on labelled photographs: the reference's rule.
+    BestF1 {
+        /// Good photographs.
         good: u32,
-        /// Images with a defect.
+        /// Photographs with a defect.
         defective: u32,
     },
-    /// Good images alone, each scored against a memory bank without it.
-    CrossValidation {
-        /// Images.
-        images: u32,
-        /// The quantile of their scores that the threshold starts from, 0 to 1.
-        quantile: f32,
+    /// Good photographs alone, each scored against a memory bank without it.
+    GoodPhotographs {
+        /// How many.
+        photographs: u32,
+        /// How often a good photograph is expected to reach the image threshold.
+        rate: FalseAlarmRate,
     },
     /// A checkpoint of the reference implementation.
     Imported,
-    /// Somebody who knows: the threshold of images. The rest is as it was found.
-    Given,
+    /// A person, who set the image threshold.
+    Manual,
 }
 
 /// Turns raw scores and maps into normalised ones and into labels.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Calibration {
     /// For image scores.
     pub image: Normalization,
@@ -63,6 +64,9 @@ pub struct Calibration {
     pub pixel: Normalization,
     /// What holds at the threshold.
     pub rule: LabelRule,
+    /// The value that maps of good photographs have in most places, for the edges of [regions](super::Region); NaN where it
+    /// is unknown: masks then mark all pixels that reach the pixel threshold, as the reference's do.
+    pub typical_map_value: f32,
     /// Where the thresholds come from.
     pub source: CalibrationSource,
 }
@@ -90,8 +94,21 @@ impl Normalization {
         (above / (self.max - self.min) + 0.5).clamp(0.0, 1.0)
     }
 
-    fn numbers(&self) -> [f32; 4] {
+    /// Threshold, lowest and highest score, sensitivity.
+    pub(crate) fn numbers(&self) -> [f32; 4] {
         [self.threshold, self.min, self.max, self.sensitivity]
+    }
+
+    /// From [`numbers`](Self::numbers).
+    pub(crate) fn from_numbers([threshold, min, max, sensitivity]: [f32; 4]) -> Self {
+        Self { threshold, min, max, sensitivity }
+    }
+
+    /// Good scores from `min` on: 0 at `min`, and 1 as far above the threshold as `min` is below, since no defect has
+    /// shown how far scores go.
+    pub(super) fn above_good(min: f32, threshold: f32) -> Self {
+        let min = min.min(threshold);
+        Self { threshold, min, max: threshold + (threshold - min), sensitivity: 0.5 }
     }
 
     /// Whether the range is unknown, so that scores stay raw.
@@ -151,6 +168,7 @@ impl Calibration {
         image: Normalization::UNSET,
         pixel: Normalization::UNSET,
         rule: LabelRule::AtOrAbove,
+        typical_map_value: f32::NAN,
         source: CalibrationSource::None,
     };
 
@@ -162,36 +180,61 @@ impl Calibration {
             (image.threshold, pixel.threshold) =
                 (or(image.threshold, pixel.threshold), or(pixel.threshold, image.threshold));
         }
-        Self { image, pixel, rule: LabelRule::StrictlyAbove, source: CalibrationSource::Imported }
+        let (rule, source) = (LabelRule::StrictlyAbove, CalibrationSource::Imported);
+        Self { image, pixel, rule, typical_map_value: f32::NAN, source }
     }
 
-    /// The same with the raw image score from which on an image is anomalous. Pixels are labelled as before, but for those exactly
-    /// at a threshold of the reference.
-    #[must_use]
-    pub fn with_image_threshold(self, threshold: f32) -> Self {
-        Self {
+    /// The same with another image threshold: photographs with at least this raw score are anomalous. Pixels are labelled
+    /// as before, except those exactly at a threshold of the reference.
+    ///
+    /// # Errors
+    /// The threshold is not a finite number above 0.
+    pub fn with_image_threshold(self, threshold: f32) -> Result<Self> {
+        check_threshold("image threshold", threshold)?;
+        Ok(Self {
             image: Normalization { threshold, sensitivity: 0.5, ..self.image },
             pixel: self.pixel.at_or_above(self.rule),
             rule: LabelRule::AtOrAbove,
-            source: CalibrationSource::Given,
-        }
+            source: CalibrationSource::Manual,
+            ..self
+        })
+    }
+
+    /// The same with another pixel threshold: in the maps of anomalous photographs, pixels with at least this raw value
+    /// belong to a region. Photographs are labelled as before, except those exactly at a threshold of the reference.
+    ///
+    /// # Errors
+    /// The threshold is not a finite number above 0.
+    pub fn with_pixel_threshold(self, threshold: f32) -> Result<Self> {
+        check_threshold("pixel threshold", threshold)?;
+        Ok(Self {
+            image: self.image.at_or_above(self.rule),
+            pixel: Normalization { threshold, sensitivity: 0.5, ..self.pixel },
+            rule: LabelRule::AtOrAbove,
+            ..self
+        })
     }
 
     /// Checks every number.
     ///
     /// # Errors
-    /// One is infinite.
+    /// A number is infinite, or a range has its lowest score above its highest.
     pub fn validate(&self) -> Result<()> {
-        match self.image.numbers().into_iter().chain(self.pixel.numbers()).find(|n| n.is_infinite()) {
-            None => Ok(()),
-            Some(number) => {
-                Err(Error::format("calibration", number, "finite numbers, or NaN where one is unknown"))
+        let numbers = self.image.numbers().into_iter().chain(self.pixel.numbers());
+        if let Some(number) = numbers.chain([self.typical_map_value]).find(|n| n.is_infinite()) {
+            return Err(Error::format("calibration", number, "finite numbers, or NaN where one is unknown"));
+        }
+        for Normalization { min, max, .. } in [self.image, self.pixel] {
+            if min > max {
+                let found = format!("a range from {min} to {max}");
+                return Err(Error::format("calibration", found, "the lowest score first"));
             }
         }
+        Ok(())
     }
 
-    /// The raw image score from which on an image is labelled anomalous, the sensitivity taken into account; `None` where
-    /// none is.
+    /// The image threshold in raw scores, the sensitivity taken into account: photographs scoring at least this are
+    /// anomalous. `None` where none is.
     pub fn image_threshold(&self) -> Option<f32> {
         self.image.effective_threshold(self.rule)
     }
@@ -210,6 +253,11 @@ impl Calibration {
     /// stay as they are.
     pub fn normalize_map(&self, map: &mut [f32]) {
         map.iter_mut().for_each(|value| *value = self.pixel.apply(*value));
+    }
+
+    /// `score` in units of the image threshold: 1 is the limit. `None` where there is no threshold, or it is not above 0.
+    pub fn threshold_ratio(&self, score: f32) -> Option<f32> {
+        self.image_threshold().filter(|&threshold| threshold > 0.0).map(|threshold| score / threshold)
     }
 
     /// Whether an image of this raw score is anomalous; `None` where there is no threshold.
@@ -242,20 +290,25 @@ impl Default for Calibration {
     }
 }
 
+fn check_threshold(name: &str, threshold: f32) -> Result<()> {
+    match threshold > 0.0 && threshold.is_finite() {
+        true => Ok(()),
+        false => Err(Error::argument(name, threshold, "a finite number above 0")),
+    }
+}
+
 impl fmt::Display for CalibrationSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => write!(f, "not calibrated: scores are raw distances and nothing is labelled"),
-            Self::Defects { good, defective } => {
-                write!(f, "threshold of the highest F1 on {good} good and {defective} defective images")
+            Self::None => write!(f, "no threshold: photographs are scored, not judged"),
+            Self::BestF1 { good, defective } => {
+                write!(f, "threshold of the highest F1 on {good} good and {defective} defective photographs")
             }
-            Self::CrossValidation { images, quantile } => write!(
-                f,
-                "threshold from {images} good images, each scored against a memory bank without it \
-                 (quantile {quantile} and a margin)"
-            ),
+            Self::GoodPhotographs { photographs, rate } => {
+                write!(f, "threshold from {photographs} good photographs: {rate}")
+            }
             Self::Imported => write!(f, "threshold of the imported checkpoint"),
-            Self::Given => write!(f, "threshold given"),
+            Self::Manual => write!(f, "threshold set by hand"),
         }
     }
 }
@@ -360,7 +413,7 @@ mod tests {
             for sensitivity in [0.0, 0.3, 0.5, 1.0, f32::NAN] {
                 let pixel = Normalization { sensitivity, ..kind };
                 let imported = Calibration::imported(kind, pixel, false);
-                let given = imported.with_image_threshold(2.5);
+                let given = imported.with_image_threshold(2.5).unwrap();
                 assert_eq!(given.image_threshold(), Some(2.5));
                 assert_eq!((given.is_anomalous(2.49), given.is_anomalous(2.5)), (Some(false), Some(true)));
                 for value in (1..60).map(|i| i as f32 / 10.0 + 0.013) {
@@ -402,12 +455,32 @@ mod tests {
     }
 
     #[test]
-    fn survives_encoding() {
-        let config = bincode::config::standard();
-        let source = CalibrationSource::CrossValidation { images: 3, quantile: 0.99 };
-        let calibration = Calibration { image: KNOWN, pixel: KNOWN, rule: LabelRule::AtOrAbove, source };
-        let bytes = bincode::encode_to_vec(calibration, config).unwrap();
-        let (back, _): (Calibration, usize) = bincode::decode_from_slice(&bytes, config).unwrap();
-        assert_eq!(back, calibration);
+    fn a_range_that_runs_downwards_is_refused() {
+        let turned = Normalization { min: 4.0, max: 0.5, ..KNOWN };
+        for calibration in [
+            Calibration { image: turned, ..Calibration::NONE },
+            Calibration { pixel: turned, ..Calibration::NONE },
+        ] {
+            let message = calibration.validate().unwrap_err().to_string();
+            assert!(message.contains("a range from 4 to 0.5"), "{message}");
+        }
+    }
+
+    #[test]
+    fn thresholds_that_no_score_can_have_are_refused() {
+        for threshold in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(Calibration::NONE.with_image_threshold(threshold).is_err());
+            assert!(Calibration::NONE.with_pixel_threshold(threshold).is_err());
+        }
+        let pixels = Calibration::NONE.with_pixel_threshold(2.0).unwrap();
+        assert_eq!((pixels.image_threshold(), pixels.pixel_threshold()), (None, Some(2.0)));
+    }
+
+    #[test]
+    fn the_ratio_is_one_at_the_threshold() {
+        let calibration = Calibration { image: KNOWN, ..Calibration::NONE };
+        assert_eq!(calibration.threshold_ratio(1.7), Some(1.0));
+        assert_eq!(calibration.threshold_ratio(3.4), Some(2.0));
+        assert_eq!(Calibration::NONE.threshold_ratio(3.4), None);
     }
 }

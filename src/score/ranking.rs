@@ -46,6 +46,11 @@ pub(crate) struct Step {
 }
 
 impl Ranking {
+    /// The scores of the defective samples, in ascending order.
+    pub fn defective_scores(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
+        self.defective.iter().map(|&key| value(key))
+    }
+
     /// Ranks `scores`; `defective[i]` is the truth about `scores[i]`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Exhaustive search: the fallback that always works, and the oracle of the others.
+//! Exhaustive search: the fallback for every bank, and the oracle of the other searches.
 
 use super::{Scratch, Search};
 use crate::kernels::Isa;
@@ -7,7 +7,9 @@ use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 
 /// Queries that go through the memory bank together, so that each row is read once for all of them.
-const BLOCK: usize = 32;
+const QUERIES_PER_PASS: usize = 32;
+/// Rows that a task compares with a single query.
+const ROWS_PER_TASK: usize = 1024;
 
 /// Compares every query with every row.
 #[derive(Clone, Debug)]
@@ -25,11 +27,11 @@ impl Flat {
 
 impl Search for Flat {
     fn nearest(&self, queries: Patches<'_>, _: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        pool.for_each_chunk(out, BLOCK, |block, out| {
+        pool.for_each_chunk(out, QUERIES_PER_PASS, |pass, out| {
             out.fill(Neighbor { index: 0, distance: f32::INFINITY });
             for (index, row) in (0..).zip(0..self.bank.count()) {
                 for (q, best) in out.iter_mut().enumerate() {
-                    let squared = self.bank.squared(self.isa, queries.row(block * BLOCK + q), row);
+                    let squared = self.bank.squared(self.isa, queries.row(pass * QUERIES_PER_PASS + q), row);
                     if squared < best.distance {
                         *best = Neighbor { index, distance: squared };
                     }
@@ -48,14 +50,14 @@ impl Search for Flat {
         out: &mut Vec<Neighbor>,
     ) {
         scratch.distances.resize(self.bank.count(), 0.0);
-        pool.for_each_chunk(&mut scratch.distances, 1024, |chunk, distances| {
-            for (row, out) in (chunk * 1024..).zip(distances) {
+        pool.for_each_chunk(&mut scratch.distances, ROWS_PER_TASK, |chunk, distances| {
+            for (row, out) in (chunk * ROWS_PER_TASK..).zip(distances) {
                 *out = self.bank.squared(self.isa, query, row);
             }
         });
         out.clear();
         for (index, &distance) in (0..).zip(&scratch.distances) {
-            insert(out, k, Neighbor { index, distance });
+            insert_nearest(out, k, Neighbor { index, distance });
         }
         out.iter_mut().for_each(|n| n.distance = n.distance.sqrt());
     }
@@ -69,8 +71,8 @@ impl Search for Flat {
     }
 }
 
-/// Keeps `best` the `k` nearest of what was inserted, nearest first, ties to the lowest index.
-pub(super) fn insert(best: &mut Vec<Neighbor>, k: usize, mut near: Neighbor) {
+/// Inserts `near` into `best`, the `k` nearest so far, in ascending order, ties to the lowest index.
+pub(super) fn insert_nearest(best: &mut Vec<Neighbor>, k: usize, mut near: Neighbor) {
     if near.distance.is_nan() {
         near.distance = f32::INFINITY;
     }

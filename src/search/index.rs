@@ -1,8 +1,8 @@
-//! The memory bank with the search that answers for it.
+//! A memory bank and its search.
 
 #[cfg(feature = "kdtree")]
 use super::KdTree;
-use super::cost_model::{Chosen, Estimate, choose};
+use super::cost_model::{AnySearch, CostEstimate, select_search};
 use super::{Flat, Pruned, Scratch, Search};
 use crate::error::Result;
 use crate::kernels::Isa;
@@ -16,18 +16,18 @@ use crate::tensor::{Neighbor, Patches};
 
 const ESTIMATE: &str = "search.estimate";
 
-/// Which search answers. All are exact and give the same.
+/// The search to use. All are exact and give the same results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SearchKind {
-    /// The one that suits the memory bank, by a count of work on some of its rows.
+    /// The one with the lowest estimated cost for this memory bank.
     #[default]
     Auto,
-    /// Every row is compared with every query.
+    /// Compares every query with every row.
     Flat,
-    /// Bounds first, distances where these leave a doubt.
+    /// Excludes rows by lower bounds on their distances, and compares the others.
     Pruned,
-    /// A k-d tree over a few coordinates, then distances.
+    /// Finds candidates in a k-d tree over a few coordinates, and compares them.
     #[cfg(feature = "kdtree")]
     KdTree,
 }
@@ -35,16 +35,17 @@ pub enum SearchKind {
 /// A memory bank that can be searched.
 #[derive(Clone, Debug)]
 pub struct Index {
-    rows: MemoryBank,
+    bank: MemoryBank,
     isa: Isa,
-    chosen: Chosen,
-    /// Flat, pruned, k-d tree; empty where the choice was the user's.
+    search: AnySearch,
+    /// Estimated cost of flat, pruned and k-d tree, in nanoseconds a query; empty if the user chose the
+    /// search.
     estimate: Slice<f64>,
 }
 
 impl Index {
-    /// Bytes a row that [`build`](Self::build) takes at most, the row itself and, of half precision, the one that it was
-    /// rounded from among them.
+    /// Upper bound on the bytes a row that [`build`](Self::build) takes. It includes the row and, in half
+    /// precision, the single-precision row that it was rounded from.
     #[cfg(feature = "train")]
     pub(crate) fn build_bytes(dim: usize, precision: Precision) -> u64 {
         let (kept, widened) = match precision {
@@ -54,75 +55,75 @@ impl Index {
         (dim * (kept + widened)) as u64 + Pruned::build_bytes(dim)
     }
 
-    /// Makes `rows` searchable.
+    /// Builds the search over `bank`.
     ///
     /// # Errors
     /// A value is not finite.
-    pub fn build(rows: MemoryBank, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
-        rows.check_finite()?;
-        let chosen = match kind {
+    pub fn build(bank: MemoryBank, kind: SearchKind, isa: Isa, pool: &Pool) -> Result<Self> {
+        bank.check_finite()?;
+        let search = match kind {
             SearchKind::Auto => {
-                let (chosen, Estimate { flat, pruned, kd_tree }) = choose(&rows, isa, pool);
-                return Ok(Self { rows, isa, chosen, estimate: vec![flat, pruned, kd_tree].into() });
+                let (search, CostEstimate { flat, pruned, kd_tree }) = select_search(&bank, isa, pool);
+                return Ok(Self { bank, isa, search, estimate: vec![flat, pruned, kd_tree].into() });
             }
-            SearchKind::Flat => Chosen::Flat(Flat::new(rows.clone(), isa)),
-            SearchKind::Pruned => Chosen::Pruned(Box::new(Pruned::build(rows.clone(), isa, pool))),
+            SearchKind::Flat => AnySearch::Flat(Flat::new(bank.clone(), isa)),
+            SearchKind::Pruned => AnySearch::Pruned(Box::new(Pruned::build(bank.clone(), isa, pool))),
             #[cfg(feature = "kdtree")]
-            SearchKind::KdTree => Chosen::KdTree(Box::new(KdTree::build(rows.clone(), isa, pool)?)),
+            SearchKind::KdTree => AnySearch::KdTree(Box::new(KdTree::build(bank.clone(), isa, pool)?)),
         };
-        Ok(Self { rows, isa, chosen, estimate: Vec::new().into() })
+        Ok(Self { bank, isa, search, estimate: Vec::new().into() })
     }
 
     /// Adds the sections of the index to a model file.
     pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
-        self.rows.write(writer);
-        match &self.chosen {
-            Chosen::Flat(_) => {}
-            Chosen::Pruned(pruned) => pruned.write(writer),
+        self.bank.write(writer);
+        match &self.search {
+            AnySearch::Flat(_) => {}
+            AnySearch::Pruned(pruned) => pruned.write(writer),
             #[cfg(feature = "kdtree")]
-            Chosen::KdTree(tree) => tree.write(writer),
+            AnySearch::KdTree(tree) => tree.write(writer),
         }
         writer.add(ESTIMATE, &self.estimate);
     }
 
-    /// The index of a model file, in place. Of the values of the rows only the checksum is looked at, if at all: whatever
-    /// they are, a search ends and answers with rows of the bank. A search that this build does not know is replaced by the
-    /// exhaustive one.
+    /// Opens the index of a model file, in place. The values of the rows are not validated: with any values,
+    /// a search ends and returns rows of the bank. If this build lacks the file's search, the exhaustive one
+    /// replaces it.
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
     pub fn open(sections: &Sections, dim: usize, isa: Isa) -> Result<Self> {
-        let rows = MemoryBank::open(sections, dim)?;
+        let bank = MemoryBank::open(sections, dim)?;
         let estimate = sections.find(ESTIMATE)?.unwrap_or_else(|| Vec::new().into());
-        let chosen = open_search(sections, &rows, isa)?;
-        Ok(Self { rows, isa, chosen, estimate })
+        let search = open_search(sections, &bank, isa)?;
+        Ok(Self { bank, isa, search, estimate })
     }
 
-    /// Looks at every value of the rows.
+    /// Checks every value of the bank.
     ///
     /// # Errors
     /// One is NaN or infinite.
     pub(crate) fn check_finite(&self) -> Result<()> {
-        self.rows.check_finite()
+        self.bank.check_finite()
     }
 
-    /// The rows of the memory bank, in the order the coreset chose them.
-    pub fn rows(&self) -> &MemoryBank {
-        &self.rows
+    /// The memory bank. Its rows are in the order in which the coreset chose them.
+    pub fn bank(&self) -> &MemoryBank {
+        &self.bank
     }
 
     /// Distance from `query` to row `index`.
     pub fn distance(&self, query: &[f32], index: u32) -> f32 {
-        self.rows.squared(self.isa, query, index as usize).sqrt()
+        self.bank.squared(self.isa, query, index as usize).sqrt()
     }
 
-    /// Which search answers, and why.
+    /// The name of the search, with the estimated costs if it was selected automatically.
     pub fn describe(&self) -> String {
-        let name = match &self.chosen {
-            Chosen::Flat(_) => "flat",
-            Chosen::Pruned(_) => "pruned",
+        let name = match &self.search {
+            AnySearch::Flat(_) => "flat",
+            AnySearch::Pruned(_) => "pruned",
             #[cfg(feature = "kdtree")]
-            Chosen::KdTree(_) => "k-d tree",
+            AnySearch::KdTree(_) => "k-d tree",
         };
         match *self.estimate {
             [flat, pruned, kd_tree] => {
@@ -131,38 +132,38 @@ impl Index {
                     "{name} (estimated us a query: flat {flat:.1}, pruned {pruned:.1}, k-d tree {kd_tree:.1})"
                 )
             }
-            _ => format!("{name} (as told)"),
+            _ => format!("{name} (as requested)"),
         }
     }
 
-    fn search(&self) -> &dyn Search {
-        match &self.chosen {
-            Chosen::Flat(flat) => flat,
-            Chosen::Pruned(pruned) => &**pruned,
+    fn as_search(&self) -> &dyn Search {
+        match &self.search {
+            AnySearch::Flat(flat) => flat,
+            AnySearch::Pruned(pruned) => &**pruned,
             #[cfg(feature = "kdtree")]
-            Chosen::KdTree(tree) => &**tree,
+            AnySearch::KdTree(tree) => &**tree,
         }
     }
 }
 
-fn open_search(sections: &Sections, rows: &MemoryBank, isa: Isa) -> Result<Chosen> {
-    if let Some(pruned) = Pruned::open(sections, rows.clone(), isa)? {
-        return Ok(Chosen::Pruned(Box::new(pruned)));
+fn open_search(sections: &Sections, bank: &MemoryBank, isa: Isa) -> Result<AnySearch> {
+    if let Some(pruned) = Pruned::open(sections, bank.clone(), isa)? {
+        return Ok(AnySearch::Pruned(Box::new(pruned)));
     }
     #[cfg(feature = "kdtree")]
-    if let Some(tree) = KdTree::open(sections, rows.clone(), isa)? {
-        return Ok(Chosen::KdTree(Box::new(tree)));
+    if let Some(tree) = KdTree::open(sections, bank.clone(), isa)? {
+        return Ok(AnySearch::KdTree(Box::new(tree)));
     }
-    Ok(Chosen::Flat(Flat::new(rows.clone(), isa)))
+    Ok(AnySearch::Flat(Flat::new(bank.clone(), isa)))
 }
 
 impl Search for Index {
     fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        self.search().nearest(queries, scratch, pool, out);
+        self.as_search().nearest(queries, scratch, pool, out);
     }
 
     fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        self.search().farthest(queries, scratch, pool, out);
+        self.as_search().farthest(queries, scratch, pool, out);
     }
 
     fn k_nearest(
@@ -173,15 +174,15 @@ impl Search for Index {
         pool: &Pool,
         out: &mut Vec<Neighbor>,
     ) {
-        self.search().k_nearest(query, k, scratch, pool, out);
+        self.as_search().k_nearest(query, k, scratch, pool, out);
     }
 
-    /// The memory bank and, where it lies in a model file that was read, that file included.
+    /// Includes the memory bank and, if the index is part of a model file in memory, that file.
     fn bytes(&self) -> usize {
-        self.rows.bytes() + self.search().bytes()
+        self.bank.bytes() + self.as_search().bytes()
     }
 
     fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {
-        self.search().scratch_bytes(grid, k, threads)
+        self.as_search().scratch_bytes(grid, k, threads)
     }
 }

@@ -1,4 +1,8 @@
 //! Exact nearest neighbours of patches in the memory bank.
+//!
+//! [`Index`] is a memory bank with one of three searches: [`Flat`] compares everything, [`Pruned`] excludes
+//! most rows by lower bounds on their distances, and `KdTree` (feature `kdtree`) by a k-d tree. `cost_model`
+//! selects one when a model is trained.
 
 mod axes;
 mod cost_model;
@@ -22,31 +26,32 @@ pub use pruned::Pruned;
 use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
 
-/// Working memory of a search; keep it, and a warm search allocates nothing.
+/// Working memory of a search. Reuse it: later searches of the same size allocate nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
     distances: Vec<f32>,
-    tasks: Vec<pruned::Task>,
+    sweeps: Vec<pruned::Sweep>,
 }
 
-/// An exact search: the true nearest rows by direct-difference distance, ties to the lowest index.
+/// An exact search: finds the rows at the smallest distance, computed from direct differences, ties to the
+/// lowest index.
 pub trait Search: Send + Sync {
     /// Writes the nearest row of each query to `out`.
     fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]);
 
-    /// As [`nearest`](Self::nearest) for the patches that are farthest from the memory bank. Any other may get another row
-    /// than its nearest, at a distance below the farthest patches'.
+    /// As [`nearest`](Self::nearest), but only for the queries that are farthest from the memory bank. Any
+    /// other query may get a row that is not its nearest, at a distance below that of the farthest queries.
     fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
         self.nearest(queries, scratch, pool, out);
     }
 
-    /// Bytes that the search itself takes, beside the memory bank and what lies in a model file.
+    /// Bytes of the search, without the memory bank and without those in a model file.
     fn bytes(&self) -> usize;
 
-    /// Bytes that the working memory takes, after searches for all patches of a grid of (rows, columns) and for the `k` rows
-    /// nearest to one, on `threads` threads.
+    /// Bytes of the working memory after searches for all patches of a grid of (rows, columns) and for the
+    /// `k` rows nearest to one of them, on `threads` threads.
     fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize;
 
-    /// Writes the `k` rows nearest to `query` (or all, where there are fewer) to `out`, nearest first.
+    /// Writes the `k` rows nearest to `query`, or all if there are fewer, to `out`, nearest first.
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, pool: &Pool, out: &mut Vec<Neighbor>);
 }

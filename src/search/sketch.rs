@@ -1,158 +1,230 @@
-//! Vectors as a few bytes each, with a lower bound on distances that holds whatever is rounded.
+//! Sketches: vectors as a few bytes each, with a lower bound on distances that no rounding invalidates.
 //!
-//! The map `f(v) = (y, |v - mean - y|)`, where `y` are the coordinates of `v - mean` along orthonormal axes, never makes a
-//! distance longer (for the last coordinate that is the reverse triangle inequality). Its values are mixed by a
-//! Hadamard matrix, which keeps distances and makes all coordinates alike large, and rounded to multiples of one
-//! `scale`. If `q` and `x` are the whole numbers and `e` bounds how far `scale * q` is from the true `f` of the query,
-//! likewise `e'`, then
+//! Let `m` be the mean of the memory bank and `y(v)` the coordinates of `v - m` along `a` orthonormal axes.
+//! The map
 //!
 //! ```text
-//! |query - row| >= |f(query) - f(row)| >= scale * |q - x| - e - e'
+//! f(v) = (y(v), r(v)),    r(v) = sqrt(|v - m|^2 - |y(v)|^2)
 //! ```
 //!
-//! and `|q - x|^2` is computed in whole numbers, exactly. (Larger sketches have a scale for each vector instead, see `rounded`.) The bounds `e` cover rounding in f32 and quantisation; the
-//! comments below say of what they are sums.
+//! never lengthens a distance: `y(v) - y(w)` is the part of `v - w` inside the span of the axes, and by the
+//! reverse triangle inequality `|r(v) - r(w)|` is at most the length of the part outside. `f(v)`, less a
+//! constant `offset` in its last coordinate, is multiplied by an orthonormal Hadamard matrix `H`. That keeps
+//! distances and gives all coordinates about the same magnitude, so that one `scale` suits them all. With the
+//! integer codes `Q` of a query and `X` of a row, and `e >= |scale Q - H f(query)|`, `e' >= |scale X - H
+//! f(row)|`:
+//!
+//! ```text
+//! |query - row| >= |f(query) - f(row)| >= scale |Q - X| - e - e'
+//! ```
+//!
+//! `|Q - X|^2 = |Q|^2 + |X|^2 - 2 Q.X` is computed in integers, without error. So a row within `distance` of
+//! the query has `Q.X - |X|^2 / 2 >= (|Q|^2 - ((distance + e + e') / scale)^2) / 2`: [`row_bias`] and
+//! [`min_product`] are the two sides. (`quantized` does the same with a scale for each vector.)
+//!
+//! # The error `e`
+//!
+//! Let `u = 2^-24` be the unit roundoff of f32, `n` the values of a vector, `l >= |v - m|`, and `d = |A A^T -
+//! I|_F` for the matrix `A` of the axes. A sum of `n` products, in any order, has a relative error of at most
+//! `s = (n + 16) u` of the sum of their magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms",
+//! section 3.1; the 16 leave room for higher orders and a few more roundings). The error is the sum of
+//!
+//! - centring: `u l`, as each difference rounds once and `|A| <= 1 + d`;
+//! - products with the axes: each is off by at most `s l`, all of them together by `s l sqrt(a)`;
+//! - axes that are not exactly orthonormal: `d l`;
+//! - the last coordinate: the radicand is off by `w`, which sums the errors of both squared lengths, so its
+//!   root is off by at most `min(sqrt(w), w / r)`;
+//! - the offset, the stages of the mixing and the product with the scale: `64 u (2 l + |offset|)`;
+//! - quantisation: the distance from `scale Q` to what was quantised, measured, not estimated.
+//!
+//! Underflow adds an absolute error to each sum of squares, see [`underflow`].
 
 use crate::kernels::{Isa, distance, quantize};
 
 /// Unit roundoff of f32.
 pub(super) const UNIT: f64 = 1.0 / (1 << 24) as f64;
-/// More than the squares and products of f32 that underflow can sum to, and a length that covers its root.
-const UNDERFLOW: f64 = 1e-36;
+/// Upper bound on the length of a vector whose values all underflow.
 pub(super) const TINY: f64 = 1e-18;
 const ZEROS: [f32; MAX_DIMS] = [0.0; MAX_DIMS];
 
 /// The most coordinates a sketch may have.
 pub(super) const MAX_DIMS: usize = 128;
 
-/// The largest code: a byte's.
-const MOST: i16 = 127;
+/// The largest code: that of a byte.
+const MAX_CODE: i16 = 127;
 
 /// What all vectors of a sketch share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sketch {
     /// Coordinates: a power of two.
     pub dims: usize,
-    /// What the last coordinate is lessened by before mixing, so that it is small.
+    /// Subtracted from the last coordinate before mixing, so that the coordinate is small.
     pub offset: f32,
 }
 
-/// A vector of `dim` values as its centred length and its coordinates along the axes, and what may be wrong with them.
+/// The coordinates of one vector along the axes, and its distance from the mean.
 #[derive(Clone, Copy)]
 pub(super) struct Coordinates<'a> {
     /// Values of the vector.
     pub dim: usize,
-    /// Computed squared length of the centred vector.
+    /// Squared length of the centred vector, as computed.
     pub squared: f32,
-    /// Computed coordinates along all axes.
+    /// Coordinates along all axes, as computed.
     pub along: &'a [f32],
-    /// How far the axes are from orthonormal, see `principal::deviation`.
+    /// `|A A^T - I|_F` of the axes.
     pub deviation: f64,
 }
 
-/// The whole numbers of one vector, beside its codes.
+/// What is known of a quantised sketch beside its codes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Code {
+pub(super) struct SketchParams {
     /// Sum of the squared codes.
-    pub squared: i64,
+    pub code_sq_sum: i64,
     /// Sum of the codes.
-    pub sum: i64,
-    /// Bounds the distance from `scale` times the codes to the true `f`; infinite where nothing is known.
+    pub code_sum: i64,
+    /// Upper bound on the distance from `scale` times the codes to the true sketch; infinite where none is
+    /// known.
     pub error: f64,
 }
 
+/// Upper bound on what underflow takes from a sum of `terms` squares or products.
+///
+/// Where the host process flushes subnormal results to zero, each term may lose as much as the smallest
+/// normal number, `2^-126`; with gradual underflow it loses `2^-150`. The factor 2 covers roundings of the
+/// sum.
+pub(super) fn underflow(terms: usize) -> f64 {
+    2.0 * terms as f64 * f64::from(f32::MIN_POSITIVE)
+}
+
 impl Coordinates<'_> {
-    /// What the first `axes` axes leave over of the vector: the last coordinate before mixing, not yet lessened.
-    fn left(&self, axes: usize, isa: Isa) -> f64 {
+    /// Length of the part of the centred vector that the first `axes` axes leave over.
+    fn residual_norm(&self, axes: usize, isa: Isa) -> f64 {
         let along = distance::squared(isa, &self.along[..axes], &ZEROS[..axes]);
         (f64::from(self.squared) - f64::from(along)).max(0.0).sqrt()
     }
 }
 
 impl Sketch {
-    /// The sketch of `dims` coordinates whose last one is small for the mean of `vectors`.
+    /// The sketch of `dims` coordinates. Its offset is the mean of the last coordinate over `vectors`.
     pub(super) fn fit<'a>(
         dims: usize,
         vectors: impl ExactSizeIterator<Item = Coordinates<'a>>,
         isa: Isa,
     ) -> Self {
         let count = vectors.len() as f64;
-        let left = |vector: Coordinates<'_>| vector.left(Self::axes(dims, vector.along.len()), isa);
-        let mean = vectors.map(|vector| left(vector) / count).sum::<f64>() as f32;
+        let residual = |v: Coordinates<'_>| v.residual_norm(Self::axes(dims, v.along.len()), isa);
+        let mean = vectors.map(|vector| residual(vector) / count).sum::<f64>() as f32;
         Self { dims, offset: if mean.is_finite() { mean } else { 0.0 } }
     }
 
-    /// Axes that the sketch uses of `available`: the last coordinate is what these leave over.
+    /// How many of `available` axes a sketch of `dims` coordinates uses. One coordinate is kept for the
+    /// residual.
     pub(super) fn axes(dims: usize, available: usize) -> usize {
         available.min(dims - 1)
     }
 
-    /// Writes the mixed coordinates of `f(v)` to `out`, and returns how far they may be from the true ones.
-    pub(super) fn lift(&self, vector: Coordinates<'_>, isa: Isa, out: &mut [f32]) -> f64 {
+    /// Writes the mixed coordinates of `vector` to `out`. Returns an upper bound on their distance from the
+    /// true ones.
+    pub(super) fn project(&self, vector: Coordinates<'_>, isa: Isa, out: &mut [f32]) -> f64 {
         let Coordinates { dim, squared, along, deviation } = vector;
         let axes = Self::axes(self.dims, along.len());
         let along = &along[..axes];
         out.fill(0.0);
         out[..axes].copy_from_slice(along);
-        // A sum of n terms is off by at most n + 1 roundings, whatever its order; a few more for what follows.
         let sum = UNIT * (dim + 16) as f64;
-        let length = (f64::from(squared) * (1.0 + 2.0 * sum) + UNDERFLOW).sqrt();
-        // The centred values, each product with an axis (the axes have length 1, and there are `axes` of them), and the
-        // difference to exactly orthonormal axes.
+        let length = (f64::from(squared) * (1.0 + 2.0 * sum) + underflow(dim)).sqrt();
         let mut error = length * (UNIT + sum * (axes as f64).sqrt() * 1.01 + 1.01 * deviation);
         if axes < dim {
-            let left = vector.left(axes, isa);
-            // The two squared lengths, and the true one of the coordinates instead of the computed one.
-            let wrong = 4.0 * sum * length * length + (2.0 * length + error) * error + UNDERFLOW;
-            error += wrong.sqrt().min(wrong / left);
-            out[self.dims - 1] = left as f32 - self.offset;
+            let residual = vector.residual_norm(axes, isa);
+            // Both squared lengths as computed, then the computed coordinates in place of the true ones.
+            let underflow = underflow(dim + axes);
+            let wrong = 4.0 * sum * length * length + (2.0 * length + error) * error + underflow;
+            error += wrong.sqrt().min(wrong / residual);
+            out[self.dims - 1] = residual as f32 - self.offset;
         }
-        quantize::mix(isa, out);
-        // Rounding in what was done since: the last coordinate, the stages of the mixing, and the codes' multiples below.
+        quantize::hadamard(isa, out);
         error += 64.0 * UNIT * (2.0 * length + f64::from(self.offset.abs()));
         if error.is_finite() { error } else { f64::INFINITY }
     }
 }
 
-/// Writes the codes nearest to `lifted`, whose error is `error`, in multiples of `scale`.
-pub(super) fn encode(lifted: &[f32], error: f64, scale: f32, isa: Isa, codes: &mut [i16]) -> Code {
-    let quantize::Rounded { squared, sum, off } = quantize::round(isa, lifted, MOST, scale, codes);
-    let error = error + f64::from(off).sqrt() * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
+/// Writes the codes nearest to `sketch` in multiples of `scale`. `error` bounds the error of the sketch.
+pub(super) fn quantize_sketch(
+    sketch: &[f32],
+    error: f64,
+    scale: f32,
+    isa: Isa,
+    codes: &mut [i16],
+) -> SketchParams {
+    let quantize::Quantized { code_sq_sum, code_sum, residual_sq } =
+        quantize::quantise(isa, sketch, MAX_CODE, scale, codes);
+    let residual = (f64::from(residual_sq) + underflow(sketch.len())).sqrt();
+    let error = error + residual * (1.0 + UNIT * (2 * MAX_DIMS) as f64) + TINY;
     let error = if error.is_finite() { error } else { f64::INFINITY };
-    Code { squared: squared.into(), sum: sum.into(), error }
+    SketchParams { code_sq_sum: code_sq_sum.into(), code_sum: code_sum.into(), error }
 }
 
-/// The scale that has room for values up to `largest`.
+/// The scale at which magnitudes up to `largest` have codes.
 pub(super) fn scale_for(largest: f32) -> f32 {
-    (largest / f32::from(MOST)).clamp(1e-15, 1e15)
+    (largest / f32::from(MAX_CODE)).clamp(1e-15, 1e15)
 }
 
-/// How far a vector that was centred in f32 may be from the true one, by its computed squared length over `dim` values.
-pub(super) fn centring(squared: f32, dim: usize) -> f64 {
-    UNIT * (f64::from(squared) * (1.0 + 2.0 * UNIT * (dim + 16) as f64) + UNDERFLOW).sqrt() + TINY
+/// Upper bound on the error of a vector of `dim` values that was centred in f32; `squared` is its squared
+/// length as computed. Each difference rounds once.
+pub(super) fn centring_error(squared: f32, dim: usize) -> f64 {
+    UNIT * (f64::from(squared) * (1.0 + 2.0 * UNIT * (dim + 16) as f64) + underflow(dim)).sqrt() + TINY
 }
 
-/// A distance that no row whose computed squared distance is at most `squared` exceeds, when computed over `dim` values
-/// by `kernels::distance`.
-pub(super) fn reach(squared: f32, dim: usize) -> f64 {
-    // As above: the sum's roundings and each difference's, and what underflows.
+/// The pruning radius of a squared distance: rows farther away than this have a greater squared distance, as
+/// `kernels::distance` computes it over `dim` values.
+///
+/// The computed distance is at least `|a - b|^2 (1 - (dim + 16) u) - underflow(dim)`.
+pub(super) fn pruning_radius(squared: f32, dim: usize) -> f64 {
     let relative = UNIT * (dim + 16) as f64;
-    ((f64::from(squared) + UNDERFLOW) / (1.0 - relative)).sqrt()
+    ((f64::from(squared) + underflow(dim)) / (1.0 - relative)).sqrt()
 }
 
-/// What the product of a query's codes and a row's, plus the row's `bias`, must reach if they can be within `distance` (in
-/// units of the scale, the errors of both added) of each other.
-pub(super) fn threshold(query: Code, distance: f64) -> i32 {
+/// The least product of a query's codes and a row's, plus the [`row_bias`], of vectors within `distance` of
+/// each other. `distance` is in units of the scale and includes the errors of both.
+pub(super) fn min_product(query: SketchParams, distance: f64) -> i32 {
     let squared = distance * distance * (1.0 + 1e-9);
     if squared.is_nan() || squared >= f64::from(1 << 29) {
         return i32::MIN;
     }
-    // |q - x|^2 <= squared, solved for the product.
-    let needed = (query.squared - squared as i64 + 1).div_euclid(2);
+    // |Q - X|^2 <= squared, solved for Q.X - |X|^2 / 2.
+    let needed = (query.code_sq_sum - squared as i64 + 1).div_euclid(2);
     i32::try_from(needed).unwrap_or(i32::MIN)
 }
 
-/// Minus half of a row's squared codes, rounded so that the threshold errs to the side of keeping.
-pub(super) fn bias(squared: i64) -> i32 {
-    -(squared.div_euclid(2)) as i32
+/// `-|X|^2 / 2` for the sum of a row's squared codes, rounded up: the comparison with [`min_product`] keeps a
+/// row in doubt.
+pub(super) fn row_bias(code_sq_sum: i64) -> i32 {
+    -(code_sq_sum.div_euclid(2)) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sum of squares as a processor that flushes subnormal results to zero computes it.
+    fn flushed_sum_of_squares(values: &[f32]) -> f32 {
+        let flush = |value: f32| if value.is_subnormal() { 0.0 } else { value };
+        values.iter().fold(0.0, |sum, &value| sum + flush(value * value))
+    }
+
+    #[test]
+    fn bounds_hold_where_every_square_is_flushed_to_zero() {
+        // The largest value whose square is subnormal.
+        let value = f32::MIN_POSITIVE.sqrt().next_down();
+        for dim in [1, 85, 86, 128, 384, 2048] {
+            let difference = vec![value; dim];
+            let squared = flushed_sum_of_squares(&difference);
+            assert_eq!(squared, 0.0);
+            let length = f64::from(value) * (dim as f64).sqrt();
+            assert!(pruning_radius(squared, dim) >= length, "a row {length} away, {dim} values");
+            // Without codes, all of the vector is residual; `quantize::quantise` flushes it in the same
+            // manner.
+            assert!(underflow(dim).sqrt() >= length, "a residual of {length}, {dim} values");
+        }
+    }
 }

@@ -19,7 +19,7 @@ fn brute_force(bank: Patches<'_>, query: &[f32], isa: Isa) -> Vec<Neighbor> {
     all
 }
 
-/// What a memory bank can be like.
+/// Kinds of memory banks.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Few directions hold most of the variance, as in features of photographs.
@@ -36,7 +36,7 @@ enum Kind {
     Huge,
     /// One row far from all others.
     Outlier,
-    /// Rows at the same distance from the queries, but for their last bits.
+    /// Rows whose distances from the queries differ in the last bits only.
     NearlyEqual,
 }
 
@@ -84,7 +84,7 @@ fn single(values: &[f32], dim: usize) -> MemoryBank {
     MemoryBank::single(values.to_vec().into(), dim).unwrap()
 }
 
-/// The rows as they are, and rounded where this build does that.
+/// The rows in each precision that this build can make.
 fn precisions(values: &[f32], dim: usize) -> Vec<MemoryBank> {
     vec![
         single(values, dim),
@@ -208,7 +208,7 @@ fn every_search_finds_what_brute_force_finds_among_rows_of_half_precision() {
 }
 
 #[test]
-fn queries_that_are_no_numbers_find_the_first_row_infinitely_far() {
+fn nan_and_infinite_queries_find_the_first_row_infinitely_far() {
     let bank = data(Kind::Features, 300, 20, &mut Random::new(1, 0));
     for (name, search) in searches(Kind::Features, &single(&bank, 20), Isa::best()) {
         for value in [f32::NAN, f32::INFINITY] {
@@ -222,7 +222,7 @@ fn queries_that_are_no_numbers_find_the_first_row_infinitely_far() {
     }
 }
 
-/// A grid of similar queries, as neighbouring patches are, so that what one learns of another is used.
+/// A grid of similar queries, as neighbouring patches are, so that they use the rows found for one another.
 #[test]
 fn grids_of_every_shape_are_searched_alike() {
     let dim = 40;
@@ -297,11 +297,12 @@ fn an_index_comes_back_from_its_file_and_finds_the_same() {
         let back = opened(&file, dim, true).unwrap();
         assert_eq!(find(&back), find(&index), "{kind:?}");
         assert_eq!(back.describe(), index.describe());
-        let about = |index: &Index| (index.rows().precision(), index.rows().rounding());
+        let about = |index: &Index| (index.bank().precision(), index.bank().rounding());
         assert_eq!(about(&back), about(&index));
         assert!(saved(&back) == file, "{kind:?}");
         for wrong in [0, dim - 1, dim + 1, usize::MAX, 1, rows * dim] {
-            // Any whole number of rows is a bank for the exhaustive search; the model's record says how many it has.
+            // The exhaustive search accepts any whole number of rows; the model's metadata holds the right
+            // one.
             let whole = wrong > 0 && (rows * dim).is_multiple_of(wrong);
             if index.describe().starts_with("flat") && whole {
                 continue;
@@ -311,7 +312,7 @@ fn an_index_comes_back_from_its_file_and_finds_the_same() {
     }
 }
 
-/// Damage that checksums would find, where they are not looked at: an error or an answer, never a panic.
+/// Damage that checksums would detect, opened without them, gives an error or a result, never a panic.
 #[test]
 fn a_damaged_index_is_an_error_or_answers() {
     let (rows, dim) = (70, 6);

@@ -8,18 +8,29 @@ pub(super) enum Dtype {
     Bf16,
     F32,
     F64,
+    I8,
+    I16,
+    I32,
     I64,
+    U8,
     Bool,
 }
 
 impl Dtype {
+    /// Those that [`from_safetensors`](Self::from_safetensors) takes.
+    pub(super) const NAMES: &str = "F16, BF16, F32, F64, I8, I16, I32, I64, U8 or BOOL";
+
     pub(super) fn from_safetensors(name: &str) -> Option<Self> {
         Some(match name {
             "F16" => Self::F16,
             "BF16" => Self::Bf16,
             "F32" => Self::F32,
             "F64" => Self::F64,
+            "I8" => Self::I8,
+            "I16" => Self::I16,
+            "I32" => Self::I32,
             "I64" => Self::I64,
+            "U8" => Self::U8,
             "BOOL" => Self::Bool,
             _ => return None,
         })
@@ -33,7 +44,11 @@ impl Dtype {
             "BFloat16Storage" => Self::Bf16,
             "FloatStorage" => Self::F32,
             "DoubleStorage" => Self::F64,
+            "CharStorage" => Self::I8,
+            "ShortStorage" => Self::I16,
+            "IntStorage" => Self::I32,
             "LongStorage" => Self::I64,
+            "ByteStorage" => Self::U8,
             "BoolStorage" => Self::Bool,
             _ => return None,
         })
@@ -42,9 +57,9 @@ impl Dtype {
     /// Bytes a value.
     pub(super) fn size(self) -> usize {
         match self {
-            Self::Bool => 1,
-            Self::F16 | Self::Bf16 => 2,
-            Self::F32 => 4,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F16 | Self::Bf16 | Self::I16 => 2,
+            Self::F32 | Self::I32 => 4,
             Self::F64 | Self::I64 => 8,
         }
     }
@@ -53,7 +68,10 @@ impl Dtype {
     #[allow(clippy::cast_possible_truncation)]
     pub(super) fn to_f32(self, bytes: &[u8]) -> Vec<f32> {
         match self {
-            Self::Bool => bytes.iter().map(|&b| f32::from(b)).collect(),
+            Self::U8 | Self::Bool => bytes.iter().map(|&b| f32::from(b)).collect(),
+            Self::I8 => numbers(bytes).map(|b| f32::from(i8::from_le_bytes(b))).collect(),
+            Self::I16 => numbers(bytes).map(|b| f32::from(i16::from_le_bytes(b))).collect(),
+            Self::I32 => numbers(bytes).map(|b| i32::from_le_bytes(b) as f32).collect(),
             Self::F16 => half::all_to_f32(bytes).collect(),
             Self::Bf16 => {
                 numbers(bytes).map(|b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)).collect()

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 
 /// What a weight file may ask for; checked before memory is taken.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct WeightLimits {
     /// Bytes of the file.
     pub max_bytes: u64,
@@ -20,6 +21,8 @@ impl Default for WeightLimits {
         Self { max_bytes: 8 << 30, max_tensors: 10_000, max_elements: 1 << 30 }
     }
 }
+
+setters!(WeightLimits { max_bytes: u64, max_tensors: usize, max_elements: usize });
 
 /// What the tensors read so far have taken of the limits.
 pub(super) struct Budget {

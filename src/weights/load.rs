@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. The
-/// prefixes `module.` and `model.feature_extractor.feature_extractor.` are removed from the names.
+/// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. A state dict
+/// may lie under `state_dict`, `model`, `model_state_dict`, `net` or `params`. What stands before the names of a residual
+/// network, such as `module.` or `backbone.`, is removed.
 ///
 /// # Errors
-/// The file cannot be read, is damaged, passes a limit, is of another kind, or contains a Python object that is no
-/// tensor's.
+/// The file cannot be read, is damaged, passes a limit, is of another kind, holds two networks or one name twice, or
+/// contains a Python object that is no plain data.
 pub fn load(path: &Path, limits: &WeightLimits) -> Result<NamedTensors> {
     let bytes = read(path, limits)?;
     parse(&path.display().to_string(), &bytes, limits)

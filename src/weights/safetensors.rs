@@ -2,9 +2,9 @@
 
 use super::dtype::Dtype;
 use super::limits::Budget;
-use super::names::plain_name;
+use super::names::{plain_names, tensor_of};
 use super::{NamedTensors, Tensor, WeightLimits};
-use crate::error::{Error, Result, shortened};
+use crate::error::{Error, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -26,11 +26,10 @@ impl<'a> View<'a> {
     }
 }
 
-/// Reads the bytes of a `.safetensors` file; `source` names it in errors. Prefixes are removed from the names as by
-/// `load`.
+/// Reads the bytes of a `.safetensors` file; `source` names it in errors. Names become plain as by `load`.
 ///
 /// # Errors
-/// The bytes are damaged, or pass a limit on tensors or values.
+/// The bytes are damaged, pass a limit on tensors or values, or hold two networks or numbers of another type.
 pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedTensors> {
     let mut tensors = NamedTensors::new(source);
     for (name, View { shape, dtype, bytes }) in views(source, bytes, limits)? {
@@ -39,7 +38,7 @@ pub fn parse(source: &str, bytes: &[u8], limits: &WeightLimits) -> Result<NamedT
     Ok(tensors)
 }
 
-/// The tensors by name, of the types that networks are made of; as [`parse`], without a copy.
+/// The tensors by name; as [`parse`], without a copy.
 pub(crate) fn views<'a>(
     source: &str,
     bytes: &'a [u8],
@@ -63,21 +62,21 @@ pub(crate) fn views<'a>(
     let header: Value = serde_json::from_slice(header).map_err(|e| bad(e.to_string(), "JSON"))?;
     let Value::Object(entries) = header else { return Err(bad("another JSON value".into(), "an object")) };
     let mut budget = Budget::new(limits, data.len());
-    let mut views = BTreeMap::new();
-    for (name, entry) in &entries {
-        if name != "__metadata__"
-            && let Some(view) = view(entry, data, &mut budget)
-                .map_err(|e| e.within(format!("{source}: tensor {}", shortened(name))))?
-        {
-            views.insert(plain_name(name).to_owned(), view);
-        }
-    }
-    Ok(views)
+    let tensors = entries.iter().filter(|(name, _)| *name != "__metadata__");
+    let tensors = plain_names(source, tensors.map(|(name, entry)| (name.as_str(), entry)).collect())?;
+    let view_of = |(name, entry): (String, &Value)| {
+        let view = parse_view(entry, data, &mut budget).map_err(|e| e.within(tensor_of(source, &name)))?;
+        Ok((name, view))
+    };
+    tensors.into_iter().map(view_of).collect()
 }
 
-/// The tensor that `entry` describes; `None` where it is not of numbers that networks are made of.
-fn view<'a>(entry: &Value, data: &'a [u8], budget: &mut Budget) -> Result<Option<View<'a>>> {
-    let Some(dtype) = entry["dtype"].as_str().and_then(Dtype::from_safetensors) else { return Ok(None) };
+/// The tensor that `entry` describes.
+fn parse_view<'a>(entry: &Value, data: &'a [u8], budget: &mut Budget) -> Result<View<'a>> {
+    let dtype = &entry["dtype"];
+    let Some(dtype) = dtype.as_str().and_then(Dtype::from_safetensors) else {
+        return Err(Error::format("dtype", dtype, Dtype::NAMES));
+    };
     let numbers = |field: &str| -> Option<Vec<usize>> {
         entry[field].as_array()?.iter().map(|v| v.as_u64().and_then(|n| usize::try_from(n).ok())).collect()
     };
@@ -105,5 +104,5 @@ fn view<'a>(entry: &Value, data: &'a [u8], budget: &mut Budget) -> Result<Option
             format!("{expected} for shape {shape:?}"),
         ));
     }
-    Ok(Some(View { shape, dtype, bytes }))
+    Ok(View { shape, dtype, bytes })
 }

@@ -1,15 +1,17 @@
 //! Files of torch.save: a zip of one pickle and the raw numbers of its tensors, or the same before there was a zip.
 
 use super::limits::Budget;
-use super::names::plain_name;
+use super::names::{plain_names, tensor_of};
 use super::pickle::{Field, Pickle, Value, View};
 use super::zip::Archive;
 use super::{NamedTensors, Tensor, WeightLimits, legacy};
-use crate::error::{Error, Result, shortened};
+use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 const PICKLE: &str = "/data.pkl";
+/// Under which keys checkpoints keep a network's state dict.
+const STATE_DICTS: [&str; 5] = ["state_dict", "model", "model_state_dict", "net", "params"];
 
 /// What torch.save has saved: a state dict, or a checkpoint around one.
 pub(crate) struct Checkpoint<'a> {
@@ -39,26 +41,39 @@ impl<'a> Checkpoint<'a> {
     /// The tensors of the state dict, under torchvision's and timm's names where they are of a network.
     ///
     /// # Errors
-    /// There is no state dict, a tensor is damaged, or a limit is passed.
+    /// There is no state dict or more than one network, a tensor is damaged, or a limit is passed.
     pub(crate) fn tensors(&self, limits: &WeightLimits) -> Result<NamedTensors> {
-        let root = self.pickle.root;
-        let dict = self.pickle.get(root, "state_dict").unwrap_or(root);
-        let entries =
-            self.pickle.dict(dict).ok_or_else(|| Error::format(self.source, dict, "a state dict"))?;
+        let views = self.state_dict()?.iter().filter_map(|&(name, value)| match name {
+            Value::Str(name) => Some((name, self.pickle.tensor(value)?)),
+            _ => None,
+        });
         let mut budget = Budget::new(limits, self.storages.values().map(|numbers| numbers.len()).sum());
         let mut tensors = NamedTensors::new(self.source);
-        for &(name, value) in entries {
-            if let (Value::Str(name), Some(view)) = (name, self.pickle.tensor(value)) {
-                let tensor = self.tensor(view, &mut budget);
-                let tensor =
-                    tensor.map_err(|e| e.within(format!("{}: tensor {}", self.source, shortened(name))))?;
-                tensors.insert(plain_name(name), tensor);
-            }
+        for (name, view) in plain_names(self.source, views.collect())? {
+            let tensor = self.tensor(view, &mut budget);
+            tensors.insert(&*name, tensor.map_err(|e| e.within(tensor_of(self.source, &name)))?);
         }
         if tensors.iter().next().is_none() {
             return Err(Error::format(self.source, "no tensor", "a state dict"));
         }
         Ok(tensors)
+    }
+
+    /// The dictionary of tensors: the file itself, or under one of [`STATE_DICTS`] in it.
+    fn state_dict(&self) -> Result<&[(Value<'a>, Value<'a>)]> {
+        let root = self.pickle.root;
+        let nested = STATE_DICTS.iter().filter_map(|&key| {
+            let entries = self.pickle.dict(self.pickle.get(root, key)?)?;
+            entries.iter().any(|&(_, value)| self.pickle.tensor(value).is_some()).then_some((key, entries))
+        });
+        match nested.collect::<Vec<_>>()[..] {
+            [] => self.pickle.dict(root).ok_or_else(|| Error::format(self.source, root, "a state dict")),
+            [(_, entries)] => Ok(entries),
+            [(first, _), (second, _), ..] => {
+                let found = format!("state dicts under {first:?} and {second:?}");
+                Err(Error::format(self.source, found, "one").hint("save the one to use alone"))
+            }
+        }
     }
 
     fn tensor(&self, view: &View<'a>, budget: &mut Budget) -> Result<Tensor> {
@@ -173,13 +188,13 @@ mod tests {
     #[test]
     fn a_state_dict_comes_back_from_both_kinds_of_file() {
         let value = state_dict([
-            ("module.conv1.weight", PyTensor::f32(&[2, 3], &counting(6))),
+            ("module.layer1.0.conv1.weight", PyTensor::f32(&[2, 3], &counting(6))),
             ("scalar", PyTensor::f32(&[], &[-0.5])),
             ("empty", PyTensor::f32(&[0], &[])),
         ]);
         for bytes in [save(&value), save_legacy(&value)] {
             let tensors = load(&bytes).unwrap();
-            assert_eq!(tensors.get("conv1.weight", &[2, 3]).unwrap(), counting(6));
+            assert_eq!(tensors.get("layer1.0.conv1.weight", &[2, 3]).unwrap(), counting(6));
             assert_eq!(tensors.get("scalar", &[]).unwrap(), [-0.5]);
             assert!(tensors.get("empty", &[0]).unwrap().is_empty());
         }
@@ -190,21 +205,47 @@ mod tests {
         let tensor = Py::Tensor(PyTensor::f32(&[1], &[7.0]));
         let rebuild = Py::Global("torch._utils", "_rebuild_parameter");
         let parameter = Py::Call(Box::new(rebuild), vec![tensor, Py::Bool(true), Py::None]);
-        let prefix = "model.feature_extractor.feature_extractor.";
-        let state = dict([(&*format!("{prefix}bn1.bias"), parameter), ("epoch", Py::Int(3))]);
+        let name = "model.feature_extractor.feature_extractor.layer1.0.conv1.weight";
+        let state = dict([(name, parameter), ("epoch", Py::Int(3))]);
         let tensors = load(&save(&dict([("epoch", Py::Int(1)), ("state_dict", state)]))).unwrap();
-        assert_eq!(tensors.get("bn1.bias", &[1]).unwrap(), [7.0]);
+        assert_eq!(tensors.get("layer1.0.conv1.weight", &[1]).unwrap(), [7.0]);
         assert_eq!(tensors.iter().count(), 1);
     }
 
     #[test]
+    fn a_state_dict_may_lie_under_each_of_the_usual_keys() {
+        let state = |value| state_dict([("t", PyTensor::f32(&[1], &[value]))]);
+        for key in ["state_dict", "model", "model_state_dict", "net", "params"] {
+            let best = ("best", Py::Tensor(PyTensor::f32(&[], &[0.7])));
+            let tensors = load(&save(&dict([best, ("optimizer", dict([])), (key, state(3.0))]))).unwrap();
+            assert_eq!(tensors.get("t", &[1]).unwrap(), [3.0], "{key}");
+            assert_eq!(tensors.iter().count(), 1, "{key}");
+        }
+        let found = message(load(&save(&dict([("net", state(1.0)), ("model", state(2.0))]))));
+        let expected =
+            "w.pth: found state dicts under \"model\" and \"net\", expected one (save the one to use alone)";
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn two_networks_in_one_file_are_refused() {
+        let network = |prefix: &str| (format!("{prefix}layer1.0.conv1.weight"), PyTensor::f32(&[1], &[1.0]));
+        let found = message(load(&save(&state_dict([network(""), network("module.")]))));
+        assert!(found.starts_with("w.pth: found two networks, with layer1.0.conv1.weight and"), "{found}");
+    }
+
+    #[test]
     fn every_number_type_is_read() {
-        let numbers: [(&str, usize, &[u8], f32); 6] = [
+        let numbers: [(&str, usize, &[u8], f32); 10] = [
             ("FloatStorage", 4, &1.5f32.to_le_bytes(), 1.5),
             ("DoubleStorage", 8, &(-2.5f64).to_le_bytes(), -2.5),
             ("HalfStorage", 2, &0x3c00u16.to_le_bytes(), 1.0),
             ("BFloat16Storage", 2, &0x3fc0u16.to_le_bytes(), 1.5),
+            ("CharStorage", 1, &(-5i8).to_le_bytes(), -5.0),
+            ("ShortStorage", 2, &(-300i16).to_le_bytes(), -300.0),
+            ("IntStorage", 4, &(-70_000i32).to_le_bytes(), -70_000.0),
             ("LongStorage", 8, &(-3i64).to_le_bytes(), -3.0),
+            ("ByteStorage", 1, &[200], 200.0),
             ("BoolStorage", 1, &[1], 1.0),
         ];
         for (storage, size, bytes, expected) in numbers {

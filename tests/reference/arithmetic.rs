@@ -8,7 +8,8 @@ use patchcore::image::{Limits, Picture};
 use patchcore::internals::parts::{Defect, draw};
 use patchcore::weights;
 use patchcore::{
-    Architecture, Backbone, Isa, Layer, Mode, OpenOptions, PatchCore, SearchKind, Session, TrainOptions,
+    Architecture, Backbone, Decision, Isa, Layer, Mode, OpenOptions, PatchCore, SearchKind, Session,
+    TrainOptions,
 };
 
 trials!(
@@ -19,13 +20,13 @@ trials!(
 );
 
 fn train(backbone: &Backbone, ratio: f64, photographs: impl Iterator<Item = Picture>) -> Vec<u8> {
-    let options = TrainOptions { cross_validate: false, coreset_ratio: ratio, ..TrainOptions::default() };
+    let options = TrainOptions::default().cross_validate(false).coreset_ratio(ratio);
     let model = PatchCore::train(backbone, &options, photographs.map(Ok)).unwrap();
     model_bytes(&model)
 }
 
 fn session(file: &[u8], mode: Mode) -> Session {
-    let model = OpenOptions { mode, ..OpenOptions::default() }.open_copy(file).unwrap();
+    let model = OpenOptions::default().mode(mode).open_copy(file).unwrap();
     Session::new(&model, 2).unwrap()
 }
 
@@ -49,7 +50,7 @@ fn scores_of_drawn_parts_are_those_of_direct_convolution() {
 }
 
 fn evaluate(mut session: Session, dataset: &Dataset) -> Evaluation {
-    let ranked = score_samples(&mut session, &dataset.test, &Limits::default(), &mut || Ok(())).unwrap();
+    let (ranked, _) = score_samples(&mut session, &dataset.test, &Limits::default(), &mut || Ok(())).unwrap();
     ranked.evaluate(session.model().calibration())
 }
 
@@ -77,16 +78,16 @@ fn assert_same_labels(what: &str, good: impl Iterator<Item = Picture>, others: &
     let model = PatchCore::train(&Backbone::embedded("small").unwrap(), &options, good.map(Ok)).unwrap();
     let file = model_bytes(&model);
     let found = |isa| {
-        let model = OpenOptions { isa: Some(isa), ..OpenOptions::default() }.open_copy(&file).unwrap();
+        let model = OpenOptions::default().isa(Some(isa)).open_copy(&file).unwrap();
         let mut session = Session::new(&model, 1).unwrap();
         let score = |picture: &Picture| {
             let found = session.predict(&picture.frame()).unwrap();
-            (found.score, found.is_anomalous)
+            (found.score, found.decision)
         };
         others.iter().map(score).collect::<Vec<_>>()
     };
     let expected = found(Isa::PORTABLE);
-    assert!(expected.iter().any(|found| found.1 == Some(true)), "{what}: no defect is found");
+    assert!(expected.iter().any(|found| found.1 == Decision::Anomalous), "{what}: no defect is found");
     for isa in Isa::available() {
         for (found, expected) in found(isa).iter().zip(&expected) {
             assert!((found.0 - expected.0).abs() <= 1e-3 * expected.0, "{what} {isa:?}");

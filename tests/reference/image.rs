@@ -28,7 +28,7 @@ fn resizing_is_torchvisions() {
 
 fn crop_and_normalisation_are_torchvisions() {
     let golden = Golden::here("preprocess.safetensors");
-    let plan = Preprocess { resize: (40, 50), crop: Some((33, 33)), ..Preprocess::default() };
+    let plan = Preprocess::default().resize((40, 50)).crop(Some((33, 33)));
     for isa in Isa::available() {
         let out = preprocess(&plan, &pixels((23, 37)), (23, 37), isa);
         assert_close("crop", &out, golden.f64("23x37.40x50.crop33"), 3e-6 / 0.22, 0.0);
@@ -44,7 +44,7 @@ fn photographs_resize_as_torchvision_does() {
         for isa in Isa::available() {
             let out = preprocess(&resize((256, 256), true), &pixels, size, isa);
             assert_close(name, &out, golden.f64(&format!("{name}.resized")), 2e-5, 0.0);
-            let cropped = Preprocess { crop: Some((224, 224)), ..Preprocess::default() };
+            let cropped = Preprocess::default().crop(Some((224, 224)));
             let out = preprocess(&cropped, &pixels, size, isa);
             assert_close(name, &out, golden.f64(&format!("{name}.crop224")), 1e-4, 0.0);
         }

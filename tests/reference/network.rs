@@ -21,7 +21,7 @@ fn image(height: usize, width: usize) -> ImageTensor {
 
 /// A map as torch lays it out: channel by channel.
 fn planar(map: &FeatureMap) -> Vec<f32> {
-    let positions = || (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.at(y, x)));
+    let positions = || (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.values_at(y, x)));
     (0..map.channels).flat_map(|c| positions().map(move |values| values[c])).collect()
 }
 
@@ -43,8 +43,8 @@ fn layers_are_torchvisions_on_every_instruction_set() {
             let layers = [Layer::Layer2, Layer::Layer3];
             let network = Network::new(&backbone, &layers, (height, width), mode, isa, &pool).unwrap();
             let mut arena = network.arena();
-            network.run(&image(height, width), &mut arena, &pool).unwrap();
-            for (layer, map) in layers.iter().zip(network.maps(&arena).iter()) {
+            let maps = network.compute_maps(&image(height, width), &mut arena, &pool).unwrap();
+            for (layer, map) in layers.iter().zip(maps.iter()) {
                 let name = format!("{net}.{height}x{width}.{}", layer.name());
                 assert_eq!([map.channels, map.height, map.width], golden.shape(&name), "{name}");
                 let what = format!("{name} with {isa:?}, {mode:?}");
@@ -69,8 +69,7 @@ fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
         };
         let network = Network::new(backbone, &Layer::ALL, (height, width), mode, isa, &pool).unwrap();
         let mut arena = network.arena();
-        network.run(&image, &mut arena, &pool).unwrap();
-        let maps = network.maps(&arena);
+        let maps = network.compute_maps(&image, &mut arena, &pool).unwrap();
         for (layer, map) in Layer::ALL.iter().zip(maps.iter()) {
             let mean = format!("{}_mean", layer.name());
             if golden.has(layer.name()) {
@@ -83,7 +82,7 @@ fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
             if golden.has(name) {
                 let mut embedding = Vec::new();
                 let mut embedder = Embedder::new(network.map_shapes()[first..].to_vec(), isa).unwrap();
-                check(name, embedder.run(&maps[first..], &pool, &mut embedding).data);
+                check(name, embedder.embed(&maps[first..], &pool, &mut embedding).data);
             }
         }
     }

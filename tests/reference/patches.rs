@@ -31,7 +31,7 @@ fn embeddings_are_torchs() {
         for isa in Isa::available() {
             let mut embedder = Embedder::new(SHAPES[..count].to_vec(), isa).unwrap();
             let mut out = Vec::new();
-            let patches = embedder.run(&maps, &Pool::new(2).unwrap(), &mut out);
+            let patches = embedder.embed(&maps, &Pool::new(2).unwrap(), &mut out);
             assert_eq!([patches.rows(), patches.dim], golden.shape(name));
             assert_close(&format!("{name} with {isa:?}"), patches.data, golden.f64(name), 1e-6, 0.0);
         }

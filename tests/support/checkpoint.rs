@@ -5,7 +5,8 @@
 use super::golden::formula;
 use super::state_dict::StateDict;
 use super::torch::{Py, PyTensor, dict, save, text};
-use patchcore::anomalib::Import;
+use patchcore::Layer;
+use patchcore::anomalib::{Import, ImportOptions};
 use std::path::{Path, PathBuf};
 
 /// The parts of a checkpoint that the tests vary.
@@ -21,6 +22,8 @@ pub struct Parts {
     pub numbers: Vec<(&'static str, f32)>,
     pub bank: PyTensor,
     pub weights: bool,
+    /// Tensors of this layer are left out.
+    pub without: Option<Layer>,
 }
 
 pub const ROWS: usize = 20;
@@ -88,6 +91,7 @@ impl Default for Parts {
             ],
             bank: PyTensor::f32(&[ROWS, DIM], &bank()),
             weights: true,
+            without: None,
         }
     }
 }
@@ -102,7 +106,11 @@ impl Parts {
         }
         insert("model.memory_bank".into(), self.bank.clone());
         if self.weights {
+            let without = self.without.map_or("none", Layer::name);
             for (name, tensor) in StateDict::new("resnet18").0.iter() {
+                if name.starts_with(without) {
+                    continue;
+                }
                 let name = format!("model.feature_extractor.feature_extractor.{name}");
                 insert(name, PyTensor::f32(&tensor.shape, &tensor.data));
             }
@@ -128,8 +136,12 @@ impl Parts {
     }
 
     pub fn open(&self) -> patchcore::Result<Import> {
+        self.open_with(&ImportOptions::default())
+    }
+
+    pub fn open_with(&self, options: &ImportOptions) -> patchcore::Result<Import> {
         let folder = tempfile::tempdir().unwrap();
-        Import::open(write(folder.path(), &self.save()))
+        Import::open_with(write(folder.path(), &self.save()), options)
     }
 
     pub fn error(&self) -> String {

@@ -18,7 +18,7 @@ pub fn preprocess(plan: &Preprocess, pixels: &[u8], (height, width): (usize, usi
 
 /// Resizing alone, in [0, 1].
 pub fn resize(size: (usize, usize), antialias: bool) -> Preprocess {
-    Preprocess { resize: size, crop: None, antialias, mean: [0.0; 3], std: [1.0; 3] }
+    Preprocess::default().resize(size).crop(None).antialias(antialias).mean([0.0; 3]).std([1.0; 3])
 }
 
 /// RGB pixels of a formula image of that height and width.

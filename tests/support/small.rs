@@ -20,7 +20,7 @@ pub fn frame(pixels: &[u8]) -> Frame<'_> {
 }
 
 pub fn options(search: SearchKind) -> TrainOptions {
-    let mut options = TrainOptions { threads: 1, coreset_ratio: 0.1, search, ..TrainOptions::default() };
+    let mut options = TrainOptions::default().threads(1).coreset_ratio(0.1).search(search);
     options.layers = vec![Layer::Layer1];
     options.preprocess.resize = (SIDE, SIDE);
     options
@@ -42,6 +42,7 @@ pub fn model(search: SearchKind) -> PatchCore {
 pub fn answer(model: &PatchCore, pixels: &[u8]) -> Result<Vec<u32>> {
     let mut session = Session::new(model, 1)?;
     let found = session.predict(&frame(pixels))?;
-    let numbers = [found.score].into_iter().chain(found.normalized_score).chain(found.map.iter().copied());
+    let numbers =
+        [found.score].into_iter().chain(found.normalized_score).chain(session.map()?.iter().copied());
     Ok(numbers.map(f32::to_bits).collect())
 }

@@ -1,26 +1,29 @@
-//! With the integer dot product of Armv8.2 where the CPU has it, and with plain NEON.
+//! The kernels for the integer dot product of Armv8.2 and for plain NEON.
 //!
-//! Both multiply signed bytes: rows are lowered by 128, and their sums begin higher by 128 times the query's.
+//! Both multiply signed bytes. Row codes are signed_codes by 128, so sums start higher by 128 times the sum
+//! of the query's codes.
 
-use super::{BLOCK, Blocks, GROUP, Queries, STEP};
+use super::{BLOCK_ROWS, Blocks, GROUP, Queries, STEP};
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-/// Queries whose sums are kept in registers together.
+/// Queries whose sums are in registers together.
 const QUERIES: usize = 4;
 /// Rows of a register.
 const LANES: usize = 4;
 
 /// # Safety
-/// Every chosen block is inside `codes` and `bias`; `queries` hold `dims` dimensions and `out` `GROUP` a chosen block.
-pub(super) unsafe fn within(
+/// The CPU has NEON. Every chosen block is inside `codes` and `bias`; `queries` hold `dims` dimensions and
+/// `out` `GROUP` a chosen block.
+pub(super) unsafe fn mark_near_rows(
     blocks: Blocks<'_>,
     chosen: &[u32],
     queries: &Queries,
     thresholds: &[i32; GROUP],
     out: &mut [u32],
 ) {
-    // SAFETY: the CPU was asked for the dot product, and an `Isa` with NEON led here; the caller grants the rest.
+    // SAFETY: the CPU has the dot product where it is detected, and NEON by the caller's isa; the caller
+    // grants the rest.
     unsafe {
         match is_aarch64_feature_detected!("dotprod") {
             true => with_dot_product(blocks, chosen, queries, thresholds, out),
@@ -30,7 +33,7 @@ pub(super) unsafe fn within(
 }
 
 /// # Safety
-/// The CPU has NEON and the dot product; otherwise as [`within`].
+/// The CPU has NEON and the dot product; otherwise as [`mark_near_rows`].
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn with_dot_product(
     Blocks { codes, bias, dims }: Blocks<'_>,
@@ -41,40 +44,40 @@ unsafe fn with_dot_product(
 ) {
     const REGISTERS: usize = 4;
     const ROWS: usize = REGISTERS * LANES;
-    let raised = raised(queries, dims);
+    let zero_points = zero_points(queries, dims);
     out.fill(0);
     for (i, &block) in chosen.iter().enumerate() {
-        for first_row in (0..BLOCK).step_by(ROWS) {
+        for first_row in (0..BLOCK_ROWS).step_by(ROWS) {
             for first in (0..GROUP).step_by(QUERIES) {
-                // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP codes, of which the ROWS rows from
-                // `first_row` on have 64; a step of the queries holds GROUP * STEP bytes, of which the QUERIES queries from
-                // `first` on have the 16 read.
+                // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of BLOCK_ROWS * STEP codes,
+                // of which the ROWS rows from `first_row` on have 64; a step of the queries holds GROUP *
+                // STEP bytes, of which the QUERIES queries from `first` on have the 16 read.
                 unsafe {
-                    let bias = bias.as_ptr().add(block as usize * BLOCK + first_row);
+                    let bias = bias.as_ptr().add(block as usize * BLOCK_ROWS + first_row);
                     let mut sums = [[vdupq_n_s32(0); QUERIES]; REGISTERS];
                     for (r, sums) in sums.iter_mut().enumerate() {
-                        for (sum, &raised) in sums.iter_mut().zip(&raised[first..]) {
-                            *sum = vaddq_s32(vld1q_s32(bias.add(r * LANES)), vdupq_n_s32(raised));
+                        for (sum, &zero_point) in sums.iter_mut().zip(&zero_points[first..]) {
+                            *sum = vaddq_s32(vld1q_s32(bias.add(r * LANES)), vdupq_n_s32(zero_point));
                         }
                     }
-                    let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims + first_row * STEP);
+                    let mut codes = codes.as_ptr().add(block as usize * BLOCK_ROWS * dims + first_row * STEP);
                     let mut query = queries.codes.as_ptr().add(first * STEP);
                     for _ in 0..dims / STEP {
                         let fours = vld1q_s8(query);
                         for (r, [a, b, c, d]) in sums.iter_mut().enumerate() {
-                            let rows = lowered(codes.add(r * LANES * STEP));
+                            let rows = signed_codes(codes.add(r * LANES * STEP));
                             *a = dot::<0>(*a, rows, fours);
                             *b = dot::<1>(*b, rows, fours);
                             *c = dot::<2>(*c, rows, fours);
                             *d = dot::<3>(*d, rows, fours);
                         }
-                        codes = codes.add(BLOCK * STEP);
+                        codes = codes.add(BLOCK_ROWS * STEP);
                         query = query.add(GROUP * STEP);
                     }
                     for (r, sums) in sums.iter().enumerate() {
                         for (q, &sum) in (first..).zip(sums) {
                             out[q * chosen.len() + i] |=
-                                reaching(sum, thresholds[q]) << (first_row + r * LANES);
+                                ge_mask(sum, thresholds[q]) << (first_row + r * LANES);
                         }
                     }
                 }
@@ -87,7 +90,8 @@ unsafe fn with_dot_product(
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn dot<const I: usize>(mut sum: int32x4_t, rows: int8x16_t, fours: int8x16_t) -> int32x4_t {
-    // SAFETY: the instruction touches registers alone, and the function asks for it. Its intrinsic is not stable.
+    // SAFETY: the instruction touches registers alone, and the function asks for it. Its intrinsic is not
+    // stable.
     unsafe {
         asm!(
             "sdot {sum:v}.4s, {rows:v}.16b, {fours:v}.4b[{i}]",
@@ -102,7 +106,7 @@ fn dot<const I: usize>(mut sum: int32x4_t, rows: int8x16_t, fours: int8x16_t) ->
 }
 
 /// # Safety
-/// The CPU has NEON; otherwise as [`within`].
+/// The CPU has NEON; otherwise as [`mark_near_rows`].
 #[target_feature(enable = "neon")]
 unsafe fn with_neon(
     Blocks { codes, bias, dims }: Blocks<'_>,
@@ -113,22 +117,22 @@ unsafe fn with_neon(
 ) {
     const REGISTERS: usize = 2;
     const ROWS: usize = REGISTERS * LANES;
-    let raised = raised(queries, dims);
+    let zero_points = zero_points(queries, dims);
     out.fill(0);
     for (i, &block) in chosen.iter().enumerate() {
-        for first_row in (0..BLOCK).step_by(ROWS) {
+        for first_row in (0..BLOCK_ROWS).step_by(ROWS) {
             for first in (0..GROUP).step_by(QUERIES) {
-                // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP codes, of which the ROWS rows from
-                // `first_row` on have 32; a step of the queries holds GROUP * STEP bytes, of which query `first + q` has the four
-                // read.
+                // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of BLOCK_ROWS * STEP codes,
+                // of which the ROWS rows from `first_row` on have 32; a step of the queries holds GROUP *
+                // STEP bytes, of which query `first + q` has the four read.
                 unsafe {
-                    let bias = bias.as_ptr().add(block as usize * BLOCK + first_row);
+                    let bias = bias.as_ptr().add(block as usize * BLOCK_ROWS + first_row);
                     // Two lanes a row, of two rows each.
                     let mut halves = [[[vdupq_n_s32(0); 2]; REGISTERS]; QUERIES];
-                    let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims + first_row * STEP);
+                    let mut codes = codes.as_ptr().add(block as usize * BLOCK_ROWS * dims + first_row * STEP);
                     let mut query = queries.codes.as_ptr().add(first * STEP);
                     for _ in 0..dims / STEP {
-                        let rows = [lowered(codes), lowered(codes.add(LANES * STEP))];
+                        let rows = [signed_codes(codes), signed_codes(codes.add(LANES * STEP))];
                         for (q, halves) in halves.iter_mut().enumerate() {
                             let four = query.add(q * STEP).cast::<i32>().read_unaligned();
                             let four = vreinterpret_s8_s32(vdup_n_s32(four));
@@ -137,15 +141,16 @@ unsafe fn with_neon(
                                 sums[1] = vpadalq_s16(sums[1], vmull_s8(vget_high_s8(rows), four));
                             }
                         }
-                        codes = codes.add(BLOCK * STEP);
+                        codes = codes.add(BLOCK_ROWS * STEP);
                         query = query.add(GROUP * STEP);
                     }
                     for (q, halves) in (first..).zip(&halves) {
                         for (r, sums) in halves.iter().enumerate() {
-                            let start = vaddq_s32(vld1q_s32(bias.add(r * LANES)), vdupq_n_s32(raised[q]));
+                            let start =
+                                vaddq_s32(vld1q_s32(bias.add(r * LANES)), vdupq_n_s32(zero_points[q]));
                             let sum = vaddq_s32(start, vpaddq_s32(sums[0], sums[1]));
                             out[q * chosen.len() + i] |=
-                                reaching(sum, thresholds[q]) << (first_row + r * LANES);
+                                ge_mask(sum, thresholds[q]) << (first_row + r * LANES);
                         }
                     }
                 }
@@ -154,8 +159,8 @@ unsafe fn with_neon(
     }
 }
 
-/// What lowering the rows takes from each query's sums.
-fn raised(queries: &Queries, dims: usize) -> [i32; GROUP] {
+/// The zero point's share of each query's sums: 128 times the sum of its codes.
+fn zero_points(queries: &Queries, dims: usize) -> [i32; GROUP] {
     let mut sums = [0; GROUP];
     for step in queries.codes[..GROUP * dims].chunks_exact(GROUP * STEP) {
         for (sum, four) in sums.iter_mut().zip(step.chunks_exact(STEP)) {
@@ -165,13 +170,13 @@ fn raised(queries: &Queries, dims: usize) -> [i32; GROUP] {
     sums
 }
 
-/// The codes of four rows, as signed numbers.
+/// The codes of four rows as signed numbers.
 ///
 /// # Safety
 /// There are 16 bytes to read.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn lowered(codes: *const u8) -> int8x16_t {
+unsafe fn signed_codes(codes: *const u8) -> int8x16_t {
     // SAFETY: as the function's contract says.
     unsafe { vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(128))) }
 }
@@ -179,7 +184,7 @@ unsafe fn lowered(codes: *const u8) -> int8x16_t {
 /// A bit for each lane that is at least `threshold`.
 #[inline]
 #[target_feature(enable = "neon")]
-fn reaching(sum: int32x4_t, threshold: i32) -> u32 {
+fn ge_mask(sum: int32x4_t, threshold: i32) -> u32 {
     // SAFETY: the array holds four values.
     let weights = unsafe { vld1q_u32([1, 2, 4, 8].as_ptr()) };
     vaddvq_u32(vandq_u32(vcgeq_s32(sum, vdupq_n_s32(threshold)), weights))
@@ -191,14 +196,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_mark_the_rows_that_the_portable_sum_marks() {
+    fn both_kernels_mark_the_rows_that_the_portable_one_marks() {
         let mut queries = Queries::default();
         queries.resize(12);
         for q in 0..GROUP {
             (0..12).for_each(|dim| queries.set(q, dim, (q * 12 + dim).wrapping_mul(37) as u8 as i8));
         }
-        let codes: Vec<u8> = (0..3 * BLOCK * 12).map(|i| (i * 91 >> 2) as u8).collect();
-        let bias: Vec<i32> = (0..3 * BLOCK as i32).map(|i| i * 900 - 40_000).collect();
+        let codes: Vec<u8> = (0..3 * BLOCK_ROWS * 12).map(|i| (i * 91 >> 2) as u8).collect();
+        let bias: Vec<i32> = (0..3 * BLOCK_ROWS as i32).map(|i| i * 900 - 40_000).collect();
         let blocks = Blocks { codes: &codes, bias: &bias, dims: 12 };
         let thresholds: [i32; GROUP] = std::array::from_fn(|q| [i32::MIN, i32::MAX, 0, 5000][q % 4]);
         let mut expected = [0; 2 * GROUP];

@@ -1,13 +1,13 @@
-//! With AVX-512 VNNI, and with AVX2.
+//! The kernels for AVX-512 VNNI and for AVX2.
 
-use super::{BLOCK, Blocks, GROUP, Queries, STEP};
+use super::{BLOCK_ROWS, Blocks, GROUP, Queries, STEP};
 use std::arch::x86_64::*;
 
 /// # Safety
 /// The CPU has AVX-512 F, BW and VNNI. Every chosen block is inside `codes` and `bias`; `queries` hold `dims`
 /// dimensions and `out` `GROUP` a chosen block.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn within_avx512(
+pub(super) unsafe fn mark_near_rows_avx512(
     Blocks { codes, bias, dims }: Blocks<'_>,
     chosen: &[u32],
     queries: &Queries,
@@ -17,14 +17,15 @@ pub(super) unsafe fn within_avx512(
     const QUERIES: usize = 8;
     for (i, &block) in chosen.iter().enumerate() {
         for first in (0..GROUP).step_by(QUERIES) {
-            // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP = 128 codes; a step of the
-            // queries holds GROUP * STEP bytes, of which query `first + q` has the four read.
+            // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of BLOCK_ROWS * STEP = 128
+            // codes; a step of the queries holds GROUP * STEP bytes, of which query `first + q` has the four
+            // read.
             unsafe {
-                let bias = bias.as_ptr().add(block as usize * BLOCK);
+                let bias = bias.as_ptr().add(block as usize * BLOCK_ROWS);
                 let start: [__m512i; 2] =
                     std::array::from_fn(|v| _mm512_loadu_si512(bias.add(16 * v).cast()));
                 let mut sums = [start; QUERIES];
-                let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims);
+                let mut codes = codes.as_ptr().add(block as usize * BLOCK_ROWS * dims);
                 let mut query = queries.codes.as_ptr().add(first * STEP);
                 for _ in 0..dims / STEP {
                     let (a, b) = (_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(codes.add(64).cast()));
@@ -34,7 +35,7 @@ pub(super) unsafe fn within_avx512(
                         sums[0] = _mm512_dpbusd_epi32(sums[0], a, four);
                         sums[1] = _mm512_dpbusd_epi32(sums[1], b, four);
                     }
-                    codes = codes.add(BLOCK * STEP);
+                    codes = codes.add(BLOCK_ROWS * STEP);
                     query = query.add(GROUP * STEP);
                 }
                 for (q, sums) in sums.iter().enumerate() {
@@ -61,9 +62,9 @@ fn add_products(sum: __m256i, a: [__m256i; 2], b: [__m256i; 2]) -> __m256i {
 }
 
 /// # Safety
-/// The CPU has AVX2; otherwise as [`within_avx512`].
+/// The CPU has AVX2; otherwise as [`mark_near_rows_avx512`].
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn within_avx2(
+pub(super) unsafe fn mark_near_rows_avx2(
     Blocks { codes, bias, dims }: Blocks<'_>,
     chosen: &[u32],
     queries: &Queries,
@@ -74,17 +75,17 @@ pub(super) unsafe fn within_avx2(
     const ROWS: usize = 16;
     out.fill(0);
     for (i, &block) in chosen.iter().enumerate() {
-        for first_row in (0..BLOCK).step_by(ROWS) {
+        for first_row in (0..BLOCK_ROWS).step_by(ROWS) {
             for first in (0..GROUP).step_by(QUERIES) {
-                // SAFETY: the block holds BLOCK biases and dims / STEP steps of BLOCK * STEP codes, of which the ROWS
-                // rows from `first_row` on have 64; a step of the queries' halves holds GROUP fours, of which that
-                // of query `first + q` is read.
+                // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of BLOCK_ROWS * STEP codes,
+                // of which the ROWS rows from `first_row` on have 64; a step of the queries' halves holds
+                // GROUP fours, of which that of query `first + q` is read.
                 unsafe {
-                    let bias = bias.as_ptr().add(block as usize * BLOCK + first_row);
+                    let bias = bias.as_ptr().add(block as usize * BLOCK_ROWS + first_row);
                     let start: [__m256i; 2] =
                         std::array::from_fn(|v| _mm256_loadu_si256(bias.add(8 * v).cast()));
                     let mut sums = [start; QUERIES];
-                    let mut codes = codes.as_ptr().add(block as usize * BLOCK * dims + first_row * STEP);
+                    let mut codes = codes.as_ptr().add(block as usize * BLOCK_ROWS * dims + first_row * STEP);
                     let mut query = queries.halves.as_ptr().add(first);
                     for _ in 0..dims / STEP {
                         let a = halves(_mm256_loadu_si256(codes.cast()));
@@ -100,7 +101,7 @@ pub(super) unsafe fn within_avx2(
                             sums[0] = add_products(sums[0], a, four);
                             sums[1] = add_products(sums[1], b, four);
                         }
-                        codes = codes.add(BLOCK * STEP);
+                        codes = codes.add(BLOCK_ROWS * STEP);
                         query = query.add(GROUP);
                     }
                     for (q, sums) in sums.iter().enumerate() {

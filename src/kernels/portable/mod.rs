@@ -1,9 +1,9 @@
-//! Plain Rust: the twin that every other kernel is tested against.
+//! Plain Rust: the kernels that all others are tested against.
 
 use super::simd::Simd;
 use crate::half;
 
-/// Eight lanes that the compiler may map to whatever the target has.
+/// Eight lanes, which the compiler maps to what the target has.
 #[derive(Clone, Copy)]
 pub(crate) struct F32x8([f32; 8]);
 
@@ -63,7 +63,7 @@ unsafe impl Simd for F32x8 {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
-    unsafe fn at_least(self, other: Self) -> u32 {
+    unsafe fn ge_mask(self, other: Self) -> u32 {
         (0..8).fold(0, |bits, i| bits | u32::from(self.0[i] >= other.0[i]) << i)
     }
     #[inline(always)]

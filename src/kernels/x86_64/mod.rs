@@ -12,7 +12,14 @@ pub(crate) struct Avx2(__m256);
 pub(crate) struct Avx512(__m512);
 
 macro_rules! simd {
-    ($name:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, |$from:ident| $load_u8:expr, |$half:ident| $load_half:expr, |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr) => {
+    (
+        $name:ident, $lanes:literal,
+        $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident,
+        |$from:ident| $load_u8:expr,
+        |$half:ident| $load_half:expr,
+        |$a:ident, $b:ident| $ge_mask:expr,
+        |$v:ident| $sum:expr
+    ) => {
         // SAFETY: the trait's contract grants the instruction set and the validity of the pointers.
         unsafe impl Simd for $name {
             const LANES: usize = $lanes;
@@ -68,10 +75,10 @@ macro_rules! simd {
                 Self(unsafe { $max(self.0, other.0) })
             }
             #[inline(always)]
-            unsafe fn at_least(self, other: Self) -> u32 {
+            unsafe fn ge_mask(self, other: Self) -> u32 {
                 let ($a, $b) = (self.0, other.0);
                 // SAFETY: as the trait's contract says.
-                unsafe { $at_least }
+                unsafe { $ge_mask }
             }
             #[inline(always)]
             unsafe fn sum(self) -> f32 {

@@ -1,8 +1,9 @@
-//! An order of the rows in which those near one another lie in the same block.
+//! Reordering rows so that similar ones share a block.
 
-/// `0..rows` so ordered that each `block` following ones are near one another: halved where they differ most, again and
-/// again. `values` holds `stride` a row, of which the first `dims` are looked at.
-pub(super) fn order(values: &[f32], stride: usize, dims: usize, block: usize) -> Vec<u32> {
+/// Orders `0..rows` so that each run of `block` rows is similar: as in a k-d tree, the rows are halved at the
+/// median of the dimension with the largest variance until a part fits a block. `values` holds `stride`
+/// values a row; the first `dims` are used.
+pub(super) fn order_rows(values: &[f32], stride: usize, dims: usize, block: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..(values.len() / stride) as u32).collect();
     let row = |row: u32| &values[row as usize * stride..][..dims];
     let mut parts = vec![&mut order[..]];
@@ -23,7 +24,7 @@ pub(super) fn order(values: &[f32], stride: usize, dims: usize, block: usize) ->
     order
 }
 
-/// The dimension in which the rows of `part` vary most.
+/// The dimension in which the rows of `part` have the largest variance.
 fn widest<'a>(part: &[u32], row: impl Fn(u32) -> &'a [f32], dims: usize) -> usize {
     let mut sums = vec![(0.0f64, 0.0f64); dims];
     for &index in part {
@@ -45,7 +46,7 @@ mod tests {
     fn every_row_comes_once_and_only_the_last_block_is_not_full() {
         for rows in [1, 31, 32, 33, 64, 65, 500] {
             let values: Vec<f32> = (0..rows * 3).map(|i| (i as f32 * 0.9).sin()).collect();
-            let mut found = order(&values, 3, 2, 32);
+            let mut found = order_rows(&values, 3, 2, 32);
             found.sort_unstable();
             assert_eq!(found, (0..rows as u32).collect::<Vec<_>>());
         }
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn rows_of_a_cluster_share_a_block() {
         let values: Vec<f32> = (0..128).map(|i| (i % 4) as f32 * 100.0 + (i / 4) as f32).collect();
-        for block in order(&values, 1, 1, 32).chunks(32) {
+        for block in order_rows(&values, 1, 1, 32).chunks(32) {
             assert!(block.iter().all(|row| row % 4 == block[0] % 4), "{block:?}");
         }
     }

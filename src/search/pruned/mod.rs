@@ -1,8 +1,49 @@
-//! Exact search that looks at few rows: bounds first, distances where the bounds leave a doubt.
+//! Exact search that compares few rows: a cascade of lower bounds decides which.
 //!
-//! Four bounds, each a lower bound on a distance (see `sketch` and `rounded`): from a query to all rows of a block of 32; to a
-//! row by a small sketch, sixteen queries at once; to a row by a larger sketch; to a row by all of its values, rounded. What
-//! they leave is compared by `kernels::distance`, as the exhaustive search compares everything.
+//! The rows are reordered into blocks of 32 similar ones, so that one bound can exclude a whole block.
+//! Sixteen neighbouring patches (a group) go through the bank together, so that codes are read once for all
+//! of them. Let `best[q]` be the nearest row found so far for query `q`. Each level excludes rows whose lower
+//! bound exceeds the pruning radius of `best[q]`; the last one computes distances as the exhaustive search
+//! does. No level can exclude the nearest row, nor a row at the same computed distance, so the result is that
+//! of the exhaustive search.
+//!
+//! ```text
+//! best[q] = a row that was near to a neighbouring patch, or of the most promising block
+//! for each chunk of 32 blocks, beginning at the chunk of best[0]:
+//!     1. blocks     = those whose centre may be near enough to some query   int8 product, centre and radius
+//!     2. rows[q]    = rows of `blocks` whose coarse sketch may be           int8 product, 64 coordinates
+//!     3. rows[q]    = those whose fine sketch may be                        8 by 12 bits, 128 coordinates
+//!        compare the most promising one, which usually lowers best[q]
+//!     4. rows[q]    = those whose quantised values may be                   8 by 12 bits, all values
+//!        compare them in the order of their bounds, until a bound exceeds the radius of best[q]
+//! ```
+//!
+//! Levels 2 and 3 are the sketches of [`super::sketch`], level 4 is [`super::quantized`]; their error bounds
+//! are proved there.
+//!
+//! # Level 1: block centres
+//!
+//! Let `s` be the scale of the coarse sketch, `C` the integer codes of a block's centre and `R` an integer
+//! with `|sketch(row) - s C| <= s R` for every row of the block, errors included. Let `e` be the error of the
+//! query's codes `Q`, `D` its pruning radius and `T = ceil((D + e) / s)`. If a row of the block is within `D`
+//! of the query, the triangle inequality gives
+//!
+//! ```text
+//! s |Q - C| <= |query - row| + e + s R <= s (T + R)
+//! ```
+//!
+//! and, squared and solved for the product,
+//!
+//! ```text
+//! Q.C + T R - (|C|^2 - R^2) / 2 >= (|Q|^2 - T^2) / 2
+//! ```
+//!
+//! The left side is one product of integer codes: `R` is stored as one more code of the centre and `T` as one
+//! more code of the query. (`T` may exceed a byte, so it is split over four codes, and `R` is repeated as
+//! often.)
+//!
+//! Searching a group of neighbouring patches is what makes this quick on photographs: their `best` rows are
+//! good guesses for one another, and they need the same blocks.
 
 mod blocks;
 mod build;
@@ -10,22 +51,22 @@ mod interleaved;
 mod sweep;
 
 use super::axes::Axes;
-use super::quantized::Rounded;
+use super::quantized::QuantizedRows;
 use super::sketch::{MAX_DIMS, Sketch};
 use super::{Scratch, Search};
 use crate::error::Result;
 use crate::kernels::Isa;
-use crate::kernels::int8::{BLOCK, STEP};
+use crate::kernels::int8::{BLOCK_ROWS, STEP};
 use crate::memory_bank::MemoryBank;
 use crate::model_file::map::Slice;
 use crate::model_file::sections::{SectionWriter, Sections};
 use crate::parallel::Pool;
 use crate::tensor::{Neighbor, Patches};
-use interleaved::Interleaved;
+use interleaved::InterleavedRows;
 use sweep::BestSoFar;
-pub(super) use sweep::{Task, Work};
+pub(super) use sweep::{Sweep, WorkCounts};
 
-/// Exact search by bounds.
+/// Exact search behind a cascade of lower bounds.
 #[derive(Clone, Debug)]
 pub struct Pruned {
     bank: MemoryBank,
@@ -34,104 +75,110 @@ pub struct Pruned {
     /// `order[position]` is the row at a position.
     order: Slice<u32>,
     axes: Axes,
-    /// See [`read`].
-    numbers: Slice<f64>,
-    coarse: Coarse,
-    /// What the fine sketch is made with; its scales are those of the rows.
+    /// See [`parse_params`].
+    params: Slice<f64>,
+    coarse: CoarseLevel,
+    /// The fine sketch. Each of its rows has its own scale.
     fine_sketch: Sketch,
     /// The rows' fine sketches, by position.
-    fine: Rounded,
-    /// All values of the rows, less the mean, by position.
-    full: Rounded,
+    fine: QuantizedRows,
+    /// All values of the rows, centred and quantised, by position.
+    full: QuantizedRows,
     /// The centre and radius of each block.
-    centers: Interleaved,
+    centers: InterleavedRows,
 }
 
-/// The coarse sketch.
+/// Coarse sketches of all rows, with one scale.
 #[derive(Clone, Debug)]
-struct Coarse {
+struct CoarseLevel {
     sketch: Sketch,
-    /// The distance that a difference of one in a code stands for.
+    /// Distance between adjacent codes.
     scale: f32,
-    /// No row's error is larger.
+    /// The largest error of a row.
     error: f64,
     /// The rows' codes, by position.
-    rows: Interleaved,
+    rows: InterleavedRows,
 }
 
-/// What the signed codes of rows are raised by to be unsigned.
-const RAISED: i16 = 128;
+/// The zero point of row codes: added to signed codes to make them unsigned.
+const ZERO_POINT: i16 = 128;
 
 const ORDER: &str = "search.order";
-const NUMBERS: &str = "search.numbers";
+const LEVEL_PARAMS: &str = "search.numbers";
 const COARSE: [&str; 2] = ["search.coarse", "search.coarse.b"];
 const FINE: [&str; 2] = ["search.fine", "search.fine.n"];
 const FULL: [&str; 2] = ["search.full", "search.full.n"];
 const CENTERS: [&str; 2] = ["search.center", "search.center.b"];
 
 impl Sketch {
-    fn numbers(&self, scale: f32) -> [f64; 3] {
+    fn params(&self, scale: f32) -> [f64; 3] {
         [self.dims as f64, self.offset.into(), scale.into()]
     }
 
-    /// From [`numbers`](Self::numbers), with the scale, if they can be those of a sketch.
-    fn of_numbers([dims, offset, scale]: [f64; 3]) -> Option<(Self, f32)> {
+    /// Reverses [`params`](Self::params); `None` if no sketch has these.
+    fn from_params([dims, offset, scale]: [f64; 3]) -> Option<(Self, f32)> {
         let dims = dims as usize;
         let fits = dims.is_power_of_two() && (STEP..=MAX_DIMS).contains(&dims);
         fits.then_some((Self { dims, offset: offset as f32 }, scale as f32))
     }
 }
 
-/// What `search.numbers` says: the coarse sketch's error and scale, and both sketches. Behind the fine one lies a scale that it
-/// does not need.
-fn read(numbers: &[f64]) -> Option<(f64, f32, [Sketch; 2])> {
-    let (&error, sketches) = numbers.split_first()?;
+/// The contents of `search.numbers`: the coarse level's error and scale, and both sketches. The fine sketch's
+/// scale is unused.
+fn parse_params(params: &[f64]) -> Option<(f64, f32, [Sketch; 2])> {
+    let (&error, sketches) = params.split_first()?;
     let (&[coarse, fine], []) = sketches.as_chunks::<3>() else { return None };
-    let ((coarse, scale), (fine, _)) = (Sketch::of_numbers(coarse)?, Sketch::of_numbers(fine)?);
+    let ((coarse, scale), (fine, _)) = (Sketch::from_params(coarse)?, Sketch::from_params(fine)?);
     (coarse.dims <= fine.dims).then_some((error, scale, [coarse, fine]))
 }
 
 impl Pruned {
-    /// Bytes a row that [`build`](Self::build) takes at most, beside the row: more than a search of few coordinates.
+    /// Upper bound on the bytes a row that [`build`](Self::build) takes, without the row itself.
     #[cfg(feature = "train")]
     pub(super) fn build_bytes(dim: usize) -> u64 {
-        build::bytes(dim)
+        build::row_bytes(dim)
     }
 
-    /// Makes `bank`, of finite values, searchable.
+    /// Builds the search over `bank`, whose values are finite.
     pub fn build(bank: MemoryBank, isa: Isa, pool: &Pool) -> Self {
-        build::build(&bank, isa, pool)
+        build::build_pruned(&bank, isa, pool)
     }
 
-    /// The search of a model file over `bank`, in place; `None` where the file has another. Does not look at the codes: whatever
-    /// they are, a search ends and stays inside the bank.
+    /// Opens the search of a model file over `bank`, in place; `None` if the file has another search. The
+    /// codes are not validated: with any codes, a search ends and returns rows of the bank.
     ///
     /// # Errors
     /// A section is missing or of the wrong shape.
     pub fn open(sections: &Sections, bank: MemoryBank, isa: Isa) -> Result<Option<Self>> {
         let Some(order) = sections.find::<u32>(ORDER)? else { return Ok(None) };
-        let numbers: Slice<f64> = sections.get(NUMBERS)?;
+        let params: Slice<f64> = sections.get(LEVEL_PARAMS)?;
         let (rows, dim) = (bank.count(), bank.dim());
         let bad = |name: &str| sections.error(name, "other shapes", format!("those of {rows} rows of {dim}"));
-        let rounded =
-            |names: [&str; 2], dims| Rounded::open(sections, names, rows, dims)?.ok_or_else(|| bad(names[0]));
+        let quantized_rows = |names: [&str; 2], dims| {
+            QuantizedRows::open(sections, names, rows, dims)?.ok_or_else(|| bad(names[0]))
+        };
         let interleaved = |names: [&str; 2], rows, dims| {
-            Interleaved::open(sections, names, rows, dims)?.ok_or_else(|| bad(names[0]))
+            InterleavedRows::open(sections, names, rows, dims)?.ok_or_else(|| bad(names[0]))
         };
         if order.len() != rows || order.iter().any(|&row| row as usize >= rows) {
             return Err(bad(ORDER));
         }
-        let (error, scale, [coarse, fine]) = read(&numbers).ok_or_else(|| bad(NUMBERS))?;
+        let (error, scale, [coarse, fine]) = parse_params(&params).ok_or_else(|| bad(LEVEL_PARAMS))?;
         Ok(Some(Self {
             order,
-            // The number of coordinates of the fine sketch says how many axes there are.
+            // The fine sketch uses all axes.
             axes: Axes::open(sections, dim, Sketch::axes(fine.dims, dim), isa)?,
-            coarse: Coarse { sketch: coarse, scale, error, rows: interleaved(COARSE, rows, coarse.dims)? },
+            coarse: CoarseLevel {
+                sketch: coarse,
+                scale,
+                error,
+                rows: interleaved(COARSE, rows, coarse.dims)?,
+            },
             fine_sketch: fine,
-            fine: rounded(FINE, fine.dims)?,
-            full: rounded(FULL, dim)?,
-            centers: interleaved(CENTERS, rows.div_ceil(BLOCK), coarse.dims + STEP)?,
-            numbers,
+            fine: quantized_rows(FINE, fine.dims)?,
+            full: quantized_rows(FULL, dim)?,
+            centers: interleaved(CENTERS, rows.div_ceil(BLOCK_ROWS), coarse.dims + STEP)?,
+            params,
             bank,
             dim,
             isa,
@@ -142,18 +189,18 @@ impl Pruned {
     pub fn write<'a>(&'a self, writer: &mut SectionWriter<'a>) {
         writer.add(ORDER, &self.order);
         self.axes.write(writer);
-        writer.add(NUMBERS, &self.numbers);
+        writer.add(LEVEL_PARAMS, &self.params);
         self.coarse.rows.write(COARSE, writer);
         self.fine.write(FINE, writer);
         self.full.write(FULL, writer);
         self.centers.write(CENTERS, writer);
     }
 
-    /// What a search for the `k` rows nearest to `query` looks at.
-    pub(super) fn work(&self, query: &[f32], k: usize) -> Work {
-        let mut tasks = Vec::new();
-        sweep::k_nearest(self, query, k, &mut tasks, &mut Vec::new());
-        tasks.first().map_or(Work::default(), |task| task.work)
+    /// Counts the work of a search for the `k` rows nearest to `query`.
+    pub(super) fn count_work(&self, query: &[f32], k: usize) -> WorkCounts {
+        let mut sweeps = Vec::new();
+        sweep::k_nearest(self, query, k, &mut sweeps, &mut Vec::new());
+        sweeps.first().map_or(WorkCounts::default(), |sweep| sweep.work)
     }
 
     fn rows(&self) -> usize {
@@ -161,7 +208,7 @@ impl Pruned {
     }
 
     fn blocks(&self) -> usize {
-        self.rows().div_ceil(BLOCK)
+        self.rows().div_ceil(BLOCK_ROWS)
     }
 
     /// The row at `position`.
@@ -172,24 +219,28 @@ impl Pruned {
 
 impl Search for Pruned {
     fn nearest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        sweep::nearest(self, queries, None, &mut scratch.tasks, pool, out);
+        sweep::nearest(self, queries, None, &mut scratch.sweeps, pool, out);
     }
 
     fn farthest(&self, queries: Patches<'_>, scratch: &mut Scratch, pool: &Pool, out: &mut [Neighbor]) {
-        sweep::nearest(self, queries, Some(&BestSoFar::default()), &mut scratch.tasks, pool, out);
+        sweep::nearest(self, queries, Some(&BestSoFar::default()), &mut scratch.sweeps, pool, out);
     }
 
     fn k_nearest(&self, query: &[f32], k: usize, scratch: &mut Scratch, _: &Pool, out: &mut Vec<Neighbor>) {
-        sweep::k_nearest(self, query, k, &mut scratch.tasks, out);
+        sweep::k_nearest(self, query, k, &mut scratch.sweeps, out);
     }
 
     fn bytes(&self) -> usize {
         let interleaved = self.coarse.rows.owned_bytes() + self.centers.owned_bytes();
-        let rounded = self.fine.owned_bytes() + self.full.owned_bytes();
-        self.order.owned_bytes() + self.axes.bytes() + self.numbers.owned_bytes() + interleaved + rounded
+        let quantized_rows = self.fine.owned_bytes() + self.full.owned_bytes();
+        self.order.owned_bytes()
+            + self.axes.bytes()
+            + self.params.owned_bytes()
+            + interleaved
+            + quantized_rows
     }
 
     fn scratch_bytes(&self, grid: (usize, usize), k: usize, threads: usize) -> usize {
-        sweep::bytes(self, grid, k, threads)
+        sweep::scratch_bytes(self, grid, k, threads)
     }
 }

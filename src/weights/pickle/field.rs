@@ -77,6 +77,11 @@ impl<'p, 'a> Field<'p, 'a> {
 
     /// That this is not `expected`.
     pub(crate) fn unexpected(&self, expected: impl Display) -> Error {
-        Error::format(&self.place, self.value, expected)
+        self.error(self.value, expected)
+    }
+
+    /// That this holds `found` where `expected` belongs.
+    pub(crate) fn error(&self, found: impl Display, expected: impl Display) -> Error {
+        Error::format(&self.place, found, expected)
     }
 }

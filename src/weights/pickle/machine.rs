@@ -83,6 +83,7 @@ impl<'a> Machine<'a> {
             b'c' => self.global()?,
             b'Q' => self.persistent()?,
             b'R' => self.call()?,
+            0x81 => self.new_object()?,
             _ => return Err(bad(format!("opcode 0x{opcode:02x}"), "one that plain data needs")),
         };
         self.push(value)?;
@@ -214,11 +215,11 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A dictionary's own attributes, such as the versions of torch's modules: nothing that is needed.
+    /// The attributes of a value, such as the versions of torch's modules in a dictionary: nothing that is needed.
     fn build(&mut self) -> Result<()> {
         self.pop()?;
         match self.top()? {
-            Value::Dict(_) => Ok(()),
+            Value::Dict(_) | Value::Unread => Ok(()),
             other => Err(bad(format!("attributes of {other}"), "those of a dictionary")),
         }
     }
@@ -227,7 +228,7 @@ impl<'a> Machine<'a> {
         let (module, name) = (self.line()?, self.line()?);
         Global::named(module, name).map(Value::Global).ok_or_else(|| {
             bad(format!("the Python object {:?}", format!("{module}.{name}")), "plain data and tensors alone")
-                .hint("nothing in the file was run; read state dicts (.pth) and anomalib's .ckpt, not whole models")
+                .hint("nothing in the file was run; save a state dict alone: torch.save(model.state_dict(), FILE)")
         })
     }
 
@@ -266,6 +267,9 @@ impl<'a> Machine<'a> {
         let arguments = self.pickle.sequence(arguments).unwrap_or(&[]);
         match (function, arguments) {
             (Value::Global(Global::OrderedDict), []) => self.dict(),
+            (Value::Global(Global::DefaultDict), [] | [_]) => self.dict(),
+            (Value::Global(Global::Size), &[sizes @ Value::Sequence(_)]) => Ok(sizes),
+            (Value::Global(Global::Unread), _) => Ok(Value::Unread),
             (Value::Global(Global::PrecisionType), &[value @ Value::Str(_)]) => Ok(value),
             (Value::Global(Global::RebuildParameter), &[tensor @ Value::Tensor(_), ..]) => Ok(tensor),
             (
@@ -273,6 +277,15 @@ impl<'a> Machine<'a> {
                 &[Value::Storage(storage), offset, shape, strides, ..],
             ) => self.tensor(storage, offset, shape, strides),
             (function, _) => Err(bad(format!("a call of {function}"), "that of a tensor or a dictionary")),
+        }
+    }
+
+    /// An object that Python makes without a call of the class.
+    fn new_object(&mut self) -> Result<Value<'a>> {
+        let (_arguments, class) = (self.pop()?, self.pop()?);
+        match class {
+            Value::Global(Global::Unread) => Ok(Value::Unread),
+            other => Err(bad(format!("an object of {other}"), "plain data and tensors alone")),
         }
     }
 

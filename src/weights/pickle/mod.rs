@@ -1,7 +1,7 @@
 //! Python pickles as torch writes them, read as data: nothing is imported and nothing is called.
 //!
-//! A pickle is a program for a stack machine. [`machine`] runs the few instructions that plain data and tensors need;
-//! the few classes that occur stand for themselves, and every other is an error.
+//! A pickle is a program for a stack machine. [`machine`] runs the few instructions that plain data and tensors need.
+//! The few classes that occur beside tensors become values of no content, and every other is an error.
 
 mod field;
 mod machine;
@@ -26,29 +26,74 @@ pub(super) enum Value<'a> {
     Storage(Storage<'a>),
     Tensor(usize),
     Global(Global),
+    /// Plain data of no use here, such as a set or a NumPy number.
+    Unread,
 }
 
 /// The classes and functions that may be named.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
     OrderedDict,
+    DefaultDict,
     RebuildTensor,
     RebuildParameter,
     StorageOf(Dtype),
+    /// `torch.Size`, a tuple.
+    Size,
     /// Of anomalib; its values stand for themselves.
     PrecisionType,
+    /// A class of plain data whose values are [`Value::Unread`].
+    Unread,
 }
 
 impl Global {
     fn named(module: &str, name: &str) -> Option<Self> {
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
+            ("collections", "defaultdict") => Self::DefaultDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
             ("anomalib", "PrecisionType") => Self::PrecisionType,
+            ("torch", "Size") => Self::Size,
+            _ if is_plain_data(module, name) => Self::Unread,
             ("torch", _) => Self::StorageOf(Dtype::from_torch_storage(name)?),
             _ => return None,
         })
+    }
+}
+
+/// Whether the values of this class are data alone, such as people save beside their weights.
+fn is_plain_data(module: &str, name: &str) -> bool {
+    match module {
+        // Python 3's `int` is `long` in protocol 2.
+        "__builtin__" => matches!(
+            name,
+            "set" | "frozenset" | "complex" | "int" | "long" | "float" | "bytes" | "list" | "dict"
+        ),
+        // How protocol 2 writes bytes.
+        "_codecs" => name == "encode",
+        "torch" => matches!(
+            name,
+            "device"
+                | "float16"
+                | "bfloat16"
+                | "float32"
+                | "float64"
+                | "complex64"
+                | "complex128"
+                | "uint8"
+                | "int8"
+                | "int16"
+                | "int32"
+                | "int64"
+                | "bool"
+        ),
+        "numpy" => name == "dtype",
+        "numpy.core.multiarray" | "numpy._core.multiarray" => name == "scalar",
+        "argparse" => name == "Namespace",
+        "pathlib" | "pathlib._local" => matches!(name, "PosixPath" | "WindowsPath"),
+        // What anomalib 1 saves of its preprocessing.
+        _ => module.starts_with("torchvision.transforms."),
     }
 }
 
@@ -125,6 +170,7 @@ impl fmt::Display for Value<'_> {
             Self::Storage(_) => write!(f, "a storage"),
             Self::Tensor(_) => write!(f, "a tensor"),
             Self::Global(_) => write!(f, "a class"),
+            Self::Unread => write!(f, "a Python object"),
         }
     }
 }

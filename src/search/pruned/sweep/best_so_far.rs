@@ -1,8 +1,9 @@
-//! What spares a search for the farthest patches the others.
+//! Lower bound on the maximum nearest-neighbour distance, shared by threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// How far from the bank the farthest of the finished patches is: those that are nearer to some row need not be looked for further.
+/// The largest nearest-neighbour distance of the finished queries. A query that is nearer than this to any
+/// row cannot be the farthest, so its search may end.
 #[derive(Debug, Default)]
 pub(in crate::search::pruned) struct BestSoFar(AtomicU32);
 
@@ -11,7 +12,8 @@ impl BestSoFar {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    /// Raises it to `distance`. Bits are in the order of the numbers where none is below zero.
+    /// Raises the bound to `distance`. Non-negative floats order like their bits, so this is a maximum of
+    /// floats.
     pub(super) fn raise(&self, distance: f32) {
         self.0.fetch_max(distance.to_bits(), Ordering::Relaxed);
     }

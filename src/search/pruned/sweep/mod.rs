@@ -1,83 +1,87 @@
-//! One pass over the memory bank for a tile of neighbouring patches.
+//! One pass over the memory bank for a group of neighbouring patches: the loop over chunks, and level 1 of
+//! the cascade.
 
 mod best_so_far;
 mod candidates;
 mod tiles;
 
-use super::{Pruned, RAISED};
-use crate::bytes::ones;
-use crate::kernels::int8::{self, BLOCK, GROUP, STEP};
-use crate::search::axes::Projected;
-use crate::search::quantized::RoundedQueries;
-use crate::search::sketch::{Code, MAX_DIMS, encode, reach, threshold};
+use super::{Pruned, ZERO_POINT};
+use crate::bytes::set_bits;
+use crate::kernels::int8::{self, BLOCK_ROWS, GROUP, STEP};
+use crate::search::axes::AxisCoordinates;
+use crate::search::quantized::QuantizedQueries;
+use crate::search::sketch::{MAX_DIMS, SketchParams, min_product, pruning_radius, quantize_sketch};
 use crate::tensor::Neighbor;
 pub(super) use best_so_far::BestSoFar;
 use std::cmp::Ordering;
-pub(super) use tiles::{bytes, k_nearest, nearest};
+pub(super) use tiles::{k_nearest, nearest, scratch_bytes};
 
-/// Blocks between two looks at the bounds: a tile of centres.
-const CHUNK: usize = BLOCK;
+/// Blocks of a chunk: their centres are one block of codes.
+const CHUNK_BLOCKS: usize = BLOCK_ROWS;
 /// A threshold that no sum reaches.
 const NEVER: i32 = i32::MAX;
-/// What one step of a query can multiply a block's radius by.
-const MAX_REACH: f64 = 127.0 * STEP as f64;
+/// The largest `T` that the additional codes of a query can hold, see the page of `pruned`.
+const MAX_RADIUS_CODE: f64 = 127.0 * STEP as f64;
 
 /// A row of the memory bank that was compared with a query.
 #[derive(Clone, Copy, Debug)]
-struct Found {
+struct ComparedRow {
     squared: f32,
     row: u32,
     position: u32,
 }
 
-/// What a search looked at.
+/// Counts of the work of a search, by level.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::search) struct Work {
-    /// Blocks whose rows were looked at.
+pub(in crate::search) struct WorkCounts {
+    /// Blocks whose coarse sketches were compared.
     pub blocks: usize,
-    /// MemoryBank whose fine sketches were looked at.
+    /// Rows whose fine sketches were compared.
     pub sketches: usize,
-    /// MemoryBank whose rounded values were looked at.
-    pub rounded: usize,
-    /// Rows that were compared.
+    /// Rows whose quantised values were compared.
+    pub full_rows: usize,
+    /// Rows whose distances were computed.
     pub distances: usize,
 }
 
-/// The working memory of one thread.
+/// The working memory of one thread: a group of queries and their passage through the bank.
 #[derive(Debug, Default)]
-pub(in crate::search) struct Task {
-    projected: Projected,
-    lifted: Vec<f32>,
+pub(in crate::search) struct Sweep {
+    coordinates: AxisCoordinates,
+    sketch: Vec<f32>,
     codes: Vec<i16>,
-    /// Coarse codes of the group, with a step more for the reach to blocks.
+    /// Coarse codes of the group, each followed by the codes of `T`.
     coarse: int8::Queries,
-    fine: RoundedQueries,
-    full: RoundedQueries,
-    /// Whether a query of the group is among `full`: many are answered without.
-    full_known: [bool; GROUP],
-    coarse_codes: [Code; GROUP],
+    fine: QuantizedQueries,
+    full: QuantizedQueries,
+    /// Whether `full` holds a query of the group: many queries need none.
+    full_is_set: [bool; GROUP],
+    coarse_params: [SketchParams; GROUP],
     /// Nearest rows of each query of the group, nearest first, at most `k`.
-    best: [Vec<Found>; GROUP],
+    best: [Vec<ComparedRow>; GROUP],
     k: usize,
-    /// What the sums of block and row must reach, and whether something nearer was found since that was computed.
+    /// Thresholds of levels 1 and 2.
     block_limits: [i32; GROUP],
     coarse_limits: [i32; GROUP],
+    /// Whether a nearer row was found since the thresholds were computed.
     stale: [bool; GROUP],
-    /// Queries of the group that are still looked for.
+    /// Queries of the group whose search goes on.
     open: [bool; GROUP],
     masks: Vec<u32>,
-    chosen: Vec<u32>,
-    rows: Vec<u32>,
-    /// Positions of all queries that the fine sketches leave in doubt, with lower bounds on their distances.
-    doubtful: Vec<(f32, u32)>,
-    /// The same of one query, by any level.
-    near: Vec<(f32, u32)>,
+    /// Blocks of the chunk that level 1 keeps for some query.
+    blocks: Vec<u32>,
+    /// Positions on their way to the next level, of one query after the other.
+    positions: Vec<u32>,
+    /// Positions that level 3 keeps, with lower bounds, of one query after the other.
+    candidates: Vec<(f32, u32)>,
+    /// Positions that level 4 keeps, with lower bounds, of one query.
+    refined: Vec<(f32, u32)>,
     /// Position of the nearest row of each query of the band.
-    winners: Vec<u32>,
-    pub(super) work: Work,
+    nearest_positions: Vec<u32>,
+    pub(super) work: WorkCounts,
 }
 
-impl Found {
+impl ComparedRow {
     fn neighbor(&self) -> Neighbor {
         Neighbor { index: self.row, distance: self.squared.sqrt() }
     }
@@ -87,86 +91,87 @@ impl Found {
     }
 }
 
-impl Task {
-    /// Sizes the working memory, so that nothing allocates after the first group.
-    fn begin(&mut self, search: &Pruned, k: usize) {
+impl Sweep {
+    /// Sizes the working memory, so that later groups allocate nothing.
+    fn prepare(&mut self, search: &Pruned, k: usize) {
         self.k = k.min(search.rows());
         self.coarse.resize(search.coarse.sketch.dims + STEP);
         self.fine.resize(GROUP, search.fine.dims());
         self.full.resize(GROUP, search.full.dims());
-        self.lifted.resize(MAX_DIMS, 0.0);
+        self.sketch.resize(MAX_DIMS, 0.0);
         self.codes.resize(MAX_DIMS, 0);
-        self.masks.resize(GROUP * CHUNK, 0);
-        let most = Self::most_rows(search);
-        reserve(&mut self.chosen, CHUNK);
-        reserve(&mut self.rows, most.max(GROUP * CHUNK * BLOCK));
-        reserve(&mut self.doubtful, GROUP * CHUNK * BLOCK);
-        reserve(&mut self.near, most);
+        self.masks.resize(GROUP * CHUNK_BLOCKS, 0);
+        let max = Self::max_positions(search);
+        reserve(&mut self.blocks, CHUNK_BLOCKS);
+        reserve(&mut self.positions, max.max(GROUP * CHUNK_BLOCKS * BLOCK_ROWS));
+        reserve(&mut self.candidates, GROUP * CHUNK_BLOCKS * BLOCK_ROWS);
+        reserve(&mut self.refined, max);
         self.best.iter_mut().for_each(|best| reserve(best, self.k + 1));
     }
 
-    /// Rows that are looked at for a query at once: all of a chunk, or one of each block and the winners of the tile so far.
-    fn most_rows(search: &Pruned) -> usize {
-        (CHUNK * BLOCK).max(search.blocks() + GROUP)
+    /// The most positions of one query: all of a chunk, or one of each block and one of each query of the
+    /// group.
+    fn max_positions(search: &Pruned) -> usize {
+        (CHUNK_BLOCKS * BLOCK_ROWS).max(search.blocks() + GROUP)
     }
 
-    /// Memory of a task after its first group, without the winners of its band.
+    /// Bytes of a sweep after its first group, without `nearest_positions`.
     fn bytes(search: &Pruned, k: usize) -> usize {
         let coarse = int8::Queries::bytes(search.coarse.sketch.dims + STEP) + MAX_DIMS * size_of::<i16>();
-        let rounded = RoundedQueries::bytes(GROUP, search.fine.dims())
-            + RoundedQueries::bytes(GROUP, search.full.dims());
-        let most = Self::most_rows(search);
-        let rows = (CHUNK + most.max(GROUP * CHUNK * BLOCK)) * size_of::<u32>();
-        let masks = GROUP * CHUNK * size_of::<u32>();
-        let doubtful = (GROUP * CHUNK * BLOCK + most) * size_of::<(f32, u32)>();
-        let best = GROUP * (k.min(search.rows()) + 1) * size_of::<Found>();
-        let lists = coarse + rounded + MAX_DIMS * size_of::<f32>() + rows + masks + doubtful + best;
+        let quantized = QuantizedQueries::bytes(GROUP, search.fine.dims())
+            + QuantizedQueries::bytes(GROUP, search.full.dims());
+        let max = Self::max_positions(search);
+        let rows = (CHUNK_BLOCKS + max.max(GROUP * CHUNK_BLOCKS * BLOCK_ROWS)) * size_of::<u32>();
+        let masks = GROUP * CHUNK_BLOCKS * size_of::<u32>();
+        let candidates = (GROUP * CHUNK_BLOCKS * BLOCK_ROWS + max) * size_of::<(f32, u32)>();
+        let best = GROUP * (k.min(search.rows()) + 1) * size_of::<ComparedRow>();
+        let lists = coarse + quantized + MAX_DIMS * size_of::<f32>() + rows + masks + candidates + best;
         size_of::<Self>() + lists + search.axes.projected_bytes(GROUP)
     }
 
-    /// Takes up a group of queries.
-    fn encode<'a>(&mut self, search: &Pruned, queries: impl ExactSizeIterator<Item = &'a [f32]>) {
+    /// Begins a group of queries: projects and quantises them.
+    fn load_queries<'a>(&mut self, search: &Pruned, queries: impl ExactSizeIterator<Item = &'a [f32]>) {
         let count = queries.len();
-        search.axes.project(queries, &mut self.projected);
+        search.axes.project(queries, &mut self.coordinates);
         let (coarse, scale, fine) = (search.coarse.sketch, search.coarse.scale, search.fine_sketch);
         for q in 0..count {
-            let coordinates = search.axes.coordinates(&self.projected, q);
-            let lifted = &mut self.lifted[..coarse.dims];
-            let error = coarse.lift(coordinates, search.isa, lifted);
+            let coordinates = search.axes.coordinates(&self.coordinates, q);
+            let sketch = &mut self.sketch[..coarse.dims];
+            let error = coarse.project(coordinates, search.isa, sketch);
             let codes = &mut self.codes[..coarse.dims];
-            self.coarse_codes[q] = encode(lifted, error, scale, search.isa, codes);
+            self.coarse_params[q] = quantize_sketch(sketch, error, scale, search.isa, codes);
             self.coarse.set_all(q, codes);
-            let lifted = &mut self.lifted[..fine.dims];
-            let error = fine.lift(coordinates, search.isa, lifted);
-            self.fine.set(q, lifted, error, search.isa);
+            let sketch = &mut self.sketch[..fine.dims];
+            let error = fine.project(coordinates, search.isa, sketch);
+            self.fine.set(q, sketch, error, search.isa);
         }
-        self.full_known = [false; GROUP];
+        self.full_is_set = [false; GROUP];
         self.open = std::array::from_fn(|q| q < count);
         self.stale = self.open;
         (self.block_limits, self.coarse_limits) = ([NEVER; GROUP], [NEVER; GROUP]);
         self.best.iter_mut().for_each(Vec::clear);
     }
 
-    /// Adds the rows of the block of `position` to `self.rows`.
+    /// Adds the rows of the block of `position` to `self.positions`.
     fn add_block(&mut self, search: &Pruned, position: u32) {
-        let start = position / BLOCK as u32 * BLOCK as u32;
-        self.rows.extend(start..(start + BLOCK as u32).min(search.rows() as u32));
+        let start = position / BLOCK_ROWS as u32 * BLOCK_ROWS as u32;
+        self.positions.extend(start..(start + BLOCK_ROWS as u32).min(search.rows() as u32));
     }
 
-    /// Of `self.rows` the one whose fine sketch is nearest to query `q`.
-    fn most_promising(&mut self, search: &Pruned, q: usize) -> u32 {
-        self.work.sketches += self.rows.len();
-        search.fine.nearest(search.isa, &self.fine, q, &self.rows).unwrap_or(0)
+    /// The one of `self.positions` whose fine sketch is nearest to that of query `q`.
+    fn find_nearest_sketch(&mut self, search: &Pruned, q: usize) -> u32 {
+        self.work.sketches += self.positions.len();
+        search.fine.nearest(search.isa, &self.fine, q, &self.positions).unwrap_or(0)
     }
 
     /// Compares query `q` with the row at `position`.
-    fn compare(&mut self, search: &Pruned, q: usize, query: &[f32], position: u32) {
+    fn compare_row(&mut self, search: &Pruned, q: usize, query: &[f32], position: u32) {
         self.work.distances += 1;
         let row = search.row(position);
         let squared = search.bank.squared(search.isa, query, row as usize);
-        // Only a query that is no number gives none; the exhaustive search finds nothing near it either.
+        // Only a NaN query gives NaN; the exhaustive search reports an infinite distance, too.
         let squared = if squared.is_nan() { f32::INFINITY } else { squared };
-        let found = Found { squared, row, position };
+        let found = ComparedRow { squared, row, position };
         let best = &mut self.best[q];
         if best.len() == self.k && !best.last().is_some_and(|last| found.is_before(last)) {
             return;
@@ -177,44 +182,50 @@ impl Task {
         self.stale[q] = true;
     }
 
-    /// A distance beyond which no row matters to query `q`.
-    fn reach(&self, search: &Pruned, q: usize) -> f64 {
+    /// The distance beyond which no row can be among the `k` nearest to query `q`.
+    fn pruning_radius(&self, search: &Pruned, q: usize) -> f64 {
         match self.best[q].get(self.k - 1) {
-            Some(last) => reach(last.squared, search.dim),
+            Some(last) => pruning_radius(last.squared, search.dim),
             None => f64::INFINITY,
         }
     }
 
-    /// Looks at the whole bank, beginning with the chunk of `start`.
-    fn sweep(&mut self, search: &Pruned, queries: &[&[f32]], start: u32, floor: Option<&BestSoFar>) {
-        let chunks = search.blocks().div_ceil(CHUNK);
-        let start = start as usize / BLOCK / CHUNK;
+    /// Takes the group through the whole bank, beginning with the chunk of position `start`.
+    fn scan_bank(
+        &mut self,
+        search: &Pruned,
+        queries: &[&[f32]],
+        start: u32,
+        best_so_far: Option<&BestSoFar>,
+    ) {
+        let chunks = search.blocks().div_ceil(CHUNK_BLOCKS);
+        let start = start as usize / BLOCK_ROWS / CHUNK_BLOCKS;
         for chunk in (start..chunks).chain(0..start) {
-            if let Some(floor) = floor {
-                self.abandon(floor.get());
+            if let Some(best_so_far) = best_so_far {
+                self.drop_queries_nearer_than(best_so_far.get());
             }
             self.refresh_limits(search);
-            self.choose_blocks(search, chunk);
-            self.look_into_blocks(search, queries);
+            self.filter_blocks(search, chunk);
+            self.search_blocks(search, queries);
         }
-        if let Some(floor) = floor {
+        if let Some(best_so_far) = best_so_far {
             let finished = (0..queries.len()).filter(|&q| self.open[q]);
             let farthest = finished.filter_map(|q| self.best[q].first()).map(|found| found.squared.sqrt());
-            floor.raise(farthest.fold(0.0, f32::max));
+            best_so_far.raise(farthest.fold(0.0, f32::max));
         }
     }
 
-    /// Leaves the queries that are nearer than `floor` to some row.
-    fn abandon(&mut self, floor: f32) {
+    /// Ends the search of queries that are nearer than `best_so_far` to some row.
+    fn drop_queries_nearer_than(&mut self, best_so_far: f32) {
         for q in 0..GROUP {
-            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < floor) {
+            if self.best[q].first().is_some_and(|found| found.squared.sqrt() < best_so_far) {
                 self.open[q] = false;
                 (self.block_limits[q], self.coarse_limits[q]) = (NEVER, NEVER);
             }
         }
     }
 
-    /// Computes the limits of the queries that found something nearer.
+    /// Recomputes the thresholds of queries that found a nearer row.
     fn refresh_limits(&mut self, search: &Pruned) {
         let scale = f64::from(search.coarse.scale);
         let dims = search.coarse.sketch.dims;
@@ -222,14 +233,12 @@ impl Task {
             if !std::mem::take(&mut self.stale[q]) {
                 continue;
             }
-            let code = self.coarse_codes[q];
-            let distance = self.reach(search, q) + code.error;
-            self.coarse_limits[q] = coarse_threshold(code, (distance + search.coarse.error) / scale);
-            // A block is in reach if its centre is within this distance and the block's radius together: the square of
-            // the sum is the square of both and, by a step of the codes, their product.
+            let query = self.coarse_params[q];
+            let distance = self.pruning_radius(search, q) + query.error;
+            self.coarse_limits[q] = coarse_threshold(query, (distance + search.coarse.error) / scale);
             let steps = (distance / scale * (1.0 + 1e-9)).ceil();
-            let known = (0.0..=MAX_REACH).contains(&steps);
-            self.block_limits[q] = if known { coarse_threshold(code, steps) } else { i32::MIN };
+            let known = (0.0..=MAX_RADIUS_CODE).contains(&steps);
+            self.block_limits[q] = if known { coarse_threshold(query, steps) } else { i32::MIN };
             let mut left = if known { steps as i32 } else { 0 };
             for dim in dims..dims + STEP {
                 let part = left.min(127);
@@ -239,34 +248,34 @@ impl Task {
         }
     }
 
-    /// Sets `self.chosen` to the blocks of a chunk in which some query may find something.
-    fn choose_blocks(&mut self, search: &Pruned, chunk: usize) {
+    /// Level 1: sets `self.blocks` to the blocks of a chunk that some query needs.
+    fn filter_blocks(&mut self, search: &Pruned, chunk: usize) {
         let mut masks = [0; GROUP];
         let (centers, limits) = (search.centers.blocks(), &self.block_limits);
-        int8::within(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
+        int8::mark_near_rows(search.isa, centers, &[chunk as u32], &self.coarse, limits, &mut masks);
         let any = masks.iter().fold(0, |any, mask| any | mask);
-        let blocks = ones(any).map(|bit| (chunk * CHUNK) as u32 + bit);
-        self.chosen.clear();
-        self.chosen.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
+        let blocks = set_bits(any).map(|bit| (chunk * CHUNK_BLOCKS) as u32 + bit);
+        self.blocks.clear();
+        self.blocks.extend(blocks.filter(|&block| (block as usize) < search.blocks()));
     }
 }
 
-/// By bound, then by position.
-fn nearer(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
+/// Orders by bound, then by position.
+fn by_bound(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
     a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
-/// Empties `list` and makes room for `most` in all.
-fn reserve<T>(list: &mut Vec<T>, most: usize) {
+/// Empties `list` and makes room for `capacity` items.
+fn reserve<T>(list: &mut Vec<T>, capacity: usize) {
     list.clear();
-    list.reserve_exact(most);
+    list.reserve_exact(capacity);
 }
 
-/// The threshold for rows whose codes are raised to be unsigned.
-fn coarse_threshold(query: Code, distance: f64) -> i32 {
-    let raised = query.sum * i64::from(RAISED);
-    match threshold(query, distance) {
+/// [`min_product`] for rows whose codes include the zero point.
+fn coarse_threshold(query: SketchParams, distance: f64) -> i32 {
+    let zero_point_sum = query.code_sum * i64::from(ZERO_POINT);
+    match min_product(query, distance) {
         i32::MIN => i32::MIN,
-        threshold => i32::try_from(i64::from(threshold) + raised).unwrap_or(i32::MIN),
+        threshold => i32::try_from(i64::from(threshold) + zero_point_sum).unwrap_or(i32::MIN),
     }
 }

@@ -26,7 +26,19 @@ fn foreign_objects_are_named_and_refused() {
     for global in [
         "builtins\neval",
         "__builtin__\ngetattr",
+        "builtins\nset",
+        "__builtin__\n__import__",
+        "__builtin__\nsetattr",
+        "_codecs\ndecode",
+        "numpy\nload",
+        "numpy.core.multiarray\n_reconstruct",
         "torch\nload",
+        "torch\nfloat32.to",
+        "torch\nint",
+        "torch\ndevice.__class__",
+        "argparse\nArgumentParser",
+        "pathlib\nPath.unlink",
+        "torchvision.transforms_\nCompose",
         "torch.storage\n_load_from_bytes",
         "collections\nnamedtuple",
         "torch._utils\n_rebuild_tensor_v2.__globals__",
@@ -53,8 +65,54 @@ fn only_what_torch_calls_is_called() {
 }
 
 #[test]
+fn plain_data_beside_the_weights_is_passed_over() {
+    for instructions in [
+        &b"c__builtin__\nset\n](K\x01K\x02e\x85R."[..],
+        b"c__builtin__\nfrozenset\n]\x85R.",
+        b"ctorch\ndevice\nX\x03\x00\x00\x00cpu\x85R.",
+        b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\x00\x00\x00f8\x89\x88\x87R(K\x03Ntb\
+          c_codecs\nencode\nX\x01\x00\x00\x00aX\x06\x00\x00\x00latin1\x86R\x86R.",
+        b"cargparse\nNamespace\n)\x81}X\x02\x00\x00\x00lrG\x3f\xf0\0\0\0\0\0\0sb.",
+        b"c__builtin__\nbytes\n)R.",
+        b"cpathlib\nPosixPath\nX\x01\x00\x00\x00/\x85R.",
+    ] {
+        let bytes = [b"\x80\x02", instructions].concat();
+        assert_eq!(super::run(&bytes).unwrap().root, Value::Unread, "{}", instructions.escape_ascii());
+    }
+    for name in ["float32", "bfloat16", "int64", "uint8", "bool", "complex64"] {
+        let bytes = format!("\u{2}ctorch\n{name}\n.");
+        let bytes = [b"\x80", bytes.as_bytes()].concat();
+        assert_eq!(super::run(&bytes).unwrap().root, Value::Global(Global::Unread), "{name}");
+    }
+}
+
+#[test]
+fn a_size_is_a_tuple_and_a_defaultdict_a_dictionary() {
+    let size = super::run(b"\x80\x02ctorch\nSize\nK\x01K\x02\x86\x85R.").unwrap();
+    assert_eq!(size.sequence(size.root).unwrap(), [1, 2].map(Value::Int));
+    let dict = b"\x80\x02ccollections\ndefaultdict\nc__builtin__\nlong\n\x85RX\x01\x00\x00\x00aK\x01s.";
+    let dict = super::run(dict).unwrap();
+    assert_eq!(dict.get(dict.root, "a"), Some(Value::Int(1)));
+}
+
+#[test]
+fn objects_of_other_classes_are_not_made() {
+    for instructions in [
+        &b"ccollections\nOrderedDict\n)\x81."[..],
+        b"ctorch._utils\n_rebuild_tensor_v2\n)\x81.",
+        b"]}\x81.",
+        b"c__builtin__\nset\n\x81.",
+        b"ctorch\nSize\nK\x01\x85R.",
+        b"ccollections\ndefaultdict\nNN\x86R.",
+        b"c__builtin__\nset\n}b.",
+    ] {
+        assert!(run(instructions).is_err(), "{}", instructions.escape_ascii());
+    }
+}
+
+#[test]
 fn opcodes_beyond_plain_data_are_refused() {
-    let plain = b".\x80(qraesubN\x88\x89JKM\x8aGX])}t\x85\x86\x87hjcQR";
+    let plain = b".\x80(qraesubN\x88\x89JKM\x8aGX])}t\x85\x86\x87hjcQR\x81";
     for opcode in 0..=255 {
         let found = message(&[opcode]);
         assert_eq!(found.contains("one that plain data needs"), !plain.contains(&opcode), "{found}");
@@ -147,7 +205,8 @@ fn values_come_back() {
 fn instruction() -> impl Strategy<Value = Vec<u8>> {
     let argument = || 0u8..4;
     prop_oneof![
-        prop::sample::select(b"((.)]}NQRabestu\x85\x86\x87\x88\x89".to_vec()).prop_map(|opcode| vec![opcode]),
+        prop::sample::select(b"((.)]}NQRabestu\x81\x85\x86\x87\x88\x89".to_vec())
+            .prop_map(|opcode| vec![opcode]),
         (prop::sample::select(b"Khq".to_vec()), argument()).prop_map(|(opcode, n)| vec![opcode, n]),
         argument().prop_map(|n| [&b"X"[..], &[n, 0, 0, 0], &b"abc"[..usize::from(n)]].concat()),
         argument().prop_map(|n| [&[0x8a, n][..], &b"\xff\x7f\x80"[..usize::from(n)]].concat()),
@@ -155,6 +214,9 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         Just(b"ctorch\nFloatStorage\n".to_vec()),
         Just(b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec()),
         Just(b"ccollections\nOrderedDict\n".to_vec()),
+        Just(b"ccollections\ndefaultdict\n".to_vec()),
+        Just(b"c__builtin__\nset\n".to_vec()),
+        Just(b"ctorch\nSize\n".to_vec()),
         any::<u8>().prop_map(|byte| vec![byte]),
     ]
 }

@@ -1,0 +1,221 @@
+//! Data sets as people have them: layouts, lists, file names, masks, and what is reported about them.
+
+mod program;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use program::demo::{SMALL, demo};
+use program::{patchcore_notes, patchcore_ok};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::text;
+
+fn train(data: &Path, out: &Path) -> Vec<String> {
+    patchcore_notes([&["train", "--data", text(data), "--out", text(out)], &SMALL[..]].concat())
+}
+
+fn evaluate(model: &Path, data: &Path) -> (Value, Vec<String>) {
+    let arguments = ["evaluate", "--json", "--model", text(model), "--data", text(data)];
+    (serde_json::from_str(&patchcore_ok(arguments)).unwrap(), patchcore_notes(arguments))
+}
+
+/// Copies the demo's photograph `from` to `to`, with its folders.
+fn copy(from: &str, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(demo().path("parts").join(from), to).unwrap();
+}
+
+/// The command in docs/data-sets.md that writes `list`.
+fn recipe(list: &str) -> String {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/data-sets.md")).unwrap();
+    let command = page.lines().find(|line| line.ends_with(&format!("> {list}")));
+    command.expect("the page has the recipe").to_string()
+}
+
+fn run_recipe(list: &str, folder: &Path) -> PathBuf {
+    let status = Command::new("sh").args(["-c", &recipe(list)]).current_dir(folder).status().unwrap();
+    assert!(status.success());
+    folder.join(list)
+}
+
+#[test]
+fn photographs_are_known_by_their_first_bytes_and_other_files_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = folder.path().join("good");
+    for (i, name) in ["a.png", "b.JPE", "c.jfif", "d"].into_iter().enumerate() {
+        copy(&format!("train/good/00{i}.png"), &good.join(name));
+    }
+    for name in ["e.webp", "f.webp", "g.ppm.part", ".h.webp"] {
+        fs::write(good.join(name), "not read").unwrap();
+    }
+    let out = folder.path().join("model.pcore");
+    let reported = train(folder.path(), &out);
+    let expected = "passed over 2 files that are not photographs of a known format (2 .webp), such as ";
+    assert!(reported.iter().any(|note| note.contains(expected)), "{reported:?}");
+    assert!(patchcore_ok(["info", text(&out)]).contains("4 photographs"));
+    let predict = ["predict", "--model", text(&out), text(&good)];
+    assert_eq!(patchcore_ok(predict).lines().count(), 4);
+    let reported = patchcore_notes(predict);
+    assert!(reported.len() == 1 && reported[0].contains(expected), "{reported:?}");
+}
+
+#[test]
+fn a_list_gives_what_the_folders_give() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    let mut rows = String::from("path,label,mask,split\n");
+    for (part, label, count) in [("train", "good", 24), ("test", "chip", 5), ("test", "good", 8)] {
+        for i in 0..count {
+            let photograph = format!("{part}/{label}/{i:03}.png");
+            let mut mask = String::new();
+            copy(&photograph, &set.join(&photograph));
+            if label == "chip" {
+                mask = format!("ground_truth/chip/{i:03}_mask.png");
+                copy(&mask, &set.join(&mask));
+            }
+            rows += &format!("{photograph},{label},{mask},{part}\n");
+        }
+    }
+    let list = set.join("list.csv");
+    fs::write(&list, rows).unwrap();
+    let [from_list, from_folder] = ["list.pcore", "folder.pcore"].map(|name| folder.path().join(name));
+    assert_eq!((train(&list, &from_list), train(&set, &from_folder)), (vec![], vec![]));
+    assert!(fs::read(&from_list).unwrap() == fs::read(&from_folder).unwrap());
+    let [(a, notes), (b, _)] = [&list, &set].map(|data| evaluate(&from_list, data));
+    assert!(notes.is_empty() && a["images"].as_array().unwrap().len() == 13, "{notes:?}");
+    for metric in ["image_auroc", "pixel_auroc", "aupro"] {
+        assert!(a[metric].is_f64() && a[metric] == b[metric], "{metric}");
+    }
+}
+
+#[test]
+fn the_list_of_visa_is_read_by_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = String::from("object,split,label,image,mask\r\n");
+    let mut add = |object: &str, split: &str, label: &str, from: &str, name: &str, mask: &str| {
+        copy(from, &folder.path().join(name));
+        if !mask.is_empty() {
+            copy("ground_truth/chip/000_mask.png", &folder.path().join(mask));
+        }
+        rows += &format!("{object},{split},{label},{name},{mask}\r\n");
+    };
+    for i in 0..5 {
+        let split = if i < 3 { "train" } else { "test" };
+        let name = format!("candle/Data/Images/Normal/{i:04}.JPG");
+        add("candle", split, "normal", &format!("train/good/{i:03}.png"), &name, "");
+    }
+    let (image, mask) = ("candle/Data/Images/Anomaly/000.JPG", "candle/Data/Masks/Anomaly/000.png");
+    add("candle", "test", "anomaly", "test/chip/000.png", image, mask);
+    add("pcb1", "train", "normal", "train/good/009.png", "pcb1/Data/Images/Normal/0000.JPG", "");
+    fs::create_dir(folder.path().join("split_csv")).unwrap();
+    fs::write(folder.path().join("split_csv/1cls.csv"), rows).unwrap();
+    let list = run_recipe("candle.csv", folder.path());
+    let model = folder.path().join("model.pcore");
+    assert!(train(&list, &model).is_empty());
+    assert!(patchcore_ok(["info", text(&model)]).contains("3 photographs"));
+    let (found, _) = evaluate(&model, &list);
+    let labels: Vec<_> = found["images"].as_array().unwrap().iter().map(|i| i["label"].as_bool()).collect();
+    assert_eq!(labels, [false, false, true].map(Some));
+    assert!(found["pixel_auroc"].is_f64(), "there is a mask");
+}
+
+#[test]
+fn the_masks_of_kolektorsdd_label_by_the_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..6 {
+        let from = if i == 4 { "test/chip/000.png".into() } else { format!("train/good/{i:03}.png") };
+        copy(&from, &folder.path().join(format!("kos0{i}/Part{i}.jpg")));
+        let mut mask = image::open(demo().path("parts/ground_truth/chip/000_mask.png")).unwrap().into_luma8();
+        if i != 4 {
+            mask.fill(0);
+        }
+        mask.save(folder.path().join(format!("kos0{i}/Part{i}_label.bmp"))).unwrap();
+    }
+    let list = run_recipe("kolektor.csv", folder.path());
+    let model = folder.path().join("model.pcore");
+    assert!(train(&list, &model).is_empty());
+    let (found, _) = evaluate(&model, &list);
+    let images = found["images"].as_array().unwrap();
+    let labels: Vec<_> = images.iter().map(|image| image["label"].as_bool().unwrap()).collect();
+    assert_eq!(labels.iter().filter(|&&defective| defective).count(), 1);
+    let defective = images.iter().find(|image| image["label"] == true).unwrap();
+    assert!(defective["path"].as_str().unwrap().ends_with("kos04/Part4.jpg"));
+}
+
+#[test]
+fn unusual_masks_are_used_by_the_rule_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = demo().path("parts.pcore");
+    for (case, change, expected) in [
+        (
+            "empty",
+            (|_| 0) as fn(u8) -> u8,
+            Some("masks of defective photographs that mark nothing: 1, such as"),
+        ),
+        ("inverted", |value| 255 - value, Some("masks that mark more than half of the photograph")),
+        ("one", |value| value.min(1), None),
+    ] {
+        let data = folder.path().join(case);
+        copy("test/good/000.png", &data.join("test/good/000.png"));
+        copy("test/chip/000.png", &data.join("test/chip/000.png"));
+        let mut mask = image::open(demo().path("parts/ground_truth/chip/000_mask.png")).unwrap().into_luma8();
+        mask.pixels_mut().for_each(|pixel| pixel.0[0] = change(pixel.0[0]));
+        fs::create_dir_all(data.join("ground_truth/chip")).unwrap();
+        mask.save(data.join("ground_truth/chip/000.png")).unwrap();
+        let (_, notes) = evaluate(&model, &data);
+        assert_eq!(notes.len(), usize::from(expected.is_some()), "{case}: {notes:?}");
+        if let Some(expected) = expected {
+            assert!(notes[0].starts_with(expected), "{case}: {notes:?}");
+            assert!(notes[0].ends_with("every value but 0 marks a defect"), "{case}: {notes:?}");
+        }
+    }
+    let data = folder.path().join("blurred");
+    copy("test/good/000.png", &data.join("test/good/000.png"));
+    copy("test/chip/000.png", &data.join("test/chip/000.png"));
+    fs::create_dir_all(data.join("ground_truth/chip")).unwrap();
+    let mask = image::open(demo().path("parts/ground_truth/chip/000_mask.png")).unwrap();
+    mask.blur(2.0).save(data.join("ground_truth/chip/000.png")).unwrap();
+    let (_, notes) = evaluate(&model, &data);
+    assert!(notes.len() == 1 && notes[0].starts_with("masks of many grey levels or colours: 1"), "{notes:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_survive_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let odd = Path::new(std::ffi::OsStr::from_bytes(b"st\xf6rung.png"));
+    copy("test/chip/000.png", &folder.path().join("bad").join(odd));
+    copy("test/good/000.png", &folder.path().join("good/0.png"));
+    let model = demo().path("parts.pcore");
+    let predict = ["predict", "--json", "--model", text(&model), text(folder.path())];
+    let lines = patchcore_ok(predict);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let encoded = lines[0]["path_percent_encoded"].as_str().unwrap();
+    assert!(encoded.ends_with("bad/st%F6rung.png"), "{encoded}");
+    assert!(lines[0]["path"].as_str().unwrap().ends_with("bad/st\u{fffd}rung.png"));
+    assert!(lines[1].get("path_percent_encoded").is_none());
+    let (found, _) = evaluate(&model, folder.path());
+    let encoded = found["images"][0]["path_percent_encoded"].as_str().unwrap();
+    assert!(encoded.ends_with("bad/st%F6rung.png"), "{encoded}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_model_is_written_through_a_link_and_keeps_its_rights() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let (link, file) = (folder.path().join("current.pcore"), folder.path().join("7.pcore"));
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("7.pcore", &link).unwrap();
+    let photographs = folder.path().join("set");
+    (0..2).for_each(|i| copy(&format!("train/good/00{i}.png"), &photographs.join(format!("good/{i}.png"))));
+    assert!(train(&photographs, &link).is_empty());
+    assert!(link.is_symlink());
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(patchcore_ok(["info", text(&file)]).contains("2 photographs"));
+}
