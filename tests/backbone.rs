@@ -2,11 +2,13 @@
 
 #![cfg(all(feature = "train", feature = "embedded-default", feature = "embedded-small"))]
 
+mod support;
+
 use patchcore::Architecture;
-use patchcore::image::{Frame, PixelFormat};
 use patchcore::{Backbone, PatchCore, Session, TrainOptions, Trainer, weights};
 use std::ops::ControlFlow;
 use std::path::Path;
+use support::photographs::{gray_frame, gray_pattern};
 
 const SIDE: usize = 64;
 
@@ -39,17 +41,12 @@ fn the_files_fit_into_a_package_of_the_registry() {
     assert!(size("default.safetensors") + size("small.safetensors") <= 8_000_000);
 }
 
-fn photograph(seed: usize) -> Vec<u8> {
-    (0..SIDE * SIDE).map(|i| ((i % SIDE * 3 + seed * 11) ^ (i / SIDE * 2 + seed)) as u8).collect()
-}
-
 fn train(refer_to_backbone: bool) -> PatchCore {
     let mut options = TrainOptions::default().refer_to_backbone(refer_to_backbone);
     options.preprocess.resize = (SIDE, SIDE);
     let mut trainer = Trainer::new(&Backbone::embedded("small").unwrap(), &options).unwrap();
     for seed in 0..3 {
-        let frame = photograph(seed);
-        trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &frame).unwrap()).unwrap();
+        trainer.add(&gray_frame(SIDE, &gray_pattern(SIDE, SIDE, seed))).unwrap();
     }
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap()
 }
@@ -69,8 +66,8 @@ fn a_model_refers_to_an_embedded_backbone_or_copies_it_and_scores_the_same() {
     let weights = 2 * Backbone::embedded("small").unwrap().flat().len();
     assert!(b.file_bytes().unwrap() - a.file_bytes().unwrap() >= weights);
 
-    let frame = photograph(7);
-    let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &frame).unwrap();
+    let pixels = gray_pattern(SIDE, SIDE, 7);
+    let frame = gray_frame(SIDE, &pixels);
     let score = |model: &PatchCore| Session::new(model, 1).unwrap().predict(&frame).unwrap().score;
     assert_eq!(score(&refers).to_bits(), score(&copies).to_bits());
 }

@@ -188,7 +188,7 @@ fn sixteen_bits_are_those_of_the_machine_at_any_address() {
 fn the_c_interface_reads_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
-    small::saved(&small::model(SearchKind::Flat), &path);
+    small::model(SearchKind::Flat).save(&path).unwrap();
     let pixels = small::photograph(9);
     let mut session = Session::new(&PatchCore::open(&path).unwrap(), 1).unwrap();
     let expected = session.predict(&small::frame(&pixels)).unwrap().score;

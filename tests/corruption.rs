@@ -6,6 +6,7 @@ mod support;
 
 use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result};
 use patchcore::{Precision, SearchKind};
+use support::model_bytes;
 use support::sections::{assemble, sections, with_metadata};
 use support::small::{answer, photograph};
 
@@ -20,18 +21,13 @@ fn unverified() -> OpenOptions {
     verified().verify(false)
 }
 
-fn saved(model: &PatchCore) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    support::small::saved(model, &folder.path().join("model.pcore"))
-}
-
 fn file(search: SearchKind) -> Vec<u8> {
-    saved(&support::small::model(search))
+    model_bytes(&support::small::model(search))
 }
 
 fn file_of_halves() -> Vec<u8> {
     let options = support::small::options(SearchKind::Pruned).bank_precision(Precision::Half);
-    saved(&support::small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
+    model_bytes(&support::small::train(&options, &[0, 1, 2].map(photograph)).unwrap())
 }
 
 /// A model of every search that this build has, and one of half precision.
@@ -263,9 +259,8 @@ fn a_record_that_asks_for_much_is_refused_before_memory_is_taken() {
 
 #[test]
 fn infinite_thresholds_and_ranges_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
     let model = support::small::model(SearchKind::Flat);
-    let file = support::small::saved(&model, &folder.path().join("model.pcore"));
+    let file = model_bytes(&model);
     let image = model.calibration().image;
     for number in [image.threshold, image.max] {
         let (from, to) = (number.to_le_bytes(), f32::INFINITY.to_le_bytes());
@@ -279,7 +274,6 @@ fn infinite_thresholds_and_ranges_are_refused() {
 
 #[test]
 fn weights_that_are_damaged_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
     let narrow = patchcore::Architecture::named("resnet18_narrow").unwrap();
     let options = support::small::options(SearchKind::Flat);
     let images = [0, 1].map(|seed| {
@@ -287,7 +281,7 @@ fn weights_that_are_damaged_are_refused() {
         patchcore::image::Picture::from_rgb(support::small::SIDE, support::small::SIDE, gray)
     });
     let model = PatchCore::train(&Backbone::pseudo_random(&narrow), &options, images).unwrap();
-    let file = support::small::saved(&model, &folder.path().join("model.pcore"));
+    let file = model_bytes(&model);
     let open = |file: &[u8]| unverified().max_bytes(1 << 30).open_copy(file);
     assert!(open(&file).is_ok());
     let whole = sections(&file);

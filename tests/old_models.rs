@@ -6,7 +6,9 @@
 
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::weights::{NamedTensors, Tensor};
-use patchcore::{Architecture, Backbone, Decision, Layer, PatchCore, SearchKind, Session, TrainOptions, Trainer};
+use patchcore::{
+    Architecture, Backbone, Decision, Layer, PatchCore, SearchKind, Session, TrainOptions, Trainer,
+};
 use std::ops::ControlFlow;
 use std::path::Path;
 

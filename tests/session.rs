@@ -1,5 +1,7 @@
 //! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count and from every copy of a model.
 
+mod support;
+
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, Trainer};
 use patchcore::{Precision, SearchKind};
@@ -7,6 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::model_bytes;
+use support::photographs::{gray_frame, gray_pattern};
 
 struct Counting;
 
@@ -39,13 +43,12 @@ static ALLOCATOR: Counting = Counting;
 const WIDTH: usize = 96;
 const HEIGHT: usize = 80;
 
-/// A smooth gray pattern; `seed` moves it.
 fn photograph(seed: usize) -> Vec<u8> {
-    (0..WIDTH * HEIGHT).map(|i| ((i % WIDTH * 3 + seed * 11) ^ (i / WIDTH * 2 + seed)) as u8).collect()
+    gray_pattern(WIDTH, HEIGHT, seed)
 }
 
 fn frame(pixels: &[u8]) -> Frame<'_> {
-    Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
+    gray_frame(WIDTH, pixels)
 }
 
 /// How the memory bank is searched and kept.
@@ -75,13 +78,6 @@ fn bits(session: &mut Session, seed: usize) -> Vec<u32> {
     let pixels = photograph(seed);
     let found = session.predict(&frame(&pixels)).unwrap();
     std::iter::once(found.score).chain(session.map().unwrap().iter().copied()).map(f32::to_bits).collect()
-}
-
-fn saved(model: &PatchCore) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.pcore");
-    model.save(&path).unwrap();
-    std::fs::read(path).unwrap()
 }
 
 // Without the test harness: the counter counts the whole process, and the harness allocates when a test takes long.
@@ -165,7 +161,7 @@ fn assert_none(allocated: usize, what: &str) {
 
 /// A model and its sessions take what they say, before anything is taken.
 fn check_memory(bank: Bank) {
-    let file = saved(&train(1, bank));
+    let file = model_bytes(&train(1, bank));
     let before = LIVE.load(Ordering::Relaxed);
     let model = OpenOptions::default().open_copy(&file).unwrap();
     let taken = LIVE.load(Ordering::Relaxed) - before;
@@ -228,8 +224,8 @@ fn check(bank: Bank) -> Vec<Vec<u32>> {
         }
     });
 
-    let file = saved(model);
-    assert!(file == saved(&train(2, bank)), "the file depends on the number of threads");
+    let file = model_bytes(model);
+    assert!(file == model_bytes(&train(2, bank)), "the file depends on the number of threads");
     let reopened = OpenOptions::default().open_copy(&file).unwrap();
     assert!(bits(&mut Session::new(&reopened, 2).unwrap(), 5) == expected[1], "opening changes scores");
     expected

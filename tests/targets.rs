@@ -2,10 +2,13 @@
 
 #![cfg(feature = "train")]
 
+#[path = "support/photographs.rs"]
+mod photographs;
+
 use patchcore::Isa;
-use patchcore::image::{Frame, PixelFormat};
 use patchcore::{Architecture, Mode};
 use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, Trainer};
+use photographs::gray_frame;
 use std::ops::ControlFlow;
 
 const WIDTH: usize = 72;
@@ -20,10 +23,6 @@ fn photograph(number: usize, defect: usize) -> Vec<u8> {
     (0..WIDTH * HEIGHT).map(|i| value(i % WIDTH, i / WIDTH)).collect()
 }
 
-fn frame(pixels: &[u8]) -> Frame<'_> {
-    Frame::new(WIDTH, HEIGHT, WIDTH, PixelFormat::Gray8, pixels).unwrap()
-}
-
 /// A model that keeps every patch, so that its rows do not hang on the last bits of distances.
 fn train() -> PatchCore {
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
@@ -31,7 +30,7 @@ fn train() -> PatchCore {
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&backbone, &options).unwrap();
     for number in 0..6 {
-        trainer.add(&frame(&photograph(number, 0))).unwrap();
+        trainer.add(&gray_frame(WIDTH, &photograph(number, 0))).unwrap();
     }
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap()
 }
@@ -68,7 +67,7 @@ fn scores_and_labels_are_those_of_every_other_machine() {
         let mut session = Session::new(&model, 1).unwrap();
         let found = EXPECTED.map(|(number, defect, ..)| {
             let pixels = photograph(number, defect);
-            let found = session.predict(&frame(&pixels)).unwrap();
+            let found = session.predict(&gray_frame(WIDTH, &pixels)).unwrap();
             (number, defect, found.score, found.decision == patchcore::Decision::Anomalous)
         });
         let is_near =

@@ -2,19 +2,20 @@
 
 #![cfg(all(feature = "train", feature = "embedded-default"))]
 
-use patchcore::image::{Frame, PixelFormat};
+mod support;
+
 use patchcore::score::CalibrationSource;
-use patchcore::{Backbone, ErrorKind, PatchCore, Result, Session, TrainOptions, Trainer};
+use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use support::model_bytes;
+use support::photographs::{gray_frame, gray_pattern};
 
 const SIDE: usize = 96;
 const IMAGES: usize = 6;
 
-/// A smooth pattern with a little noise; `seed` moves it.
 fn photograph(seed: usize) -> Vec<u8> {
-    let value = |i: usize| ((i % SIDE * 3 + seed * 11) ^ (i / SIDE * 2 + seed)) + (i * 7919 + seed) % 5;
-    (0..SIDE * SIDE).map(|i| value(i) as u8).collect()
+    gray_pattern(SIDE, SIDE, seed)
 }
 
 fn train(max_memory: Option<u64>, spool_folder: Option<PathBuf>) -> Result<PatchCore> {
@@ -31,19 +32,13 @@ fn trainer(mut options: TrainOptions, seeds: impl IntoIterator<Item = usize>) ->
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("default")?, &options)?;
     for seed in seeds {
-        trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &photograph(seed))?)?;
+        trainer.add(&gray_frame(SIDE, &photograph(seed)))?;
     }
     Ok(trainer)
 }
 
 fn finish(trainer: Trainer) -> Result<PatchCore> {
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
-}
-
-fn bytes(model: &PatchCore, folder: &Path) -> Vec<u8> {
-    let path = folder.join("model.pcore");
-    model.save(&path).unwrap();
-    std::fs::read(path).unwrap()
 }
 
 /// Bytes of all features alone.
@@ -59,8 +54,8 @@ fn a_spooled_training_gives_the_same_file() {
     let bound = Some(feature_bytes() * 5 / 4);
     let spooled = train(bound, Some(folder.path().into())).unwrap();
     assert_eq!(spooled.info().training().sampled, None);
-    assert_eq!(bytes(&whole, folder.path()), bytes(&spooled, folder.path()));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "only the model is left");
+    assert_eq!(model_bytes(&whole), model_bytes(&spooled));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     // That the bound did send the features to a file shows where there is no folder for it.
     let error = train(bound, Some(folder.path().join("missing"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
@@ -69,15 +64,15 @@ fn a_spooled_training_gives_the_same_file() {
 
 #[test]
 fn a_sampled_training_says_so_and_is_repeatable() {
-    let folder = tempfile::tempdir().unwrap();
     let bound = Some(feature_bytes() / 3);
     let model = train(bound, None).unwrap();
     let information = model.info();
     let (all, sampled) = (information.training().patches, information.training().sampled.unwrap());
     assert!(sampled < all && sampled >= all / IMAGES as u64, "{sampled} of {all}");
     assert_eq!(information.bank_rows(), (sampled as f64 * 0.2) as usize);
-    assert_eq!(bytes(&model, folder.path()), bytes(&train(bound, None).unwrap(), folder.path()));
-    let opened = PatchCore::open(folder.path().join("model.pcore")).unwrap();
+    let file = model_bytes(&model);
+    assert_eq!(file, model_bytes(&train(bound, None).unwrap()));
+    let opened = OpenOptions::default().open_copy(&file).unwrap();
     assert_eq!(opened.info().training().sampled, Some(sampled));
 }
 
@@ -100,15 +95,14 @@ fn photographs_that_are_nearly_equal_give_a_threshold_near_their_scores() {
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&Backbone::embedded("default").unwrap(), &options).unwrap();
     for seed in 0..8 {
-        trainer.add(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &noisy(seed)).unwrap()).unwrap();
+        trainer.add(&gray_frame(SIDE, &noisy(seed))).unwrap();
     }
     let model = trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).unwrap();
     let threshold = model.calibration().image_threshold().unwrap();
     let mut session = Session::new(&model, 1).unwrap();
     let scores = [8, 9, 10, 11, 12, 13].map(|seed| {
         let data = noisy(seed);
-        let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &data).unwrap();
-        session.predict(&frame).unwrap().score
+        session.predict(&gray_frame(SIDE, &data)).unwrap().score
     });
     let highest = scores.iter().copied().fold(0.0, f32::max);
     assert!(highest < threshold && threshold < 2.0 * highest, "{threshold}, {scores:?}");
@@ -131,7 +125,7 @@ fn copies_of_a_photograph_do_not_calibrate() {
     );
     let mut session = Session::new(&four, 1).unwrap();
     let new = photograph(4);
-    let found = session.predict(&Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &new).unwrap()).unwrap();
+    let found = session.predict(&gray_frame(SIDE, &new)).unwrap();
     let threshold = four.calibration().image_threshold().unwrap();
     assert!(threshold > found.score / 2.0, "{threshold} for a good part of {}", found.score);
 }

@@ -435,7 +435,7 @@ fn a_benchmark_is_checked_before_its_first_training() {
 fn what_a_model_says_of_itself_is_printed_harmlessly() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
-    let file = support::small::saved(&support::small::model(SearchKind::Flat), &path);
+    let file = support::model_bytes(&support::small::model(SearchKind::Flat));
     let hostile = support::sections::with_metadata(&file, b"patchcore", b"\x1b[2J\r\nok ");
     std::fs::write(&path, hostile).unwrap();
     let said = patchcore_ok(["info".as_ref(), path.as_os_str()]);

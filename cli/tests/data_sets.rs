@@ -5,28 +5,20 @@ mod program;
 mod support;
 
 use program::demo::{SMALL, demo};
-use program::{patchcore, patchcore_ok};
+use program::{patchcore_notes, patchcore_ok};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use support::{beside, text};
-
-/// Runs the program, which must succeed, and gives what it reported on standard error.
-fn notes<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let Output { status, stderr, .. } = patchcore(arguments);
-    let stderr = String::from_utf8(stderr).unwrap();
-    assert!(status.success(), "{stderr}");
-    stderr.lines().filter_map(|line| line.strip_prefix("note: ").map(String::from)).collect()
-}
+use std::process::Command;
+use support::text;
 
 fn train(data: &Path, out: &Path) -> Vec<String> {
-    notes([&["train", "--data", text(data), "--out", text(out)], &SMALL[..]].concat())
+    patchcore_notes([&["train", "--data", text(data), "--out", text(out)], &SMALL[..]].concat())
 }
 
 fn evaluate(model: &Path, data: &Path) -> (Value, Vec<String>) {
     let arguments = ["evaluate", "--json", "--model", text(model), "--data", text(data)];
-    (serde_json::from_str(&patchcore_ok(arguments)).unwrap(), notes(arguments))
+    (serde_json::from_str(&patchcore_ok(arguments)).unwrap(), patchcore_notes(arguments))
 }
 
 /// Copies the demo's photograph `from` to `to`, with its folders.
@@ -66,7 +58,7 @@ fn photographs_are_known_by_their_first_bytes_and_other_files_are_counted() {
     assert!(patchcore_ok(["info", text(&out)]).contains("4 photographs"));
     let predict = ["predict", "--model", text(&out), text(&good)];
     assert_eq!(patchcore_ok(predict).lines().count(), 4);
-    let reported = notes(predict);
+    let reported = patchcore_notes(predict);
     assert!(reported.len() == 1 && reported[0].contains(expected), "{reported:?}");
 }
 
@@ -226,36 +218,4 @@ fn a_model_is_written_through_a_link_and_keeps_its_rights() {
     assert!(link.is_symlink());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(patchcore_ok(["info", text(&file)]).contains("2 photographs"));
-}
-
-#[cfg(unix)]
-#[test]
-fn layouts_from_the_field_are_read() {
-    let (Some(formats), Some(layouts)) =
-        (beside("cases/folder_skips_formats"), beside("cases/dataset_layouts"))
-    else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model.pcore");
-    let reported = train(&formats, &model);
-    let read = patchcore_ok(["info", text(&model)]);
-    let passed_over = reported.iter().find_map(|note| note.split_once("passed over ")?.1.split(' ').next());
-    let passed_over: usize = passed_over.map_or(0, |count| count.parse().unwrap());
-    assert!(read.contains(&format!("{} photographs", 24 - passed_over)), "{read} {reported:?}");
-
-    let reported = train(&layouts.join("ad2/can"), &model);
-    assert!(
-        reported.len() == 1 && reported[0].ends_with("the folder validation is not read"),
-        "{reported:?}"
-    );
-    let (found, _) = evaluate(&model, &layouts.join("ad2/can"));
-    assert_eq!(found["images"].as_array().unwrap().len(), 13);
-    assert!(found["pixel_auroc"].is_f64());
-
-    let set = folder.path().join("nested");
-    fs::create_dir(&set).unwrap();
-    std::os::unix::fs::symlink(layouts.join("nested_test"), set.join("test")).unwrap();
-    let (found, notes) = evaluate(&model, &set);
-    assert_eq!((found["images"].as_array().unwrap().len(), notes), (18, vec![]));
 }

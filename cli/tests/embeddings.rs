@@ -1,49 +1,17 @@
-//! Embeddings and coresets as NumPy files, and the coreset's order against the reference's.
+//! Embeddings and coresets as NumPy files.
 
 mod program;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use patchcore::Isa;
 use patchcore::PatchCore;
-use patchcore::Pool;
 use patchcore::image::Picture;
-use patchcore::internals::coreset::select;
 use patchcore::internals::npy;
 use patchcore::internals::tensor::Patches;
 use program::{patchcore_fails, patchcore_ok, patchcore_refuses};
-use std::ops::ControlFlow;
 use std::path::Path;
 use support::golden::{Golden, formula};
 use support::text;
-
-/// Features with the order in which the reference chooses from them.
-struct Reference {
-    features: Vec<f32>,
-    dim: usize,
-    order: Vec<usize>,
-}
-
-impl Reference {
-    /// All there are: a small one, and a larger one where it lies beside the checkout.
-    fn all() -> Vec<Self> {
-        let order = Golden::here("coreset.safetensors").usize("order");
-        let mut all = vec![Self { features: formula("features", 400 * 12).collect(), dim: 12, order }];
-        if let Some(golden) = Golden::beside("coreset.safetensors") {
-            let dim = golden.shape("features")[1];
-            all.push(Self { features: golden.f32("features"), dim, order: golden.usize("order") });
-        }
-        all
-    }
-
-    fn rows(&self) -> usize {
-        self.features.len() / self.dim
-    }
-
-    fn patches(&self) -> Patches<'_> {
-        Patches { dim: self.dim, grid_width: self.rows(), data: &self.features }
-    }
-}
 
 /// The integers of a file that the program wrote, whose header is 128 bytes long.
 fn indices(path: &Path) -> Vec<usize> {
@@ -68,45 +36,20 @@ fn photographs(folder: &Path) {
 }
 
 #[test]
-fn the_selection_is_the_references_on_every_instruction_set_and_thread_count() {
-    for reference in Reference::all() {
-        let (count, start) = (reference.order.len(), reference.order[0]);
-        for isa in Isa::available() {
-            for threads in [1, 3] {
-                let pool = Pool::new(threads).unwrap();
-                let observer = &mut |_, _| ControlFlow::Continue(());
-                let chosen = select(reference.patches(), count, start, isa, &pool, observer).unwrap();
-                let chosen: Vec<usize> = chosen.into_iter().map(|row| row as usize).collect();
-                assert_eq!(chosen, reference.order, "{isa:?}, {threads} threads");
-            }
-        }
-    }
-}
-
-#[test]
 fn the_program_selects_as_the_reference_from_files_of_rows_and_of_images() {
     let folder = tempfile::tempdir().unwrap();
     let (features, out) = (folder.path().join("features.npy"), folder.path().join("indices.npy"));
-    for reference in Reference::all() {
-        let (rows, dim) = (reference.rows(), reference.dim);
-        // Half a row more, so that rounding cannot take one away.
-        let ratio = (reference.order.len() as f64 + 0.5) / rows as f64;
-        for shape in [&[rows, dim][..], &[rows / 50, 50, dim]] {
-            npy::write(&features, shape, &reference.features).unwrap();
-            let (ratio, start) = (ratio.to_string(), reference.order[0].to_string());
-            patchcore_ok([
-                "coreset",
-                text(&features),
-                "--no-projection",
-                "--ratio",
-                &ratio,
-                "--start",
-                &start,
-                "--out",
-                text(&out),
-            ]);
-            assert_eq!(indices(&out), reference.order);
-        }
+    let (rows, dim) = (400, 12);
+    let values: Vec<f32> = formula("features", rows * dim).collect();
+    let order = Golden::here("coreset.safetensors").usize("order");
+    // Half a row more, so that rounding cannot take one away.
+    let ratio = ((order.len() as f64 + 0.5) / rows as f64).to_string();
+    let start = order[0].to_string();
+    for shape in [&[rows, dim][..], &[rows / 50, 50, dim]] {
+        npy::write(&features, shape, &values).unwrap();
+        let options = ["--no-projection", "--ratio", &ratio, "--start", &start, "--out", text(&out)];
+        patchcore_ok([&["coreset", text(&features)], &options[..]].concat());
+        assert_eq!(indices(&out), order);
     }
 }
 

@@ -259,23 +259,21 @@ fn two_that_write_the_same_path_leave_one_of_both() {
 fn a_model_that_was_read_does_not_mind_what_becomes_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pcore");
-    support::small::saved(&support::small::model(SearchKind::Pruned), &path);
+    support::small::model(SearchKind::Pruned).save(&path).unwrap();
     let expected = answer(&PatchCore::open(&path).unwrap(), &photograph(9)).unwrap();
 
     // SAFETY: the file is replaced by renaming, and no longer mapped when it is written into.
     let mapped = PatchCore::open_mapped(unsafe { patchcore::MappedFile::open(&path) }.unwrap()).unwrap();
     let read = PatchCore::open(&path).unwrap();
     // `save` puts another file in its place: who has mapped the old one keeps it.
-    support::small::saved(
-        &support::small::train(&support::small::options(SearchKind::Flat), &[photograph(50), photograph(60)])
-            .unwrap(),
-        &path,
-    );
+    let others = [photograph(50), photograph(60)];
+    let other = support::small::train(&support::small::options(SearchKind::Flat), &others).unwrap();
+    other.save(&path).unwrap();
     assert_eq!(answer(&mapped, &photograph(9)).unwrap(), expected);
     assert_ne!(answer(&PatchCore::open(&path).unwrap(), &photograph(9)).unwrap(), expected);
     drop(mapped);
 
-    support::small::saved(&support::small::model(SearchKind::Pruned), &path);
+    support::small::model(SearchKind::Pruned).save(&path).unwrap();
     let read_again = PatchCore::open(&path).unwrap();
     // In place: what `map` does not allow.
     let length = std::fs::metadata(&path).unwrap().len();

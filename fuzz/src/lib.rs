@@ -2,11 +2,12 @@
 
 #[path = "../../tests/support/grid.rs"]
 pub mod grid;
+#[path = "../../tests/support/photographs.rs"]
+pub mod photographs;
 #[path = "../../tests/support/torch.rs"]
 pub mod torch;
 
 use patchcore::Layer;
-use patchcore::image::{Frame, PixelFormat};
 use patchcore::weights::{self, WeightLimits};
 use patchcore::{Backbone, PatchCore, TrainOptions, Trainer};
 use patchcore::{Precision, SearchKind};
@@ -19,7 +20,7 @@ pub const SIDE: usize = 32;
 
 /// A gray photograph; `seed` moves its pattern.
 pub fn photograph(seed: usize) -> Vec<u8> {
-    (0..SIDE * SIDE).map(|i| ((i % SIDE * 5 + seed * 13) ^ (i / SIDE * 3 + seed)) as u8).collect()
+    photographs::gray_pattern(SIDE, SIDE, seed)
 }
 
 /// The smallest model there is: the first layer of the small network on 32x32 pixels.
@@ -31,9 +32,7 @@ pub fn small_model(search: SearchKind, bank_precision: Precision, ratio: f64) ->
     let backbone = Backbone::embedded("small").expect("it is embedded");
     let mut trainer = Trainer::new(&backbone, &options).expect("the options are valid");
     for seed in 0..2 {
-        let pixels = photograph(seed);
-        let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels).expect("it fits");
-        trainer.add(&frame).expect("there is memory");
+        trainer.add(&photographs::gray_frame(SIDE, &photograph(seed))).expect("there is memory");
     }
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(())).expect("two photographs are enough")
 }

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchcore::image::{Frame, PixelFormat};
 use patchcore::{OpenOptions, Session};
+use patchcore_fuzz::photographs::gray_frame;
 use patchcore_fuzz::{SIDE, assert_error, mend_model, photograph};
 
 /// What searches in a seed, and the seed.
@@ -44,7 +44,7 @@ fuzz_target!(init: seeds_open(), |data: &[u8]| {
     }
     let mut session = Session::new(&model, 1).expect("one thread");
     let pixels = photograph(3);
-    let frame = Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, &pixels).expect("it fits");
+    let frame = gray_frame(SIDE, &pixels);
     if let Ok(found) = session.predict(&frame) {
         assert!(found.score.is_finite() && found.normalized_score.is_none_or(f32::is_finite));
         assert!(session.map().unwrap().iter().all(|value| value.is_finite()));

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the reference outputs in this folder, from formulas alone: no data, no weights.
+"""Makes the reference outputs in this folder but end_to_end.safetensors, from formulas alone: no data, no weights.
 
     python3 -m venv /tmp/golden
-    /tmp/golden/bin/pip install numpy scipy scikit-learn safetensors torch torchvision
+    /tmp/golden/bin/pip install numpy scipy scikit-learn torch torchvision
     /tmp/golden/bin/python tests/golden/make.py
 
 torchvision resizes and runs the networks, torch pools, interpolates and blurs, scikit-learn computes the areas under
@@ -10,38 +10,15 @@ curves, SciPy labels regions. What is left (scoring, coreset, thresholds, region
 anomalib 2.7.0. All but the resizing is computed in float64 and stored as float32.
 """
 
-from pathlib import Path
-
 import numpy as np
 import scipy.ndimage
 import torch
 import torch.nn.functional as F
 import torchvision
-from safetensors.numpy import save_file
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 from torchvision.transforms import v2
 
-HERE = Path(__file__).parent
-
-
-def formula(name, *shape):
-    """24-bit fractions in [0, 1): splitmix64 seeded with the FNV-1a hash of the name. `mod.rs` has the twin."""
-    seed = 0xCBF29CE484222325
-    for byte in name.encode():
-        seed = (seed ^ byte) * 0x100000001B3 % 2**64
-    z = np.uint64(seed) + np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(40)).astype(np.float64) / 2**24).reshape(shape)
-
-
-def save(name, tensors):
-    def stored(value):
-        value = np.ascontiguousarray(value)
-        return value.astype(np.float32) if value.dtype == np.float64 else value
-
-    save_file({key: stored(value) for key, value in tensors.items()}, HERE / f"{name}.safetensors")
+from formula import HERE, formula, save, weight
 
 
 def preprocess():
@@ -70,17 +47,7 @@ def network(name):
     for key, tensor in state.items():
         if key.endswith("num_batches_tracked"):
             continue
-        u = formula(key, *tensor.shape)
-        if tensor.dim() == 4:
-            bound = np.float32(np.sqrt(6 / np.prod(tensor.shape[1:])))
-            value = (2 * u - 1).astype(np.float32) * bound
-        elif key.endswith("running_var"):
-            value = 0.5 + u
-        elif tensor.dim() == 1 and key.endswith("weight"):
-            value = 0.25 + 0.5 * u
-        else:
-            value = 0.2 * (u - 0.5)
-        state[key] = torch.from_numpy(value.astype(np.float32).astype(np.float64))
+        state[key] = torch.from_numpy(weight(key, tuple(tensor.shape)))
     net.load_state_dict(state)
     return net
 

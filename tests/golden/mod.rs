@@ -1,5 +1,5 @@
-//! Reference outputs for the integration tests: those kept here, made by `make.py`, and larger ones beside the checkout
-//! where there are any.
+//! Reference outputs for the integration tests: those kept here, made by `make.py` and `end_to_end.py`, and larger ones
+//! beside the checkout where there are any.
 
 // Each test file uses its part.
 #![allow(dead_code)]
@@ -18,9 +18,9 @@ impl Golden {
         Self::read(&repository().join("tests/golden").join(name))
     }
 
-    /// A file of the folder `golden` beside the checkout, or a line that says what was skipped.
-    pub fn beside(name: &str) -> Option<Self> {
-        Some(Self::read(&beside(&format!("golden/{name}"))?))
+    /// A file of the folder `shared/golden` beside the checkout.
+    pub fn shared(name: &str) -> Self {
+        Self::read(&shared(&format!("golden/{name}")))
     }
 
     fn read(path: &Path) -> Self {
@@ -89,22 +89,25 @@ pub fn repository() -> &'static Path {
     if package.ends_with("cli") { package.parent().unwrap() } else { package }
 }
 
-/// A file of the folder `shared` beside the checkout (or of `PATCHCORE_SHARED`). Prints what is skipped where there is
-/// none.
-pub fn beside(name: &str) -> Option<PathBuf> {
-    let folder =
-        std::env::var_os("PATCHCORE_SHARED").map_or_else(|| repository().join("../shared"), PathBuf::from);
-    if !folder.exists() {
-        println!("skipped: {name} is not present");
-        return None;
-    }
-    let path = folder.join(name);
-    // Else a slip in a name would skip the test for ever.
-    assert!(path.exists(), "{} is missing", path.display());
-    Some(path)
+/// The folder of larger reference outputs, photographs and weights, which not every checkout has beside it.
+fn shared_folder() -> PathBuf {
+    std::env::var_os("PATCHCORE_SHARED").map_or_else(|| repository().join("../shared"), PathBuf::from)
 }
 
-/// Formula numbers: value `i` of the tensor of that name is a 24-bit fraction in `[0, 1)`. `make.py` has the twin.
+/// Whether [`shared`] has files to give. A test that needs one is ignored otherwise.
+pub fn has_shared() -> bool {
+    shared_folder().exists()
+}
+
+/// A file of the folder `shared` beside the checkout, or of `PATCHCORE_SHARED`.
+#[track_caller]
+pub fn shared(name: &str) -> PathBuf {
+    let path = shared_folder().join(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+/// Formula numbers: value `i` of the tensor of that name is a 24-bit fraction in `[0, 1)`. `formula.py` has the twin.
 pub fn formula(name: &str, count: usize) -> impl Iterator<Item = f32> {
     let seed =
         name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));

@@ -2,22 +2,21 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+use super::photographs::{gray_frame, gray_pattern};
 use patchcore::Layer;
 use patchcore::SearchKind;
-use patchcore::image::{Frame, PixelFormat};
+use patchcore::image::Frame;
 use patchcore::{Backbone, PatchCore, Result, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
-use std::path::Path;
 
 pub const SIDE: usize = 32;
 
-/// A gray pattern; `seed` moves it.
 pub fn photograph(seed: usize) -> Vec<u8> {
-    (0..SIDE * SIDE).map(|i| ((i % SIDE * 5 + seed * 13) ^ (i / SIDE * 3 + seed)) as u8).collect()
+    gray_pattern(SIDE, SIDE, seed)
 }
 
 pub fn frame(pixels: &[u8]) -> Frame<'_> {
-    Frame::new(SIDE, SIDE, SIDE, PixelFormat::Gray8, pixels).unwrap()
+    gray_frame(SIDE, pixels)
 }
 
 pub fn options(search: SearchKind) -> TrainOptions {
@@ -37,11 +36,6 @@ pub fn train(options: &TrainOptions, photographs: &[Vec<u8>]) -> Result<PatchCor
 
 pub fn model(search: SearchKind) -> PatchCore {
     train(&options(search), &[0, 1, 2].map(photograph)).unwrap()
-}
-
-pub fn saved(model: &PatchCore, path: &Path) -> Vec<u8> {
-    model.save(path).unwrap();
-    std::fs::read(path).unwrap()
 }
 
 /// Score and map of a photograph as bits.

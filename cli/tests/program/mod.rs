@@ -19,6 +19,14 @@ pub fn patchcore_ok<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(argume
     String::from_utf8(output.stdout).expect("standard output is UTF-8")
 }
 
+/// Runs the program, which must succeed, and gives the notes on its standard error.
+pub fn patchcore_notes<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let Output { status, stderr, .. } = patchcore(arguments);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(status.success(), "{stderr}");
+    stderr.lines().filter_map(|line| line.strip_prefix("note: ").map(String::from)).collect()
+}
+
 /// Runs the program, which must call it wrong usage (exit status 2) and name all `parts` on standard error.
 #[track_caller]
 pub fn patchcore_refuses<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I, parts: &[&str]) {

@@ -1,12 +1,11 @@
 //! Patch embeddings against torch's pooling and interpolation.
 
-mod support;
-
-use patchcore::Isa;
-use patchcore::Pool;
+use crate::support::golden::{Golden, assert_close, formula};
 use patchcore::internals::patches::Embedder;
 use patchcore::internals::tensor::FeatureMap;
-use support::golden::{Golden, assert_close, formula};
+use patchcore::{Isa, Pool};
+
+trials!(embeddings_are_torchs; shared:);
 
 /// Height, width and channels of the maps.
 const SHAPES: [(usize, usize, usize); 3] = [(5, 7, 8), (3, 4, 12), (2, 2, 5)];
@@ -20,7 +19,6 @@ fn map(index: usize) -> Vec<f32> {
     (0..positions).flat_map(|at| planar[at..].iter().step_by(positions).copied()).collect()
 }
 
-#[test]
 fn embeddings_are_torchs() {
     let golden = Golden::here("patches.safetensors");
     let values: Vec<Vec<f32>> = (0..3).map(map).collect();

@@ -1,13 +1,14 @@
 //! Metrics and thresholds against scikit-learn, SciPy and the reference.
 
-#![cfg(feature = "train")]
-
-mod support;
-
+use crate::support::golden::{Golden, formula, shared};
 use patchcore::evaluate::metrics::{FPR_LIMIT, PixelRanking, PixelScores, auroc, f1_max};
 use patchcore::evaluate::{Dataset, Evaluator};
 use patchcore::score::{Calibration, LabelRule, Normalization, Ranking, f1_adaptive};
-use support::golden::{Golden, formula};
+
+trials!(
+    image_metrics_are_scikit_learns, pixel_metrics_are_scikit_learns_and_scipys, compat_metrics_are_strict_at_the_threshold;
+    shared: metrics_are_the_references, compat_metrics_are_those_of_the_references_run, the_small_data_set_opens
+);
 
 #[track_caller]
 fn assert_near(what: &str, got: impl Into<f64>, expected: f64) {
@@ -30,7 +31,6 @@ fn pixels(maps: &[f32], masks: &[bool], height: usize, width: usize) -> PixelRan
     scores.rank()
 }
 
-#[test]
 fn image_metrics_are_scikit_learns() {
     let golden = Golden::here("metrics.safetensors");
     for name in ["fine", "ties"] {
@@ -43,7 +43,6 @@ fn image_metrics_are_scikit_learns() {
     }
 }
 
-#[test]
 fn pixel_metrics_are_scikit_learns_and_scipys() {
     let golden = Golden::here("metrics.safetensors");
     let &[_, height, width] = golden.shape("maps") else { panic!("maps are [images, height, width]") };
@@ -53,13 +52,8 @@ fn pixel_metrics_are_scikit_learns_and_scipys() {
     assert_near("AUPRO", pixels.aupro(FPR_LIMIT).unwrap(), figure("aupro"));
 }
 
-#[test]
 fn metrics_are_the_references() {
-    let (Some(golden), Some(path)) =
-        (Golden::beside("metrics.safetensors"), support::beside("golden/golden.json"))
-    else {
-        return;
-    };
+    let (golden, path) = (Golden::shared("metrics.safetensors"), shared("golden/golden.json"));
     let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     for name in ["easy", "hard", "ties"] {
         let labels = golden.bool(&format!("{name}.label"));
@@ -73,10 +67,40 @@ fn metrics_are_the_references() {
     assert_near("AUPRO", pixels.aupro(FPR_LIMIT).unwrap(), figure("aupro_fpr0.3"));
 }
 
+/// The reference labels strictly above its threshold, on which a sample lies.
+fn compat_metrics_are_strict_at_the_threshold() {
+    let golden = Golden::here("metrics.safetensors");
+    let (scores, labels) = (golden.f32("ties.score"), golden.bool("ties.label"));
+    let threshold = golden.scalar("ties.threshold") as f32;
+    let unit = Normalization { threshold: 0.5, min: 0.0, max: 1.0, sensitivity: 0.5 };
+    let imported = Calibration::imported(unit, unit, true);
+    let mut evaluator = Evaluator::new((1, 1));
+    for (i, (score, &label)) in scores.iter().zip(&labels).enumerate() {
+        let normalized = (score - threshold) / 4.0 + 0.5;
+        evaluator.add(i.to_string(), label, normalized, &[normalized], Some(&[label])).unwrap();
+    }
+    let ranked = evaluator.rank();
+    let count = |is_counted: &dyn Fn(f32, bool) -> bool| {
+        scores.iter().zip(&labels).filter(|&(&score, &label)| is_counted(score, label)).count() as f64
+    };
+    let hits = count(&|score, label| label && score > threshold);
+    let strict = 2.0 * hits / (count(&|score, _| score > threshold) + count(&|_, label| label));
+    let compat = ranked.evaluate(&imported).compat;
+    assert_near("AUROC", compat.image_auroc.unwrap(), golden.scalar("ties.auroc"));
+    assert_near("F1", compat.image_f1.unwrap(), strict);
+    assert!(strict < golden.scalar("ties.f1_max"), "a defect lies at the threshold");
+    let mut ours = imported;
+    ours.rule = LabelRule::AtOrAbove;
+    assert_near(
+        "F1 at the threshold",
+        ranked.evaluate(&ours).image_f1.unwrap(),
+        golden.scalar("ties.f1_max"),
+    );
+}
+
 /// anomalib's normalised scores taken as raw ones, under a calibration that leaves them as they are.
-#[test]
 fn compat_metrics_are_those_of_the_references_run() {
-    let Some(path) = support::beside("golden/anomalib_e2e.json") else { return };
+    let path = shared("golden/anomalib_e2e.json");
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let unit = Normalization { threshold: 0.5, min: 0.0, max: 1.0, sensitivity: 0.5 };
     let imported = Calibration::imported(unit, unit, true);
@@ -97,9 +121,8 @@ fn compat_metrics_are_those_of_the_references_run() {
     }
 }
 
-#[test]
 fn the_small_data_set_opens() {
-    let Some(root) = support::beside("data/mini") else { return };
+    let root = shared("data/mini");
     assert_eq!(Dataset::categories(&root).unwrap(), ["brick", "grass", "gravel"]);
     for category in Dataset::categories(&root).unwrap() {
         let data = Dataset::open(&root, Some(&category)).unwrap();

@@ -1,11 +1,14 @@
 //! Image scores, anomaly maps and labels against reference outputs.
 
-mod support;
-
+use crate::support::golden::{Golden, assert_close, formula, shared};
 use patchcore::Isa;
 use patchcore::internals::score::{Calibration, DEFAULT_SIGMA, MapPlan, Normalization, reweight, strongest};
 use patchcore::internals::tensor::Neighbor;
-use support::golden::{Golden, assert_close, formula};
+
+trials!(
+    scores_and_maps_are_the_references;
+    shared: scores_and_maps_are_those_of_the_reference_itself, an_imported_calibration_labels_as_the_reference
+);
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt() as f32
@@ -39,7 +42,6 @@ fn assert_map(what: &str, distances: &[f32], size: (usize, usize), expected: &[f
     }
 }
 
-#[test]
 fn scores_and_maps_are_the_references() {
     let golden = Golden::here("score.safetensors");
     let mut bank: Vec<f32> = formula("bank", 60 * 16).collect();
@@ -65,9 +67,8 @@ fn scores_and_maps_are_the_references() {
     }
 }
 
-#[test]
 fn scores_and_maps_are_those_of_the_reference_itself() {
-    let Some(golden) = Golden::beside("score.safetensors") else { return };
+    let golden = Golden::shared("score.safetensors");
     let (bank, queries) = (golden.f32("bank"), golden.f32("queries"));
     let neighbor = |(&index, &distance): (&usize, &f32)| Neighbor { index: index as u32, distance };
     let distances = golden.f32("nn_distance");
@@ -88,9 +89,8 @@ fn scores_and_maps_are_those_of_the_reference_itself() {
 }
 
 /// anomalib's labels and normalised scores for a test set, from its own raw ones: undone, then done again by us.
-#[test]
 fn an_imported_calibration_labels_as_the_reference() {
-    let Some(path) = support::beside("golden/anomalib_e2e.json") else { return };
+    let path = shared("golden/anomalib_e2e.json");
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let number =
         |name: &str| run["post_processor"][format!("post_processor.{name}")].as_f64().unwrap() as f32;
