@@ -182,6 +182,40 @@ fn unusual_masks_are_used_by_the_rule_and_reported() {
     assert!(notes.len() == 1 && notes[0].starts_with("masks of many grey levels or colours: 1"), "{notes:?}");
 }
 
+/// A JPEG file of `picture` whose EXIF states `orientation`.
+fn oriented(picture: &image::DynamicImage, orientation: u8) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    picture.write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg).unwrap();
+    let exif =
+        [b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0", &[orientation, 0, 0, 0][..], &[0; 4]]
+            .concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn a_turned_photograph_beside_an_unturned_mask_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = demo().path("parts.pcore");
+    for orientation in [1, 3] {
+        let data = folder.path().join(orientation.to_string());
+        copy("test/good/000.png", &data.join("test/good/000.png"));
+        copy("ground_truth/chip/000_mask.png", &data.join("ground_truth/chip/000.png"));
+        let photograph = image::open(demo().path("parts/test/chip/000.png")).unwrap();
+        fs::create_dir_all(data.join("test/chip")).unwrap();
+        fs::write(data.join("test/chip/000.jpg"), oriented(&photograph, orientation)).unwrap();
+        let (_, notes) = evaluate(&model, &data);
+        assert_eq!(notes.len(), usize::from(orientation != 1), "{notes:?}");
+        let expected = "masks whose files state another orientation than the photograph: 1, such as that of ";
+        assert!(notes.iter().all(|note| note.starts_with(expected)), "{notes:?}");
+    }
+    for (case, count) in [("o1", 0), ("o6", 1)] {
+        let Some(set) = beside(&format!("cases/exif_mask/sets/{case}")) else { return };
+        let (_, notes) = evaluate(&model, &set);
+        assert_eq!(notes.len(), count, "{notes:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_not_utf_8_survive_in_json() {

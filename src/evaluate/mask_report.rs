@@ -13,6 +13,7 @@ pub(super) struct MaskReport {
     empty: Cases,
     mostly_marked: Cases,
     many_colors: Cases,
+    turned: Cases,
 }
 
 /// How many there are, and the first.
@@ -30,6 +31,11 @@ impl MaskReport {
         }
     }
 
+    /// Counts `photograph`, whose file states another orientation than its mask.
+    pub(super) fn add_turned(&mut self, photograph: &Path) {
+        self.turned.add(photograph);
+    }
+
     /// Looks at what the masks of `photograph` mark together.
     pub(super) fn add_marks(&mut self, photograph: &Path, anomalous: bool, marks: &[bool]) {
         let marked = marks.iter().filter(|&&marked| marked).count();
@@ -42,15 +48,22 @@ impl MaskReport {
 
     /// Each kind in one line.
     pub(super) fn notes(&self) -> Vec<String> {
+        let rule = "every value but 0 marks a defect";
+        let upright = "masks lie on photographs as these are shown, turned by their files' orientation";
         let kinds = [
-            (&self.empty, "masks of defective photographs that mark nothing"),
-            (&self.mostly_marked, "masks that mark more than half of the photograph (are they inverted?)"),
-            (&self.many_colors, "masks of many grey levels or colours"),
+            (&self.empty, "masks of defective photographs that mark nothing", rule),
+            (
+                &self.mostly_marked,
+                "masks that mark more than half of the photograph (are they inverted?)",
+                rule,
+            ),
+            (&self.many_colors, "masks of many grey levels or colours", rule),
+            (&self.turned, "masks whose files state another orientation than the photograph", upright),
         ];
-        let kinds = kinds.into_iter().filter(|(cases, _)| cases.count > 0);
-        let line = |(Cases { count, first }, kind): (&Cases, &str)| {
+        let kinds = kinds.into_iter().filter(|(cases, ..)| cases.count > 0);
+        let line = |(Cases { count, first }, kind, rule): (&Cases, &str, &str)| {
             let first = first.display();
-            place(format_args!("{kind}: {count}, such as that of {first}; every value but 0 marks a defect"))
+            place(format_args!("{kind}: {count}, such as that of {first}; {rule}"))
         };
         kinds.map(line).collect()
     }

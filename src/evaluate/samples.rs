@@ -4,7 +4,7 @@ use super::mask_report::MaskReport;
 use super::{Evaluator, Ranked, Sample, fit_mask};
 use crate::detector::Session;
 use crate::error::{Error, Result};
-use crate::image::{Limits, Mask, Picture, Preprocess};
+use crate::image::{DecodeOptions, Limits, Mask, Photograph, Picture, Preprocess};
 use std::path::Path;
 
 /// Scores every photograph of a test part, and ranks the results with its masks. Calls `step` after each; its error ends
@@ -67,12 +67,17 @@ pub fn check_samples(
 
 /// A photograph, and what its masks of the same size mark together.
 fn read_sample(sample: &Sample, limits: &Limits, report: &mut MaskReport) -> Result<(Picture, Option<Mask>)> {
-    let picture = Picture::decode(&sample.path, limits)?;
+    let options = DecodeOptions { limits: *limits, ..DecodeOptions::default() };
+    let Photograph { picture, orientation, .. } = Photograph::decode(&sample.path, &options)?;
     let mut whole: Option<Mask> = None;
     for path in &sample.masks {
-        let drawn = Picture::decode(path, limits)?;
-        check_size(path, &drawn, &picture)?;
-        report.add_mask(&sample.path, &drawn);
+        let drawn = Photograph::decode(path, &options)?;
+        check_size(path, &drawn.picture, &picture)?;
+        report.add_mask(&sample.path, &drawn.picture);
+        if drawn.orientation != orientation {
+            report.add_turned(&sample.path);
+        }
+        let drawn = drawn.picture;
         let mask = Mask { width: drawn.width(), height: drawn.height(), data: drawn.marked() };
         match &mut whole {
             None => whole = Some(mask),
