@@ -5,12 +5,12 @@
 #[cfg(feature = "train")]
 use super::PixelFormat;
 use super::{Frame, Picture, jpeg, picture::Samples};
+use crate::bytes::read_file;
 use crate::error::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 #[cfg(feature = "train")]
 use image::{ImageEncoder, codecs::png::PngEncoder};
-use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::panic::catch_unwind;
 use std::path::Path;
 
@@ -38,13 +38,7 @@ impl Picture {
     /// # Errors
     /// The file cannot be read, is no such photograph, is damaged, or is larger than `limits`.
     pub fn decode(path: &Path, limits: &Limits) -> Result<Self> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(|e| Error::io(path, "read", &e))?;
-        if bytes.len() as u64 > limits.max_bytes {
-            return Err(Error::too_long(path.display(), limits.max_bytes));
-        }
+        let bytes = read_file(path, limits.max_bytes)?;
         Self::decode_bytes(&path.display().to_string(), &bytes, limits)
     }
 
