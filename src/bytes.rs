@@ -1,6 +1,26 @@
-//! Little-endian numbers in bytes, and single bits.
+//! Little-endian numbers in bytes, single bits, and the bytes of a file.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
+#[cfg(any(feature = "train", feature = "decode"))]
+use crate::error::{Error, Result};
+
+/// The whole content of `path`.
+///
+/// # Errors
+/// It cannot be read, or is longer than `max_bytes`. No more than that is read, even of a device without end.
+#[cfg(any(feature = "train", feature = "decode"))]
+pub(crate) fn read_file(path: &std::path::Path, max_bytes: u64) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|e| Error::io(path, "read", &e))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(Error::too_long(path.display(), max_bytes));
+    }
+    Ok(bytes)
+}
 
 /// The `N` bytes at `at`; zeros past the end, which no caller asks for: records are cut to their length
 /// before.
@@ -39,6 +59,17 @@ mod tests {
         assert_eq!(u32_at(&bytes, 1), 0x0403_0201);
         assert_eq!(u64_at(&bytes, 1), 0x0807_0605_0403_0201);
         assert_eq!((u32_at(&bytes, 6), u64_at(&bytes, 100)), (0, 0));
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn a_file_longer_than_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.pth");
+        std::fs::write(&path, [0; 100]).unwrap();
+        assert_eq!(read_file(&path, 100).unwrap().len(), 100);
+        let message = read_file(&path, 99).unwrap_err().to_string();
+        assert!(message.ends_with("w.pth: found a longer file, expected at most 99 bytes"), "{message}");
     }
 
     #[test]

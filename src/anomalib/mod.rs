@@ -4,6 +4,7 @@
 
 mod transform;
 
+use crate::bytes::read_file;
 use crate::detector::{MAX_NEIGHBORS, Metadata, Model, OpenOptions, PatchCore, Training, check_input};
 use crate::error::{Error, Result, shortened};
 use crate::image::Preprocess;
@@ -80,7 +81,7 @@ impl Import {
     /// As `open`, or the options contradict the checkpoint.
     pub fn open_with(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = weights::read(path, &options.limits)?;
+        let bytes = read_file(path, options.limits.max_bytes)?;
         let origin = path.file_name().unwrap_or_default().to_string_lossy();
         Self::parse(&path.display().to_string(), &origin, bytes, options)
     }

@@ -2,9 +2,8 @@
 
 use super::torch::Checkpoint;
 use super::{NamedTensors, WeightLimits, safetensors};
+use crate::bytes::read_file;
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. A state dict
@@ -15,7 +14,7 @@ use std::path::Path;
 /// The file cannot be read, is damaged, passes a limit, is of another kind, holds two networks or one name twice, or
 /// contains a Python object that is no plain data.
 pub fn load(path: &Path, limits: &WeightLimits) -> Result<NamedTensors> {
-    let bytes = read(path, limits)?;
+    let bytes = read_file(path, limits.max_bytes)?;
     parse(&path.display().to_string(), &bytes, limits)
 }
 
@@ -43,18 +42,6 @@ pub(crate) fn first_bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// The bytes of `path`.
-pub(crate) fn read(path: &Path, limits: &WeightLimits) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(|e| Error::io(path, "read", &e))?;
-    if bytes.len() as u64 > limits.max_bytes {
-        return Err(Error::too_long(path.display(), limits.max_bytes));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,16 +52,5 @@ mod tests {
         assert!(message(b"").starts_with("w.pth: found an empty file, expected the start of torch's"));
         assert!(message(b"hello, world").starts_with("w.pth: found \"hello, w\", expected"));
         assert!(message(b"\x89PNG\r\n\x1a\n").starts_with(r#"w.pth: found "\x89PNG\r\n\x1a\n", expected"#));
-    }
-
-    #[test]
-    fn a_file_longer_than_the_limit_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.pth");
-        std::fs::write(&path, [0; 100]).unwrap();
-        let limits = |max_bytes| WeightLimits { max_bytes, ..WeightLimits::default() };
-        assert_eq!(read(&path, &limits(100)).unwrap().len(), 100);
-        let message = read(&path, &limits(99)).unwrap_err().to_string();
-        assert!(message.ends_with("w.pth: found a longer file, expected at most 99 bytes"), "{message}");
     }
 }

@@ -28,7 +28,7 @@ mod zip;
 #[cfg(feature = "safetensors")]
 pub use limits::WeightLimits;
 #[cfg(feature = "train")]
-pub(crate) use load::{first_bytes, read};
+pub(crate) use load::first_bytes;
 #[cfg(feature = "train")]
 pub use load::{load, parse};
 #[cfg(feature = "train")]
