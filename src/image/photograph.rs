@@ -5,9 +5,8 @@
 use super::Picture;
 use super::decode::decode;
 use super::file_format::EXPECTED;
+use crate::bytes::read_file;
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::Read;
 use std::panic::catch_unwind;
 use std::path::Path;
 
@@ -92,14 +91,7 @@ impl Photograph {
     /// The options are invalid, or the file cannot be read, is no such photograph, is damaged, is of a kind that is not
     /// supported, has samples above those of the bit depth, or is larger than the limits.
     pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Self> {
-        let max_bytes = options.limits.max_bytes;
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(|e| Error::io(path, "read", &e))?;
-        if bytes.len() as u64 > max_bytes {
-            return Err(Error::too_long(path.display(), max_bytes));
-        }
+        let bytes = read_file(path, options.limits.max_bytes)?;
         Self::decode_bytes(&path.display().to_string(), &bytes, options)
     }
 

@@ -7,7 +7,7 @@
 //!
 //! A reader skips a field that it does not know, unless the flag forbids it, so that a later release can add fields
 //! without breaking older programs, and opens older files, which lack them. A tag never changes its meaning or the
-//! layout of its record.
+//! layout of its record; 0 is no tag.
 //!
 //! This is the only module that calls `bincode` (fixed-width little-endian integers), so that it can be exchanged. The
 //! section's checksum guards the bytes.
@@ -17,6 +17,7 @@ use crate::bytes::{u16_at, u32_at};
 use crate::error::{Error, Result};
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian, standard};
 use bincode::{Decode, Encode};
+use std::collections::HashSet;
 
 /// The most bytes that the metadata of a file may take, and that decoding a record may allocate.
 const MAX_BYTES: usize = 1 << 20;
@@ -93,6 +94,7 @@ impl<'a> Fields<'a> {
             ));
         }
         let mut places: Vec<(u16, std::ops::Range<usize>)> = Vec::new();
+        let mut seen = HashSet::new();
         let mut at = 0;
         while at < bytes.len() {
             let header = bytes.get(at..).unwrap_or_default();
@@ -107,8 +109,8 @@ impl<'a> Fields<'a> {
                     format!("{}", end - at),
                 ));
             }
-            if places.iter().any(|(other, _)| *other == number) {
-                return Err(sections.error(section, format!("field {number} twice"), "each field once"));
+            if number == 0 || !seen.insert(number) {
+                return Err(sections.error(section, format!("field {number} twice or 0"), "each field once"));
             }
             match known.iter().any(|tag| tag.number == number) {
                 true => places.push((number, start..end)),
@@ -200,7 +202,7 @@ mod tests {
         }
         let twice = [&whole[..], &whole[..first]].concat();
         let message = Fields::open(&sections(&twice), "metadata", &[NAME, SIZE]).err().unwrap().to_string();
-        assert!(message.contains("field 1 twice"), "{message}");
+        assert!(message.contains("field 1 twice or 0"), "{message}");
     }
 
     #[test]
