@@ -1,64 +1,47 @@
-//! Models: open, ask, free.
+//! Models: open, write, free.
 
-use super::pointer::{bytes, put, shared};
+use super::info::Texts;
+use super::pointer::{buffer, bytes, put, shared};
 use super::status::{PatchcoreStatus, guard, guard_free};
 use crate::detector::{OpenOptions, PatchCore};
 use crate::error::{Error, Result};
 use crate::model_file::map::MappedFile;
 use crate::network::Mode;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
+use std::io::{self, Write};
 use std::path::Path;
 
-/// A trained model. Threads may share it; the sessions on it keep what they need of it, so that it may be freed
-/// before them.
+/// A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of it, so that it
+/// may be changed or freed before them.
 pub struct PatchcoreModel {
     pub(super) model: PatchCore,
-    isa: CString,
+    pub(super) texts: Texts,
 }
 
-/// How to open a model: 0, or some of these added.
+/// How to open a model: 0, or the sum of some of these.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub enum PatchcoreOpen {
-    /// Map the file instead of reading it into memory: processes share the memory bank, and opening is quicker, but
-    /// nobody may change the file in place while the model or a session on it lives. Of `patchcore_model_open` alone.
+    /// Map the file instead of reading it into memory: processes share the memory bank, and opening is quicker. Nobody may
+    /// change or shorten the file while the model or a session on it lives; renaming another file over it is safe. For
+    /// `patchcore_model_open` alone.
     Map = 1,
-    /// Do not compare checksums.
+    /// Skip the comparison of checksums.
     Unverified = 2,
     /// Convolve in the order of the definition instead of the quicker one.
     Reference = 4,
 }
 
-/// What a model is.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct PatchcoreInfo {
-    /// Columns of the anomaly map.
-    pub map_width: usize,
-    /// Rows of the anomaly map.
-    pub map_height: usize,
-    /// Embeddings in the memory bank.
-    pub bank_rows: usize,
-    /// Values of an embedding.
-    pub dim: usize,
-    /// The score from which a photograph is anomalous (above which, where the model was imported from a checkpoint), the
-    /// model's sensitivity included. NaN where the model labels no photograph: `is_anomalous` is then always false, which
-    /// does not mean good.
-    pub image_threshold: f32,
-    /// The map's value from which a pixel is, likewise. NaN where the model marks no pixel: masks are then 0.
-    pub pixel_threshold: f32,
-    /// The instruction set that predictions use, such as "avx2" or "neon". Valid until the model is freed.
-    pub isa: *const c_char,
-}
-
-/// Opens the model file `path`, and sets `*model`, which is for `patchcore_model_free`; to NULL where it fails.
-/// `flags` are those of `PatchcoreOpen`. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a model whose
-/// network takes more than 2048 x 2048 pixels (4,194,304, whatever the sides). `PATCHCORE_ISA` in the environment names the
-/// instruction set to use; one that the CPU has not is `PATCHCORE_STATUS_ARGUMENT`.
+/// Opens the model file `path`, and sets `*model`, which `patchcore_model_free` frees; to NULL if it fails. `flags` is 0, or
+/// some of `PatchcoreOpen`. By default the file is read into memory, so that later changes of it do not matter.
+/// `PATCHCORE_OPEN_MAP` maps it. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a network input of more
+/// than 4,194,304 pixels (2048 x 2048, or other sides). The environment variable `PATCHCORE_ISA` names the instruction set to
+/// use; one that the CPU lacks is `PATCHCORE_STATUS_ARGUMENT`.
 ///
 /// # Safety
-/// `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call.
-/// `model` is NULL, which is an error, or valid for writes of a pointer.
+/// `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call. `model` is
+/// NULL, which is an error, or valid for writes of a pointer. With `PATCHCORE_OPEN_MAP`, nobody changes or shortens the file
+/// until the model and every session on it are freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_open(
     path: *const c_char,
@@ -81,7 +64,7 @@ pub unsafe extern "C" fn patchcore_model_open(
     })
 }
 
-/// Opens a copy of the model file whose `len` bytes lie at `data`, which may be freed afterwards. Else as
+/// Opens a copy of the model file whose `len` bytes are at `data`, which may be freed afterwards. Otherwise as
 /// `patchcore_model_open`.
 ///
 /// # Safety
@@ -98,8 +81,8 @@ pub unsafe extern "C" fn patchcore_model_open_copy(
     guard(|| unsafe { open(model, || options(flags)?.open_copy(bytes(data, len, "data")?)) })
 }
 
-/// Opens the model file whose `len` bytes lie at `data`, in flash for instance, without copying the memory bank.
-/// `data` must be aligned to 64; if it is not, that is an error. Else as `patchcore_model_open`.
+/// Opens the model file whose `len` bytes are at `data`, for instance in flash, without copying the memory bank. An address
+/// that is not a multiple of 64 is an error. Otherwise as `patchcore_model_open`.
 ///
 /// # Safety
 /// `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes or frees until the model
@@ -115,9 +98,9 @@ pub unsafe extern "C" fn patchcore_model_open_in_place(
     guard(|| unsafe { open(model, || options(flags)?.open_static(bytes(data, len, "data")?)) })
 }
 
-/// Opens the model file that the file descriptor `fd` gives from where it stands to its end: of a file, a pipe, a
-/// socket. Where its first bytes are not those of a model file, or it gives more than they say, no more is read. The
-/// descriptor stays open. Else as `patchcore_model_open`.
+/// Reads the model file from the descriptor `fd`, from its current position to its end. It may be a file, a pipe or a
+/// socket. Reading stops early if the first bytes are not those of a model file, or if there are more than they announce.
+/// The descriptor stays open. Otherwise as `patchcore_model_open`.
 ///
 /// # Safety
 /// `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is NULL,
@@ -142,42 +125,47 @@ pub unsafe extern "C" fn patchcore_model_open_fd(
     })
 }
 
-/// Says what `model` is in `*info`.
+/// Writes the model file of `model`, with the thresholds that it has now, to the `capacity` bytes at `out`, and its length
+/// to `*len`. If `out` is NULL, only the length is written: ask for it first. A buffer that is too short is an error; `*len`
+/// is then the length that is needed, and the buffer's content is of no use. To replace a model file safely, write the bytes
+/// to a temporary file in the same folder, sync it, and rename it.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that is not freed during the call. `info` is NULL, which is an
-/// error, or valid for writes of a `PatchcoreInfo`.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `out` is NULL, or valid for
+/// writes of `capacity` bytes that nobody else uses during the call. `len` is NULL, which is an error, or valid for writes
+/// of a `size_t`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn patchcore_model_info(
+pub unsafe extern "C" fn patchcore_model_write(
     model: *const PatchcoreModel,
-    info: *mut PatchcoreInfo,
+    out: *mut u8,
+    capacity: usize,
+    len: *mut usize,
 ) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `shared` and `put`.
+    // SAFETY: the caller's contract is that of `put`, `shared` and `buffer`.
     guard(|| unsafe {
-        let handle = shared(model, "model")?;
-        let (information, calibration) = (handle.model.info(), handle.model.calibration());
-        let (map_height, map_width) = information.preprocess().output_size();
-        let found = PatchcoreInfo {
-            map_width,
-            map_height,
-            bank_rows: information.bank_rows(),
-            dim: information.dim(),
-            image_threshold: calibration.image_threshold().unwrap_or(f32::NAN),
-            pixel_threshold: calibration.pixel_threshold().unwrap_or(f32::NAN),
-            isa: handle.isa.as_ptr(),
-        };
-        put(info, "info", found)
+        put(len, "len", 0)?;
+        let model = &shared(model, "model")?.model;
+        let room = if out.is_null() { &mut [][..] } else { buffer(out, capacity, "model buffer")? };
+        let mut writer = CountingWriter { room, written: 0 };
+        model.write_to(&mut writer)?;
+        let written = writer.written;
+        put(len, "len", written)?;
+        if !out.is_null() && written > capacity {
+            let found = format!("{capacity} bytes");
+            return Err(Error::argument("model buffer", found, format!("at least {written}")));
+        }
+        Ok(())
     })
 }
 
-/// Frees `model`; NULL is nothing to free. Sessions on it stay usable.
+/// Frees `model`; NULL is ignored. Sessions on it stay usable.
 ///
 /// # Safety
 /// `model` is NULL or a model that was not freed before, and nobody uses it during or after the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_free(model: *mut PatchcoreModel) {
     if !model.is_null() {
-        // SAFETY: it came from `open`, and this is the last that is done with it.
+        // SAFETY: it came from `open`, and this is the last use of it.
         guard_free(|| drop(unsafe { Box::from_raw(model) }));
     }
 }
@@ -188,10 +176,29 @@ unsafe fn open(model: *mut *mut PatchcoreModel, how: impl FnOnce() -> Result<Pat
     // SAFETY: the caller's contract is that of `put`.
     unsafe { put(model, "model", std::ptr::null_mut()) }?;
     let opened = how()?;
-    let isa = CString::new(opened.isa().name()).unwrap_or_default();
-    let handle = Box::new(PatchcoreModel { model: opened, isa });
+    let texts = Texts::new(&opened);
+    let handle = Box::new(PatchcoreModel { model: opened, texts });
     // SAFETY: as above.
     unsafe { put(model, "model", Box::into_raw(handle)) }
+}
+
+/// Writes as much as there is room for, and counts everything.
+struct CountingWriter<'a> {
+    room: &'a mut [u8],
+    written: usize,
+}
+
+impl Write for CountingWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A slice writes what fits, and never fails.
+        let _ = self.room.write(bytes)?;
+        self.written += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn options(flags: u32) -> Result<OpenOptions> {

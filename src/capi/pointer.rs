@@ -1,4 +1,4 @@
-//! Pointers of the caller: checked as far as they can be, then followed.
+//! The caller's pointers: checked as far as they can be, then followed.
 
 use crate::error::{Error, Result};
 
@@ -13,7 +13,7 @@ fn check<T>(pointer: *const T, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What `pointer` points to.
+/// The `T` at `pointer`.
 ///
 /// # Safety
 /// Unless null or misaligned, `pointer` is valid for reads of an initialised `T`, which nobody changes during `'a`.
@@ -23,7 +23,7 @@ pub(super) unsafe fn shared<'a, T>(pointer: *const T, name: &str) -> Result<&'a 
     Ok(unsafe { &*pointer })
 }
 
-/// What `pointer` points to, exclusively.
+/// The `T` at `pointer`, exclusively.
 ///
 /// # Safety
 /// Unless null or misaligned, `pointer` is valid for reads and writes of an initialised `T`, which nobody else uses
@@ -42,6 +42,25 @@ pub(super) unsafe fn put<T>(pointer: *mut T, name: &str, value: T) -> Result<()>
     check(pointer, name)?;
     // SAFETY: neither null nor misaligned; the caller grants the rest.
     unsafe { pointer.write(value) };
+    Ok(())
+}
+
+/// Writes `values` to where `pointer` points, `capacity` of them at most.
+///
+/// # Safety
+/// Unless null or misaligned, `pointer` is valid for writes of `capacity` values, which nobody else uses meanwhile.
+pub(super) unsafe fn fill<T>(
+    pointer: *mut T,
+    capacity: usize,
+    name: &str,
+    values: impl Iterator<Item = T>,
+) -> Result<()> {
+    check(pointer, name)?;
+    check_len::<T>(capacity, name)?;
+    for (i, value) in values.take(capacity).enumerate() {
+        // SAFETY: neither null nor misaligned, and `i` is below `capacity`; the caller grants the rest.
+        unsafe { pointer.add(i).write(value) };
+    }
     Ok(())
 }
 
@@ -100,6 +119,17 @@ mod tests {
     }
 
     #[test]
+    fn no_more_values_are_written_than_there_is_room_for() {
+        let mut values = [7u32; 6];
+        // SAFETY: the values lie inside the array, which nobody else uses.
+        unsafe {
+            fill(values.as_mut_ptr().add(1), 3, "inside", 0..9).unwrap();
+            fill(values.as_mut_ptr().add(4), 2, "inside", 20..21).unwrap();
+        }
+        assert_eq!(values, [7, 0, 1, 2, 20, 7]);
+    }
+
+    #[test]
     fn null_misaligned_and_impossible_lengths_are_refused_before_they_are_followed() {
         let mut value = 7u64;
         let misaligned = (&raw mut value).wrapping_byte_add(1);
@@ -112,10 +142,12 @@ mod tests {
                 assert!(exclusive(wrong, "wrong").is_err());
                 assert!(put(wrong, "wrong", 1).is_err());
                 assert!(buffer(wrong, 1, "wrong").is_err());
+                assert!(fill(wrong, 1, "wrong", std::iter::once(1)).is_err());
             }
             assert!(bytes(null.cast(), 0, "wrong").is_err());
             assert!(bytes((&raw const value).cast(), most + 1, "wrong").is_err());
             assert!(buffer(&raw mut value, most / 8 + 1, "wrong").is_err());
+            assert!(fill(&raw mut value, most / 8 + 1, "wrong", std::iter::once(1)).is_err());
             assert_eq!(bytes((&raw const value).cast(), 8, "right").unwrap(), 7u64.to_ne_bytes());
             assert_eq!(*shared(&value, "right").unwrap(), 7);
             put(&raw mut value, "right", 8).unwrap();

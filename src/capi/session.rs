@@ -1,120 +1,127 @@
-//! Sessions: frames in, scores and maps out.
+//! Sessions: frames in, scores and decisions out.
 
+use super::frame::{PatchcoreFrame, view};
 use super::model::PatchcoreModel;
-use super::pointer::{buffer, bytes, exclusive, put, shared};
+use super::pointer::{exclusive, put, shared};
 use super::status::{PatchcoreStatus, guard, guard_free};
-use crate::detector::{Decision, Session};
-use crate::error::{Error, Result};
-use crate::image::{Frame, PixelFormat};
+use crate::detector::{Decision, Session, Timings, Verdict};
+use std::time::Duration;
 
-/// Scores frames with one model, in working memory of its own. While one thread predicts with it or frees it, no other may
-/// use it; make one for each thread. Maps and masks only read: several threads may ask for them at once.
+/// Scores frames with one model, in working memory of its own. While one thread predicts with a session, changes it or frees
+/// it, no other thread may use it; make one session for each thread. Maps, masks and regions only read: several threads may
+/// ask for them at once.
 pub struct PatchcoreSession {
-    session: Session,
+    pub(super) session: Session,
 }
 
-// What the header says of threads, as far as the compiler can check it.
+// The header's promises about threads, as far as the compiler can check them.
 const _: () = {
     const fn shared<T: Send + Sync>() {}
     shared::<PatchcoreModel>();
     shared::<PatchcoreSession>();
 };
 
-/// How a pixel lies in memory.
+/// A model's decision about a photograph.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub enum PatchcorePixelFormat {
-    /// One byte.
-    Gray8 = 0,
-    /// Red, green, blue.
-    Rgb8 = 1,
-    /// Blue, green, red.
-    Bgr8 = 2,
-    /// Red, green, blue, ignored.
-    Rgba8 = 3,
-    /// Blue, green, red, ignored.
-    Bgra8 = 4,
-    /// Two bytes, in the byte order of the machine; full scale is 65,535: samples of 10 or 12 bits are to be shifted up.
-    Gray16 = 5,
-    /// Red, green, blue, each as that of `Gray16`.
-    Rgb16 = 6,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PatchcoreDecision {
+    /// The score is below the image threshold.
+    Good = 0,
+    /// The score reaches the image threshold.
+    Anomalous = 1,
+    /// The model has no image threshold, so that it does not judge; or the prediction failed. Not the same as good.
+    #[default]
+    NoThreshold = 2,
 }
 
-/// A photograph in the caller's memory: at most 100,000,000 pixels.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct PatchcoreFrame {
-    /// The first byte of the first row, at any address: 16-bit samples need not be aligned.
-    pub data: *const u8,
-    /// Bytes at `data`: at least `(height - 1) * stride` and one row.
-    pub len: usize,
-    /// Pixels a row, 8 to 65,535.
-    pub width: usize,
-    /// Rows, 8 to 65,535.
-    pub height: usize,
-    /// Bytes from one row to the next; 0 where the rows lie without gaps.
-    pub stride: usize,
-    /// One of `PatchcorePixelFormat`.
-    pub format: u32,
+impl From<Decision> for PatchcoreDecision {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Good => Self::Good,
+            Decision::Anomalous => Self::Anomalous,
+            Decision::NoThreshold => Self::NoThreshold,
+        }
+    }
 }
 
-/// What a frame was found to be.
+/// The time that each stage of a prediction took, in nanoseconds.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PatchcoreTimings {
+    /// Resize, crop, normalise.
+    pub preprocess_ns: u64,
+    /// The network.
+    pub backbone_ns: u64,
+    /// Patch embeddings from the network's maps.
+    pub patches_ns: u64,
+    /// Nearest neighbours of all patches.
+    pub search_ns: u64,
+    /// Image score, anomaly map and regions.
+    pub score_ns: u64,
+}
+
+impl From<Timings> for PatchcoreTimings {
+    fn from(timings: Timings) -> Self {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            preprocess_ns: nanoseconds(timings.preprocess),
+            backbone_ns: nanoseconds(timings.backbone),
+            patches_ns: nanoseconds(timings.patches),
+            search_ns: nanoseconds(timings.search),
+            score_ns: nanoseconds(timings.score),
+        }
+    }
+}
+
+/// The result of a prediction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct PatchcoreResult {
-    /// Distance in embedding space, from 0 up.
+    /// Distance in embedding space, from 0 up. NaN if the prediction failed.
     pub score: f32,
-    /// The score brought to 0 to 1, with the model's own threshold at 0.5. The sensitivity of an imported model moves the
-    /// label and not this: take `is_anomalous`. Equal to `score`, so not bounded by 1, where the model knows no range of
-    /// scores.
+    /// The score in units of the image threshold: 1 is the limit. NaN if the model has no threshold.
+    pub threshold_ratio: f32,
+    /// The score scaled to the range 0 to 1, with the model's own threshold at 0.5. NaN if the model knows no range of
+    /// scores. It does not follow the sensitivity of an imported model: judge by `decision`.
     pub normalized_score: f32,
-    /// Whether the score reaches the model's `image_threshold`; always false where that is NaN.
-    pub is_anomalous: bool,
+    /// Whether the photograph is anomalous.
+    pub decision: PatchcoreDecision,
+    /// How long it took.
+    pub timings: PatchcoreTimings,
 }
 
-/// Bytes of memory.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PatchcoreMemory {
-    /// Of the model, which its sessions share.
-    pub model: usize,
-    /// Of each session, once it has predicted.
-    pub session: usize,
+impl Default for PatchcoreResult {
+    /// The result of a prediction that failed.
+    fn default() -> Self {
+        Self {
+            score: f32::NAN,
+            threshold_ratio: f32::NAN,
+            normalized_score: f32::NAN,
+            decision: PatchcoreDecision::NoThreshold,
+            timings: PatchcoreTimings::default(),
+        }
+    }
 }
 
-/// Says in `*memory` what `model` takes, and what a session with `threads` threads (0: one for each core; at most 1024) on
-/// frames of `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take, before there is one.
-/// The sizes are those of `patchcore_session_predict`. Not counted are the stacks of the threads that a session of more
-/// than one starts, the pages of a mapped model, and what a k-d tree takes.
+impl From<Verdict> for PatchcoreResult {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            score: verdict.score,
+            threshold_ratio: verdict.threshold_ratio.unwrap_or(f32::NAN),
+            normalized_score: verdict.normalized_score.unwrap_or(f32::NAN),
+            decision: verdict.decision.into(),
+            timings: verdict.timings.into(),
+        }
+    }
+}
+
+/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and sets
+/// `*session`, which `patchcore_session_free` frees; to NULL if it fails. More threads than that, or than the system starts,
+/// are `PATCHCORE_STATUS_LIMIT`.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that is not freed during the call. `memory` is NULL, which is an
-/// error, or valid for writes of a `PatchcoreMemory`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn patchcore_model_memory(
-    model: *const PatchcoreModel,
-    threads: usize,
-    width: usize,
-    height: usize,
-    format: u32,
-    memory: *mut PatchcoreMemory,
-) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `shared` and `put`.
-    guard(|| unsafe {
-        put(memory, "memory", PatchcoreMemory::default())?;
-        let model = &shared(model, "model")?.model;
-        let said = model.memory(threads, width, height, pixel_format(format)?)?;
-        put(memory, "memory", PatchcoreMemory { model: said.model, session: said.session })
-    })
-}
-
-/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and
-/// sets `*session`, which is for `patchcore_session_free`; to NULL where it fails. More threads than that, or than the system
-/// starts, are `PATCHCORE_STATUS_LIMIT`.
-///
-/// # Safety
-/// `model` is NULL, which is an error, or a model that is not freed during the call. `session` is NULL, which is an
-/// error, or valid for writes of a pointer.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `session` is NULL, which is
+/// an error, or valid for writes of a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_new(
     model: *const PatchcoreModel,
@@ -129,26 +136,26 @@ pub unsafe extern "C" fn patchcore_session_new(
     })
 }
 
-/// Frees `session`; NULL is nothing to free. The threads of a session of several end by themselves, perhaps after this
-/// has returned, which matters before `fork` and before the library is unloaded; a session of one thread starts none.
+/// Frees `session`; NULL is ignored. The threads of a session of several end by themselves, perhaps after this has returned,
+/// which matters before `fork` and before the library is unloaded; a session of one thread starts none.
 ///
 /// # Safety
 /// `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) {
     if !session.is_null() {
-        // SAFETY: it came from `patchcore_session_new`, and this is the last that is done with it.
+        // SAFETY: it came from `patchcore_session_new`, and this is the last use of it.
         guard_free(|| drop(unsafe { Box::from_raw(session) }));
     }
 }
 
-/// Scores `frame` and writes what it was found to be to `*result`, unless that is NULL; zeros where it fails.
-/// Where it fails there is also no map or mask any more. A frame with a side below 8 is
-/// `PATCHCORE_STATUS_ARGUMENT`, one with a side above 65,535 or more than 100,000,000 pixels `PATCHCORE_STATUS_LIMIT`; a
-/// model whose score for it is no finite number is damaged, `PATCHCORE_STATUS_FORMAT`.
+/// Scores `frame`, decides whether it is anomalous, and writes both to `*result`, unless that is NULL. If it fails, the
+/// result holds NaN and `PATCHCORE_DECISION_NO_THRESHOLD`, and there is no map, mask or region. A frame with a side below 8
+/// is `PATCHCORE_STATUS_ARGUMENT`; one with a side above 65,535 or more than 100,000,000 pixels is `PATCHCORE_STATUS_LIMIT`.
+/// `PATCHCORE_STATUS_FORMAT` means that the model is damaged: the score is not a finite number.
 ///
-/// A frame allocates if it is the first, of another size than the one before, has more samples a pixel than any before, or
-/// fails; others do not. With a model that was trained for the search by k-d tree every frame allocates. A library without
+/// A frame allocates if it is the first, has another size than the one before, has more samples a pixel than any before, or
+/// fails. Other frames do not allocate, except with a model that was trained for the search by k-d tree. A library without
 /// the feature `kdtree` searches such a model exhaustively: it finds the same, and allocates as for other models.
 ///
 /// # Safety
@@ -169,106 +176,29 @@ pub unsafe extern "C" fn patchcore_session_predict(
         let session = &mut exclusive(session, "session")?.session;
         session.forget();
         cleared?;
-        let found = session.predict(&view(shared(frame, "frame")?)?)?;
-        let found = PatchcoreResult {
-            score: found.score,
-            normalized_score: found.normalized_score.unwrap_or(found.score),
-            is_anomalous: found.decision == Decision::Anomalous,
-        };
-        if result.is_null() { Ok(()) } else { put(result, "result", found) }
+        let verdict = session.predict(&view(shared(frame, "frame")?)?)?;
+        if result.is_null() { Ok(()) } else { put(result, "result", verdict.into()) }
     })
 }
 
-/// Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as
-/// `patchcore_model_info` gives them, which `len` must be the product of; in the score's units. An error where nothing
-/// was predicted yet, or the last prediction failed.
+/// Writes the score of `frame` alone to `*score`; NaN if it fails. It is the score that `patchcore_session_predict` gives,
+/// found sooner, because patches that cannot be the strongest are skipped. The map, mask and regions stay those of the last
+/// prediction. The score compares with `image_threshold` of `patchcore_session_calibration`. Errors and allocations as for
+/// `patchcore_session_predict`.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL, which
-/// is an error, or valid for writes of `len` values that nobody else uses during the call.
+/// As for `patchcore_session_predict`; `score` is NULL, which is an error, or valid for writes of a `float`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn patchcore_session_map(
-    session: *const PatchcoreSession,
-    out: *mut f32,
-    len: usize,
+pub unsafe extern "C" fn patchcore_session_score(
+    session: *mut PatchcoreSession,
+    frame: *const PatchcoreFrame,
+    score: *mut f32,
 ) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `shared` and `buffer`.
+    // SAFETY: the caller's contract is that of `exclusive`, `shared`, `view` and `put`.
     guard(|| unsafe {
-        let map = shared(session, "session")?.session.map()?;
-        if len != map.len() {
-            return Err(Error::argument("map buffer", format!("{len} values"), map.len()));
-        }
-        buffer(out, len, "map buffer")?.copy_from_slice(map);
-        Ok(())
+        put(score, "score", f32::NAN)?;
+        let session = &mut exclusive(session, "session")?.session;
+        let found = session.score(&view(shared(frame, "frame")?)?)?;
+        put(score, "score", found)
     })
-}
-
-/// Writes the anomaly map of the last prediction to `out`, scaled to the `height` rows of `width` pixels of the whole
-/// photograph, which `len` must be the product of, and not 0; in the score's units. Outside a centre crop, where nothing was
-/// looked at, it is 0. Errors as `patchcore_session_map`.
-///
-/// # Safety
-/// As `patchcore_session_map`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn patchcore_session_map_over_image(
-    session: *const PatchcoreSession,
-    width: usize,
-    height: usize,
-    out: *mut f32,
-    len: usize,
-) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `shared` and `buffer`.
-    guard(|| unsafe {
-        let session = &shared(session, "session")?.session;
-        session.map_over_image(width, height, buffer(out, len, "map buffer")?)
-    })
-}
-
-/// Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 where the map
-/// reaches the model's `pixel_threshold`, else 0; all 0 where that is NaN.
-///
-/// # Safety
-/// As `patchcore_session_map`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn patchcore_session_mask_over_image(
-    session: *const PatchcoreSession,
-    width: usize,
-    height: usize,
-    out: *mut u8,
-    len: usize,
-) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `shared` and `buffer`.
-    guard(|| unsafe {
-        let session = &shared(session, "session")?.session;
-        session.mask_over_image(width, height, buffer(out, len, "mask buffer")?)
-    })
-}
-
-/// # Safety
-/// The frame's `data` is null or valid for reads of its `len` bytes, which nobody changes during `'a`.
-unsafe fn view<'a>(frame: &PatchcoreFrame) -> Result<Frame<'a>> {
-    let format = pixel_format(frame.format)?;
-    let stride = match frame.stride {
-        0 => frame.width.saturating_mul(format.bytes()),
-        stride => stride,
-    };
-    // SAFETY: the caller's contract is that of `bytes`.
-    let data = unsafe { bytes(frame.data, frame.len, "frame data") }?;
-    Frame::new(frame.width, frame.height, stride, format, data)
-}
-
-fn pixel_format(number: u32) -> Result<PixelFormat> {
-    const FORMATS: [(PatchcorePixelFormat, PixelFormat); 7] = [
-        (PatchcorePixelFormat::Gray8, PixelFormat::Gray8),
-        (PatchcorePixelFormat::Rgb8, PixelFormat::Rgb8),
-        (PatchcorePixelFormat::Bgr8, PixelFormat::Bgr8),
-        (PatchcorePixelFormat::Rgba8, PixelFormat::Rgba8),
-        (PatchcorePixelFormat::Bgra8, PixelFormat::Bgra8),
-        (PatchcorePixelFormat::Gray16, PixelFormat::Gray16),
-        (PatchcorePixelFormat::Rgb16, PixelFormat::Rgb16),
-    ];
-    let found = FORMATS.iter().find(|(name, _)| *name as u32 == number);
-    found
-        .map(|&(_, format)| format)
-        .ok_or_else(|| Error::argument("pixel format", number, "one of PatchcorePixelFormat"))
 }

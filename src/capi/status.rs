@@ -1,5 +1,6 @@
 //! How a call ended, and the message that goes with it.
 
+use super::float_environment::DefaultFloats;
 use crate::error::{ErrorKind, Result, shortened};
 use std::any::Any;
 use std::cell::RefCell;
@@ -14,18 +15,18 @@ pub enum PatchcoreStatus {
     Ok = 0,
     /// The operating system refused to read.
     Io = 1,
-    /// The model is damaged, unsupported or not a model.
+    /// The model is damaged, or the data are not a model.
     Format = 2,
-    /// An argument is out of its range, null or misaligned, or a buffer has another size.
+    /// An argument is out of its range, null or misaligned, or a buffer has the wrong size.
     Argument = 3,
-    /// The work would pass a stated limit, or the system's of threads.
+    /// The work would exceed a stated limit, or the operating system starts no more threads.
     Limit = 4,
     /// The caller asked to stop; no function returns it yet.
     Cancelled = 5,
-    /// The model is whole, but of another format version, or needs a feature that this build does not have.
-    Unsupported = 7,
     /// A defect of this library. Free the handles of the call, do nothing else with them, and report it.
     Panic = 6,
+    /// The model is whole, but has another format version, or needs a feature that this build does not have.
+    Unsupported = 7,
 }
 
 impl From<ErrorKind> for PatchcoreStatus {
@@ -45,16 +46,34 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// What went wrong in the last call of this thread that did not return `PATCHCORE_STATUS_OK`, as one line of UTF-8;
-/// empty where there was none. Never null. The string is this thread's: it is valid, and stays as it is, until the next such
-/// call of this thread or the thread's end.
+/// The message of this thread's last call that failed, as one line of UTF-8: what was found and what was expected. Empty if
+/// no call failed. Never NULL. The string belongs to the thread: it stays valid and unchanged until the thread's next failed
+/// call, or its end.
 #[unsafe(no_mangle)]
 pub extern "C" fn patchcore_last_error() -> *const c_char {
     // A thread that is ending may have no message any more.
     LAST_ERROR.try_with(|message| message.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
-/// The version of the library, such as "0.1.0". Never null; valid for ever.
+/// The meaning of `status`, a `PatchcoreStatus`, in a few words, such as "invalid argument"; "unknown status" for any other
+/// number. Never NULL, always valid. `patchcore_last_error` has the details.
+#[unsafe(no_mangle)]
+pub extern "C" fn patchcore_status_text(status: u32) -> *const c_char {
+    const TEXTS: [(PatchcoreStatus, &CStr); 8] = [
+        (PatchcoreStatus::Ok, c"success"),
+        (PatchcoreStatus::Io, c"input or output error"),
+        (PatchcoreStatus::Format, c"damaged model, or not a model"),
+        (PatchcoreStatus::Argument, c"invalid argument"),
+        (PatchcoreStatus::Limit, c"limit exceeded"),
+        (PatchcoreStatus::Cancelled, c"cancelled"),
+        (PatchcoreStatus::Panic, c"internal error"),
+        (PatchcoreStatus::Unsupported, c"unsupported model"),
+    ];
+    let known = TEXTS.iter().find(|(known, _)| *known as u32 == status);
+    known.map_or(c"unknown status", |(_, text)| text).as_ptr()
+}
+
+/// The version of the library, such as "0.1.0". Never NULL, always valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn patchcore_version() -> *const c_char {
     const VERSION: &CStr =
@@ -65,17 +84,24 @@ pub extern "C" fn patchcore_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Runs the body of a function: errors and panics become a status and a message.
+/// Runs the body of a function in the default floating-point environment. Errors and panics become a status and a message.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> PatchcoreStatus {
-    // What a panic left half done is behind handles that the caller is told to free.
-    match catch_unwind(AssertUnwindSafe(body)) {
+    let _default = DefaultFloats::set();
+    // Half-done work of a panic is behind handles that the caller is asked to free.
+    match catch_unwind(AssertUnwindSafe(|| out_of_line(body))) {
         Ok(Ok(())) => PatchcoreStatus::Ok,
         Ok(Err(error)) => failed(error.kind().into(), error.to_string()),
         Err(payload) => failed(PatchcoreStatus::Panic, format!("panic: {}", shortened(words(&*payload)))),
     }
 }
 
-/// Runs the end of a handle, of which nothing is reported.
+/// A call of its own, so that no arithmetic of `body` moves ahead of the change of environment.
+#[inline(never)]
+fn out_of_line(body: impl FnOnce() -> Result<()>) -> Result<()> {
+    body()
+}
+
+/// Runs the end of a handle, which reports nothing.
 pub(super) fn guard_free(body: impl FnOnce()) {
     let _ = guard(|| {
         body();
@@ -113,6 +139,7 @@ mod tests {
             (Error::format("a", "b", "c"), PatchcoreStatus::Format),
             (Error::argument("a\0", "b", "c"), PatchcoreStatus::Argument),
             (Error::limit("a", "b", "c"), PatchcoreStatus::Limit),
+            (Error::unsupported("a", "b", "c"), PatchcoreStatus::Unsupported),
             (Error::cancelled("a"), PatchcoreStatus::Cancelled),
             (Error::io("a".as_ref(), "b", &std::io::ErrorKind::NotFound.into()), PatchcoreStatus::Io),
         ];
@@ -130,6 +157,16 @@ mod tests {
         assert_eq!(last_error(), "panic: without words");
         assert_eq!(guard(|| Ok(())), PatchcoreStatus::Ok);
         assert_eq!(last_error(), "panic: without words");
+    }
+
+    #[test]
+    fn every_status_has_a_text_of_its_own() {
+        // SAFETY: the texts are constants.
+        let text = |status| unsafe { CStr::from_ptr(patchcore_status_text(status)) }.to_str().unwrap();
+        let texts: std::collections::HashSet<_> = (0..9).map(text).collect();
+        assert_eq!(texts.len(), 9);
+        assert_eq!(text(PatchcoreStatus::Unsupported as u32), "unsupported model");
+        assert_eq!([text(8), text(u32::MAX)], ["unknown status"; 2]);
     }
 
     #[test]

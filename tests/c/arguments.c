@@ -1,5 +1,14 @@
-/* What the C interface does with wrong arguments, and from several threads: arguments MODEL.pcore */
+/* Calls the C interface with wrong arguments, and from several threads.
+ *
+ *   arguments MODEL.pcore [hostile]
+ *
+ * With `hostile` everything runs in a floating-point environment that traps invalid operations, divisions by zero and
+ * overflow, and flushes to zero, as far as the CPU can.
+ */
+#define _GNU_SOURCE /* feenableexcept */
 #include <fcntl.h>
+#include <fenv.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +33,37 @@ static void check(bool holds, int line, const char *what)
 /* `call` returns the status `name`, and leaves a message that contains `words`. */
 #define FAILS(name, words, call) \
     CHECK((call) == PATCHCORE_STATUS_##name && strstr(patchcore_last_error(), (words)) != NULL)
+
+/* The control and status bits of the CPU's floating-point unit. */
+static uint64_t float_environment(void)
+{
+#if defined(__SSE__)
+    uint32_t mxcsr;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    return mxcsr;
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr;
+#else
+    return 0;
+#endif
+}
+
+static void make_hostile(void)
+{
+#ifdef __GLIBC__
+    /* -1 where the CPU cannot trap. */
+    feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
+#endif
+#if defined(__SSE__)
+    uint32_t mxcsr = (uint32_t)float_environment() | 0x8040;
+    __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
+#elif defined(__aarch64__)
+    uint64_t fpcr = float_environment() | 1 << 24;
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr));
+#endif
+}
 
 /* As many as the largest format takes, and one. */
 static uint8_t pixels[6 * PIXELS + 1];
@@ -75,7 +115,7 @@ static float score_of(const PatchcoreModel *model, size_t threads)
 {
     PatchcoreSession *session = NULL;
     PatchcoreFrame gray = frame(PATCHCORE_PIXEL_FORMAT_GRAY8, 1);
-    PatchcoreResult result = {-1, -1, false};
+    PatchcoreResult result;
     OK(patchcore_session_new(model, threads, &session));
     OK(patchcore_session_predict(session, &gray, &result));
     patchcore_session_free(session);
@@ -164,10 +204,21 @@ static void frames(PatchcoreSession *session)
     FAILS(ARGUMENT, "result", patchcore_session_predict(session, &good, (PatchcoreResult *)((char *)&result + 1)));
     OK(patchcore_session_predict(session, &good, NULL));
     OK(patchcore_session_predict(session, &good, &result));
-    CHECK(result.score > 0);
+    CHECK(result.score > 0 && result.threshold_ratio > 0 && result.timings.backbone_ns > 0);
+    CHECK((result.decision == PATCHCORE_DECISION_ANOMALOUS) == (result.threshold_ratio >= 1));
+
+    float score = 0;
+    FAILS(ARGUMENT, "session", patchcore_session_score(NULL, &good, &score));
+    CHECK(isnan(score));
+    FAILS(ARGUMENT, "frame", patchcore_session_score(session, NULL, &score));
+    FAILS(ARGUMENT, "score", patchcore_session_score(session, &good, NULL));
+    FAILS(ARGUMENT, "score", patchcore_session_score(session, &good, (float *)((char *)&score + 1)));
+    OK(patchcore_session_score(session, &good, &score));
+    CHECK(score == result.score);
     bad.data = NULL;
     FAILS(ARGUMENT, "frame data", patchcore_session_predict(session, &bad, &result));
-    CHECK(result.score == 0 && result.normalized_score == 0 && !result.is_anomalous);
+    CHECK(isnan(result.score) && isnan(result.threshold_ratio) && isnan(result.normalized_score));
+    CHECK(result.decision == PATCHCORE_DECISION_NO_THRESHOLD && result.timings.backbone_ns == 0);
     bad = good, bad.len -= 1;
     FAILS(ARGUMENT, "pixel buffer", patchcore_session_predict(session, &bad, &result));
     bad = good, bad.len = SIZE_MAX;
@@ -215,6 +266,7 @@ static void frames(PatchcoreSession *session)
     CHECK(result.score == scores[5]);
 }
 
+/* Of a photograph that is anomalous. */
 static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
 {
     size_t len = info->map_width * info->map_height;
@@ -243,10 +295,36 @@ static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
     for (size_t i = 0; i < len; i++)
         highest = map[i] > highest ? map[i] : highest;
     CHECK(highest > 0);
+    size_t marked = 0;
     for (size_t i = 0; i < PIXELS; i++) {
         CHECK(scaled[i] >= 0 && scaled[i] <= highest);
-        CHECK(mask[i] == (scaled[i] >= info->pixel_threshold ? 255 : 0));
+        CHECK(mask[i] == 0 || mask[i] == 255);
+        marked += mask[i] != 0;
     }
+
+    /* The regions, and as many of them as there is room for. */
+    PatchcoreRegion regions[256] = {{0}}, first[2] = {{0}}, *misaligned = (PatchcoreRegion *)((char *)first + 1);
+    size_t count = 7, short_count = 0;
+    FAILS(ARGUMENT, "session", patchcore_session_regions(NULL, regions, 256, &count));
+    CHECK(count == 0);
+    FAILS(ARGUMENT, "regions", patchcore_session_regions(session, NULL, 256, &count));
+    FAILS(ARGUMENT, "regions", patchcore_session_regions(session, misaligned, 1, &count));
+    FAILS(ARGUMENT, "regions", patchcore_session_regions(session, regions, SIZE_MAX, &count));
+    FAILS(ARGUMENT, "count", patchcore_session_regions(session, regions, 256, NULL));
+    OK(patchcore_session_regions(session, regions, 256, &count));
+    CHECK(count > 0 && count <= 256 && marked > 0 && regions[0].score == highest);
+    for (size_t i = 0; i < count; i++) {
+        PatchcoreRegion r = regions[i];
+        CHECK(r.area > 0 && r.width > 0 && r.x + r.width <= WIDTH && r.height > 0 && r.y + r.height <= HEIGHT);
+        CHECK(r.peak_x >= r.x && r.peak_x < r.x + r.width && r.peak_y >= r.y && r.peak_y < r.y + r.height);
+        CHECK(mask[r.peak_y * WIDTH + r.peak_x] == 255 && (i == 0 || r.score <= regions[i - 1].score));
+    }
+    OK(patchcore_session_regions(session, NULL, 0, &short_count));
+    CHECK(short_count == count);
+    OK(patchcore_session_regions(session, first, 1, &short_count));
+    CHECK(short_count == count && first[0].score == highest && first[0].area == regions[0].area);
+    CHECK(first[1].area == 0);
+
 
     /* A prediction that failed, for whatever reason, leaves no map or mask of the one before. */
     PatchcoreFrame shorter = gray;
@@ -258,12 +336,109 @@ static void maps(PatchcoreSession *session, const PatchcoreInfo *info)
         FAILS(ARGUMENT, "no prediction", patchcore_session_map(session, map, len));
         FAILS(ARGUMENT, "no prediction", patchcore_session_map_over_image(session, WIDTH, HEIGHT, scaled, PIXELS));
         FAILS(ARGUMENT, "no prediction", patchcore_session_mask_over_image(session, WIDTH, HEIGHT, mask, PIXELS));
+        FAILS(ARGUMENT, "no prediction", patchcore_session_regions(session, regions, 256, &count));
+        CHECK(count == 0);
     }
     OK(patchcore_session_predict(session, &gray, NULL));
     OK(patchcore_session_map(session, map, len));
     free(mask);
     free(scaled);
     free(map);
+}
+
+/* Thresholds that are set on a session decide from the next prediction on. */
+static void session_thresholds(PatchcoreSession *session, const PatchcoreCalibration *models)
+{
+    PatchcoreCalibration own;
+    PatchcoreResult result;
+    PatchcoreFrame gray = frame(PATCHCORE_PIXEL_FORMAT_GRAY8, 1);
+    size_t count;
+
+    FAILS(ARGUMENT, "session", patchcore_session_calibration(NULL, &own));
+    FAILS(ARGUMENT, "calibration", patchcore_session_calibration(session, NULL));
+    FAILS(ARGUMENT, "session", patchcore_session_set_thresholds(NULL, 1, 1));
+    FAILS(ARGUMENT, "image threshold", patchcore_session_set_thresholds(session, 0, 1));
+    FAILS(ARGUMENT, "image threshold", patchcore_session_set_thresholds(session, INFINITY, 1));
+    FAILS(ARGUMENT, "pixel threshold", patchcore_session_set_thresholds(session, 1, -1));
+    OK(patchcore_session_set_thresholds(session, NAN, NAN));
+    OK(patchcore_session_calibration(session, &own));
+    CHECK(own.image_threshold == models->image_threshold && own.pixel_threshold == models->pixel_threshold);
+    CHECK(own.source == models->source);
+
+    OK(patchcore_session_predict(session, &gray, &result));
+    OK(patchcore_session_set_thresholds(session, result.score * 2, NAN));
+    OK(patchcore_session_predict(session, &gray, &result));
+    CHECK(result.decision == PATCHCORE_DECISION_GOOD && result.threshold_ratio == 0.5f);
+    OK(patchcore_session_regions(session, NULL, 0, &count));
+    CHECK(count == 0);
+    OK(patchcore_session_set_thresholds(session, result.score, 3));
+    OK(patchcore_session_predict(session, &gray, &result));
+    CHECK(result.decision == PATCHCORE_DECISION_ANOMALOUS && result.threshold_ratio == 1);
+    OK(patchcore_session_calibration(session, &own));
+    CHECK(own.image_threshold == result.score && own.pixel_threshold == 3);
+    CHECK(own.source == PATCHCORE_CALIBRATION_SOURCE_MANUAL && isnan(own.false_alarm_rate.expected));
+}
+
+/* Thresholds that are set on a model reach later sessions and the model file, and not the sessions before. */
+static void model_thresholds(PatchcoreModel *model)
+{
+    PatchcoreSession *before = NULL, *after = NULL;
+    PatchcoreCalibration calibration, other;
+    float threshold;
+
+    FAILS(ARGUMENT, "model", patchcore_model_calibration(NULL, &calibration));
+    FAILS(ARGUMENT, "calibration", patchcore_model_calibration(model, NULL));
+    FAILS(ARGUMENT, "model", patchcore_model_set_thresholds(NULL, 1, 1));
+    FAILS(ARGUMENT, "image threshold", patchcore_model_set_thresholds(model, -1, NAN));
+    FAILS(ARGUMENT, "model", patchcore_model_calibrate(NULL, 0.01));
+    FAILS(ARGUMENT, "false-alarm rate", patchcore_model_calibrate(model, 0));
+    FAILS(ARGUMENT, "false-alarm rate", patchcore_model_calibrate(model, 1));
+    FAILS(ARGUMENT, "false-alarm rate", patchcore_model_calibrate(model, NAN));
+    OK(patchcore_model_calibration(model, &calibration));
+    CHECK(calibration.image_threshold > 0 && calibration.pixel_threshold > 0);
+
+    OK(patchcore_model_calibrate(model, 0.001));
+    OK(patchcore_model_calibration(model, &calibration));
+    threshold = calibration.image_threshold;
+    CHECK(calibration.source == PATCHCORE_CALIBRATION_SOURCE_GOOD_PHOTOGRAPHS && calibration.good_photographs >= 2);
+    CHECK(calibration.false_alarm_rate.requested == 0.001 && calibration.false_alarm_rate.expected <= 0.001);
+    CHECK(calibration.false_alarm_rate.low <= calibration.false_alarm_rate.high);
+    OK(patchcore_model_calibrate(model, 0.1));
+    OK(patchcore_model_calibration(model, &calibration));
+    CHECK(calibration.image_threshold < threshold);
+
+    OK(patchcore_session_new(model, 1, &before));
+    OK(patchcore_model_set_thresholds(model, 2 * calibration.image_threshold, NAN));
+    OK(patchcore_session_new(model, 1, &after));
+    OK(patchcore_session_calibration(before, &other));
+    CHECK(other.image_threshold == calibration.image_threshold);
+    OK(patchcore_session_calibration(after, &other));
+    CHECK(other.image_threshold == 2 * calibration.image_threshold);
+    CHECK(other.pixel_threshold == calibration.pixel_threshold);
+    patchcore_session_free(before);
+    patchcore_session_free(after);
+
+    size_t len = 7, written = 0;
+    FAILS(ARGUMENT, "model", patchcore_model_write(NULL, NULL, 0, &len));
+    CHECK(len == 0);
+    FAILS(ARGUMENT, "len", patchcore_model_write(model, NULL, 0, NULL));
+    OK(patchcore_model_write(model, NULL, 0, &len));
+    CHECK(len > 0);
+    uint8_t *bytes = malloc(len + 1);
+    bytes[len - 1] = bytes[len] = 7;
+    FAILS(ARGUMENT, "model buffer", patchcore_model_write(model, bytes, SIZE_MAX, &written));
+    FAILS(ARGUMENT, "at least", patchcore_model_write(model, bytes, len - 1, &written));
+    CHECK(written == len && bytes[len - 1] == 7);
+    OK(patchcore_model_write(model, bytes, len, &written));
+    CHECK(written == len && bytes[len] == 7);
+    PatchcoreModel *again = NULL;
+    OK(patchcore_model_open_copy(bytes, len, 0, &again));
+    OK(patchcore_model_calibration(again, &calibration));
+    CHECK(calibration.image_threshold == other.image_threshold);
+    CHECK(calibration.source == PATCHCORE_CALIBRATION_SOURCE_MANUAL);
+    CHECK(score_of(again, 1) == score_of(model, 1));
+    patchcore_model_free(again);
+    free(bytes);
 }
 
 static void *inspect(void *model)
@@ -293,14 +468,20 @@ int main(int argc, char **argv)
     PatchcoreModel *model = NULL;
     PatchcoreSession *session = NULL, *later = NULL;
     PatchcoreInfo info;
+    PatchcoreCalibration calibration;
     PatchcoreFrame gray = frame(PATCHCORE_PIXEL_FORMAT_GRAY8, 1);
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: arguments MODEL.pcore\n");
+    if (argc != 2 && !(argc == 3 && strcmp(argv[2], "hostile") == 0)) {
+        fprintf(stderr, "usage: arguments MODEL.pcore [hostile]\n");
         return 2;
     }
+    if (argc == 3)
+        make_hostile();
+    const uint64_t environment = float_environment();
     CHECK(strcmp(patchcore_last_error(), "") == 0);
     CHECK(strchr(patchcore_version(), '.') != NULL);
+    CHECK(strcmp(patchcore_status_text(PATCHCORE_STATUS_ARGUMENT), "invalid argument") == 0);
+    CHECK(strcmp(patchcore_status_text(99), "unknown status") == 0);
     opening(argv[1]);
     if (patchcore_model_open(argv[1], 0, &model) != PATCHCORE_STATUS_OK) {
         fprintf(stderr, "%s\n", patchcore_last_error());
@@ -309,7 +490,11 @@ int main(int argc, char **argv)
     FAILS(ARGUMENT, "model", patchcore_model_info(NULL, &info));
     FAILS(ARGUMENT, "info", patchcore_model_info(model, NULL));
     OK(patchcore_model_info(model, &info));
-    CHECK(info.bank_rows > 0 && info.dim > 0 && info.image_threshold > 0 && strlen(info.isa) > 0);
+    CHECK(info.bank_rows > 0 && info.dim > 0 && info.training_photographs > 0 && info.good_scores > 0);
+    CHECK(info.photograph_width > 0 && info.photograph_height > 0 && info.resize_width >= info.map_width);
+    CHECK(strlen(info.producer) > 0 && strlen(info.backbone) > 0 && strlen(info.weights) > 0);
+    CHECK(strlen(info.search) > 0 && strlen(info.isa) > 0 && info.weights_checksum != 0);
+    OK(patchcore_model_calibration(model, &calibration));
     PatchcoreMemory memory = {1, 1}, larger;
     FAILS(ARGUMENT, "model", patchcore_model_memory(NULL, 1, WIDTH, HEIGHT, 0, &memory));
     CHECK(memory.model == 0 && memory.session == 0);
@@ -328,15 +513,18 @@ int main(int argc, char **argv)
     OK(patchcore_session_new(model, 1, &session));
     maps(session, &info);
     frames(session);
+    session_thresholds(session, &calibration);
     from_several_threads(model);
     patchcore_session_free(session);
     patchcore_session_free(NULL);
+    model_thresholds(model);
 
     /* A session outlives the model that it was made with. */
     OK(patchcore_session_new(model, 1, &later));
     patchcore_model_free(model);
     OK(patchcore_session_predict(later, &gray, NULL));
     patchcore_session_free(later);
+    CHECK(float_environment() == environment);
     printf("version %s: %d failures\n", patchcore_version(), failures);
     return failures != 0;
 }
