@@ -20,7 +20,8 @@ pub fn frame(pixels: &[u8]) -> Frame<'_> {
 }
 
 pub fn options(search: SearchKind) -> TrainOptions {
-    let mut options = TrainOptions::default().refer_to_backbone(true).threads(1).coreset_ratio(0.1).search(search);
+    let mut options =
+        TrainOptions::default().refer_to_backbone(true).threads(1).coreset_ratio(0.1).search(search);
     options.layers = vec![Layer::Layer1];
     options.preprocess.resize = (SIDE, SIDE);
     options
