@@ -34,13 +34,13 @@ static void check(bool holds, int line, const char *what)
 #define FAILS(name, words, call) \
     CHECK((call) == PATCHCORE_STATUS_##name && strstr(patchcore_last_error(), (words)) != NULL)
 
-/* The control and status bits of the CPU's floating-point unit. */
+/* The control bits of the CPU's floating-point unit. */
 static uint64_t float_environment(void)
 {
 #if defined(__SSE__)
     uint32_t mxcsr;
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
-    return mxcsr;
+    return mxcsr & ~0x3fu; /* without the exception flags */
 #elif defined(__aarch64__)
     uint64_t fpcr;
     __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
@@ -377,6 +377,15 @@ static void session_thresholds(PatchcoreSession *session, const PatchcoreCalibra
     OK(patchcore_session_calibration(session, &own));
     CHECK(own.image_threshold == result.score && own.pixel_threshold == 3);
     CHECK(own.source == PATCHCORE_CALIBRATION_SOURCE_MANUAL && isnan(own.false_alarm_rate.expected));
+
+    /* What a hostile environment traps or flushes: a signalling NaN, a subnormal threshold, a ratio that overflows. */
+    const uint32_t bits = 0x7fa00000;
+    float signalling;
+    memcpy(&signalling, &bits, sizeof signalling);
+    OK(patchcore_session_set_thresholds(session, signalling, NAN));
+    OK(patchcore_session_set_thresholds(session, 1e-40f, NAN));
+    OK(patchcore_session_predict(session, &gray, &result));
+    CHECK(result.decision == PATCHCORE_DECISION_ANOMALOUS && isinf(result.threshold_ratio));
 }
 
 /* Thresholds that are set on a model reach later sessions and the model file, and not the sessions before. */
