@@ -51,8 +51,12 @@ struct Inner {
 pub enum Setting {
     /// [`Preprocess::crop`](crate::image::Preprocess#structfield.crop)
     CenterCrop,
+    /// The category of a data set.
+    Category,
     /// [`TrainOptions::coreset_ratio`](crate::TrainOptions#structfield.coreset_ratio)
     CoresetRatio,
+    /// The size that photographs are resized to.
+    ImageSize,
     /// [`TrainOptions::layers`](crate::TrainOptions#structfield.layers)
     Layers,
     /// [`TrainOptions::max_memory`](crate::TrainOptions#structfield.max_memory)
@@ -66,6 +70,8 @@ impl Setting {
     pub fn name(self) -> &'static str {
         match self {
             Self::CenterCrop => "centre crop",
+            Self::Category => "category",
+            Self::ImageSize => "image size",
             Self::CoresetRatio => "coreset ratio",
             Self::Layers => "layers",
             Self::MaxMemory => "max memory",
@@ -91,6 +97,7 @@ impl Error {
     }
 
     /// `setting` is `found`, and must be `expected`.
+    #[cfg_attr(not(feature = "train"), allow(dead_code))]
     pub(crate) fn wrong_setting(setting: Setting, found: impl Display, expected: impl Display) -> Self {
         let mut error = Self::argument(setting.name(), found, expected);
         error.0.setting = Some(setting);
@@ -179,6 +186,7 @@ impl Error {
     #[must_use]
     pub fn about(mut self, subject: impl Display) -> Self {
         self.0.subject = one_line(subject, PLACE);
+        self.0.setting = None;
         self
     }
 

@@ -26,7 +26,7 @@ fn photograph(number: usize, defect: usize) -> Vec<u8> {
 /// A model that keeps every patch, so that its rows do not hang on the last bits of distances.
 fn train() -> PatchCore {
     let backbone = Backbone::pseudo_random(&Architecture::named("resnet18").unwrap());
-    let mut options = TrainOptions::default().coreset_ratio(1.0).threads(1);
+    let mut options = TrainOptions::default().coreset_ratio(1.0).threads(1).false_alarm_rate(0.2);
     options.preprocess.resize = (64, 64);
     let mut trainer = Trainer::new(&backbone, &options).unwrap();
     for number in 0..6 {

@@ -30,7 +30,15 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let data = Dataset::open_test(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&data.notes);
     let model = super::open_mapped(&arguments.model, arguments.threads)?;
-    let evaluation = training::score(&model, &data.test, arguments.threads)?.evaluate(model.calibration());
+    let scored = training::score(&model, &data.test, arguments.threads)?;
+    if scored.kept_scores() > 0 {
+        super::tell(format!(
+            "note: the model has learned from {} of the good photographs: their scores are those by memory banks that had \
+             not seen them",
+            scored.kept_scores()
+        ));
+    }
+    let evaluation = scored.evaluate(model.calibration());
     match arguments.json {
         true => super::print(evaluation.to_json()),
         false => super::print(evaluation),

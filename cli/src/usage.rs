@@ -7,6 +7,8 @@ use patchcore::{Error, ErrorKind, Result, Setting};
 pub fn name_flag(error: Error) -> Error {
     let flag = match error.setting() {
         Some(Setting::CenterCrop) => "--center-crop",
+        Some(Setting::Category) => "--category",
+        Some(Setting::ImageSize) => "--image-size",
         Some(Setting::CoresetRatio) => "--coreset-ratio",
         Some(Setting::Layers) => "--layers",
         Some(Setting::MaxMemory) => "--max-memory",

@@ -1,7 +1,7 @@
 //! The reference's pre-processing, as its checkpoints describe it: torchvision's transforms by class and arguments.
 
 use super::{ImportOptions, is_enabled};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::image::Preprocess;
 use crate::weights::Field;
 
@@ -26,15 +26,19 @@ pub(super) fn read_preprocess(
 /// The checkpoint's own description, which the options must not contradict.
 fn described(transform: &Field<'_, '_>, options: &ImportOptions) -> Result<Preprocess> {
     let plan = compose(transform, options)?;
-    let differs = |subject: &str, given: (usize, usize), own: String| {
-        Error::argument(subject, format!("{}x{}", given.0, given.1), format!("{own}, as the checkpoint says"))
+    let differs = |setting: Setting, given: (usize, usize), own: String| {
+        Error::wrong_setting(
+            setting,
+            format!("{}x{}", given.0, given.1),
+            format!("{own}, as the checkpoint says"),
+        )
     };
     if let Some(given) = options.image_size.filter(|&given| given != plan.resize) {
-        return Err(differs("image size", given, format!("{}x{}", plan.resize.0, plan.resize.1)));
+        return Err(differs(Setting::ImageSize, given, format!("{}x{}", plan.resize.0, plan.resize.1)));
     }
     if let Some(given) = options.center_crop.filter(|&given| Some(given) != plan.crop) {
         let own = plan.crop.map_or("none".into(), |(height, width)| format!("{height}x{width}"));
-        return Err(differs("centre crop", given, own));
+        return Err(differs(Setting::CenterCrop, given, own));
     }
     Ok(plan)
 }

@@ -18,6 +18,7 @@ pub struct Evaluator {
     /// The lowest and the highest value of all maps.
     map_range: (f32, f32),
     overlap: Overlap,
+    kept_scores: usize,
 }
 
 /// Pixels that masks mark, against those that are defective.
@@ -45,6 +46,7 @@ impl Evaluator {
             pixels: PixelScores::new(size.1),
             map_range: (f32::INFINITY, f32::NEG_INFINITY),
             overlap: Overlap::default(),
+            kept_scores: 0,
         }
     }
 
@@ -74,6 +76,7 @@ impl Evaluator {
     pub fn add_score(&mut self, path: impl Into<PathBuf>, score: f32) -> Result<()> {
         self.scores.push(score, false)?;
         self.images.push((path.into(), false, score));
+        self.kept_scores += 1;
         Ok(())
     }
 
@@ -123,6 +126,7 @@ impl Evaluator {
             map_range: self.map_range,
             results: self.images,
             overlap: self.overlap,
+            kept_scores: self.kept_scores,
         }
     }
 }
@@ -135,12 +139,18 @@ pub struct Ranked {
     map_range: (f32, f32),
     results: Vec<(PathBuf, bool, f32)>,
     overlap: Overlap,
+    kept_scores: usize,
 }
 
 impl Ranked {
     /// The thresholds with the highest F1. `None` where the set has not both good and defective images.
     pub fn calibration(&self) -> Option<Calibration> {
         Calibration::from_labels(&self.images, self.pixels.ranking(), self.map_range)
+    }
+
+    /// Good photographs that the model has learned from, whose scores are those by memory banks that had not seen them.
+    pub fn kept_scores(&self) -> usize {
+        self.kept_scores
     }
 
     /// The image scores of both classes, in order.

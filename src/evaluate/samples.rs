@@ -24,7 +24,6 @@ pub fn score_samples(
     let mut evaluator = Evaluator::new(session.model().info().preprocess().output_size());
     let mut marked = vec![false; session.map_size().0 * session.map_size().1];
     let mut report = MaskReport::default();
-    let mut learned = 0;
     for sample in samples {
         let (picture, mask) = read_sample(sample, limits, &mut report)?;
         let mask =
@@ -32,7 +31,6 @@ pub fn score_samples(
         let known = session.model().info().good_scores().find(&picture.frame()).filter(|_| !sample.anomalous);
         if let Some(score) = known {
             evaluator.add_score(&sample.path, score)?;
-            learned += 1;
             step()?;
             continue;
         }
@@ -42,14 +40,7 @@ pub fn score_samples(
         evaluator.add_marks(&marked, sample.anomalous, mask.as_deref())?;
         step()?;
     }
-    let mut notes = report.notes();
-    if learned > 0 {
-        notes.push(format!(
-            "the model has learned from {learned} of the good photographs: their scores are those by memory banks that had \
-             not seen them"
-        ));
-    }
-    Ok((evaluator.rank(), notes))
+    Ok((evaluator.rank(), report.notes()))
 }
 
 /// Reads every photograph and mask of a test part, as [`score_samples`] will after a long training. Calls `step` after each.

@@ -6,7 +6,7 @@ mod category;
 mod list;
 
 use super::folders::{self, find_images, folders_in, is_folder};
-use crate::error::{Error, Result, place};
+use crate::error::{Error, Result, Setting, place};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -263,7 +263,7 @@ fn is_list(path: &Path, category: Option<&str>) -> Result<bool> {
     match category {
         Some(category) if is_list => {
             let expected = format!("none with the list {}", path.display());
-            Err(Error::argument("category", format!("{category:?}"), expected))
+            Err(Error::wrong_setting(Setting::Category, format!("{category:?}"), expected))
         }
         _ => Ok(is_list),
     }
