@@ -35,9 +35,9 @@ fn backbone() -> Backbone {
         let data = (0..shape.iter().product()).map(value).collect();
         tensors.insert(name.to_string(), Tensor { shape: shape.to_vec(), data });
     };
-    insert("conv1.weight", &[32, 3, 7, 7], 0.2);
+    insert("conv1.weight", &[32, 3, 5, 5], 0.2);
     insert("conv1.bias", &[32], 0.1);
-    for name in ["layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1", "layer1.1.conv2"] {
+    for name in ["layer1.0.conv1", "layer1.0.conv2"] {
         insert(&format!("{name}.weight"), &[32, 32, 3, 3], 0.1);
         insert(&format!("{name}.bias"), &[32], 0.1);
     }
