@@ -29,7 +29,7 @@ pub struct Arguments {
     #[command(flatten)]
     training: TrainingArguments,
     /// Set the image threshold by hand: photographs scoring at least this are anomalous
-    #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true, conflicts_with = "false_alarm_rate")]
+    #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// What sets the thresholds
     #[arg(long, value_name = "RULE", value_enum, default_value_t = ThresholdBy::Good, conflicts_with_all = ["threshold", "false_alarm_rate"])]

@@ -57,7 +57,7 @@ fn photographs_are_known_by_their_first_bytes_and_other_files_are_counted() {
     assert!(reported.iter().any(|note| note.contains(expected)), "{reported:?}");
     assert!(patchcore_ok(["info", text(&out)]).contains("4 photographs"));
     let predict = ["predict", "--model", text(&out), text(&good)];
-    assert!(patchcore_ok(predict).ends_with("4 scored, 0 anomalous, 0 unreadable\n"));
+    assert!(patchcore_ok(predict).contains("\n4 scored, "));
     let reported = patchcore_notes(predict);
     assert!(reported.len() == 1 && reported[0].contains(expected), "{reported:?}");
 }
