@@ -81,7 +81,8 @@ fn network(u: &mut Unstructured<'_>) -> Result<()> {
         let maps = network.compute_maps(&image, &mut arena, &pool).expect("it is valid");
         let mut out = Vec::new();
         for map in maps.iter() {
-            (0..map.height * map.width).for_each(|at| out.extend(map.values_at(at / map.width, at % map.width)));
+            (0..map.height * map.width)
+                .for_each(|at| out.extend(map.values_at(at / map.width, at % map.width)));
         }
         out
     });
