@@ -125,7 +125,7 @@ fn print(text: impl Display) -> Result<()> {
     print_if_read(text).map(drop)
 }
 
-/// As [`print`], and whether somebody reads.
+/// As [`print()`], and whether somebody reads.
 fn print_if_read(text: impl Display) -> Result<bool> {
     let text = without_controls(&text.to_string());
     let mut out = std::io::stdout().lock();

@@ -78,7 +78,7 @@ fn size(width: usize, height: usize) -> (usize, usize) {
     (scaled(width), scaled(height))
 }
 
-/// `found` without the pictures that [`write`] made: those that lie beside both others of their photograph.
+/// `found` without the pictures that [`write()`] made: those that lie beside both others of their photograph.
 pub fn left_out(mut found: Vec<PathBuf>) -> Vec<PathBuf> {
     let all: HashSet<String> = found.iter().map(|path| path.to_string_lossy().into_owned()).collect();
     found.retain(|path| {
