@@ -102,6 +102,21 @@ impl<'a> Frame<'a> {
         Ok(Self { width, height, stride, format, data })
     }
 
+    /// The part of `width` x `height` pixels whose upper left pixel lies in column `x` and row `y`, without a copy.
+    ///
+    /// # Errors
+    /// It does not lie inside the frame, or a side is below 8.
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Frame<'a>> {
+        let is_inside =
+            |first: usize, count: usize, all: usize| first.checked_add(count).is_some_and(|end| end <= all);
+        if !is_inside(x, width, self.width) || !is_inside(y, height, self.height) {
+            let found = format!("{width}x{height} pixels at {x},{y}");
+            return Err(Error::argument("crop", found, format!("a part of {}x{}", self.width, self.height)));
+        }
+        let start = y * self.stride + x * self.format.bytes();
+        Frame::new(width, height, self.stride, self.format, self.data.get(start..).unwrap_or_default())
+    }
+
     /// Checks that a frame may be of this size.
     pub(crate) fn check_size(width: usize, height: usize) -> Result<()> {
         if width.min(height) < MIN_SIDE {
@@ -202,5 +217,29 @@ impl<'a> Frame<'a> {
     /// The bytes of row `y`.
     pub(super) fn row(&self, y: usize) -> &'a [u8] {
         self.rows_from(y).get(..self.width * self.format.bytes()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_has_the_pixels_of_its_place() {
+        let bytes: Vec<u8> = (0..20 * 64).map(|i| (i % 253) as u8).collect();
+        let frame = Frame::new(20, 20, 64, PixelFormat::Rgb8, &bytes).unwrap();
+        let crop = frame.crop(11, 12, 9, 8).unwrap();
+        for y in 0..8 {
+            assert_eq!(crop.row(y), &frame.row(12 + y)[3 * 11..], "{y}");
+        }
+    }
+
+    #[test]
+    fn crops_that_are_not_inside_are_refused() {
+        let frame = Frame::new(20, 16, 20, PixelFormat::Gray8, &[0; 320]).unwrap();
+        assert!(frame.crop(0, 0, 20, 16).is_ok() && frame.crop(12, 8, 8, 8).is_ok());
+        for (x, y, width, height) in [(13, 8, 8, 8), (12, 9, 8, 8), (0, 0, 7, 8), (usize::MAX, 0, 8, 8)] {
+            assert!(frame.crop(x, y, width, height).is_err(), "{width}x{height} at {x},{y}");
+        }
     }
 }

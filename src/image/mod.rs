@@ -20,6 +20,7 @@ mod picture;
 #[cfg(feature = "decode")]
 mod png;
 mod preprocess;
+mod scale;
 #[cfg(feature = "decode")]
 mod tiff;
 #[cfg(feature = "decode")]
@@ -28,7 +29,7 @@ mod webp;
 #[cfg(any(feature = "decode", feature = "train"))]
 pub use file_format::FileFormat;
 pub use frame::{Frame, PixelFormat};
-pub use heatmap::HeatMap;
+pub use heatmap::{ColorScale, HeatMap};
 #[cfg(feature = "decode")]
 pub use mask::{Mask, decode_mask};
 #[cfg(feature = "decode")]
