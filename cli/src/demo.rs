@@ -113,8 +113,8 @@ fn draw_heat_maps(model: &PatchCore, dataset: &Dataset, folder: &Path, threads: 
     let bar = Bar::new("heat maps", paths.len());
     for (path, stem) in paths.iter().zip(pictures::stems(folder, &paths)?) {
         let picture = Picture::decode(path, &Limits::default())?;
-        session.predict(&picture.frame())?;
-        pictures::write(&stem, &picture, &session)?;
+        let verdict = session.predict(&picture.frame())?;
+        pictures::write(&stem, path, &picture, &verdict, &session)?;
         bar.step()?;
     }
     Ok(())

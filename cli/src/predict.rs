@@ -21,8 +21,8 @@ pub struct Arguments {
     /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a heat map, an overlay and the mask of each photograph to this folder, all of the photograph's size, but of
-    /// 2048 pixels a side at most
+    /// Write three pictures of each photograph to this folder: an overlay to look at, with the verdict and each
+    /// region, and heat map and mask of the photograph's size, but of 2048 pixels a side at most
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
@@ -131,7 +131,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         summary.count(&scored, &model);
         is_read = is_read && super::print_if_read(line(path, &scored, format))?;
         if let Some(stem) = stem {
-            if let Err(error) = pictures::write(stem, &scored.picture, &session) {
+            if let Err(error) = pictures::write(stem, path, &scored.picture, &scored.verdict, &session) {
                 status = Some(super::report(error));
             }
         } else if !is_read {
@@ -182,8 +182,8 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     if calibration.image_threshold().is_none() {
         notes.push("the model has no threshold: photographs are scored, not judged");
     }
-    if draws && calibration.pixel.is_raw() {
-        notes.push("the model knows no range of map values: each heat map is scaled by its own");
+    if draws && calibration.pixel_threshold().is_none() {
+        notes.push("the model has no pixel threshold: each heat map is scaled by its own range");
     }
     notes
 }

@@ -25,11 +25,12 @@ fn predict_writes_pictures_and_one_line_a_photograph() {
             "{line}"
         );
     }
-    for kind in ["heat", "overlay", "mask"] {
-        let picture = folder.path().join(format!("004-{kind}.png"));
-        let size = image::image_dimensions(photographs.join("004.png")).unwrap();
-        assert_eq!(image::image_dimensions(picture).unwrap(), size, "not the network's input");
-    }
+    let size_of =
+        |kind: &str| image::image_dimensions(folder.path().join(format!("004-{kind}.png"))).unwrap();
+    let size = image::image_dimensions(photographs.join("004.png")).unwrap();
+    assert_eq!([size_of("heat"), size_of("mask")], [size; 2], "not the network's input");
+    let (width, height) = size_of("overlay");
+    assert!(width == 680 && (680..=2048).contains(&height), "{width}x{height}");
     assert_eq!(files(folder.path()).len(), 15);
 
     let printed = patchcore_ok([&arguments[..4], &["--json"]].concat());
@@ -267,6 +268,33 @@ fn a_model_without_thresholds_labels_nothing_and_says_so() {
             assert_eq!(found.get(field), Some(&Value::Null), "{field}");
         }
     }
+}
+
+/// Names of files may hold what no font has.
+#[test]
+fn overlays_of_photographs_of_any_size_and_name_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photographs, out) = (folder.path().join("photographs"), folder.path().join("out"));
+    std::fs::create_dir(&photographs).unwrap();
+    let chip = image::open(demo().path("parts/test/chip/000.png")).unwrap();
+    let long = "long".repeat(50);
+    let names = ["\u{202e}\u{6f22}\u{fc}", "wide", "tall", "tiny", &long];
+    let sizes = [(2800, 2100), (3000, 300), (90, 2600), (8, 8), (700, 700)];
+    for (name, (width, height)) in names.iter().zip(sizes) {
+        let photograph = chip.resize_exact(width, height, image::imageops::FilterType::Triangle);
+        photograph.save(photographs.join(format!("{name}.png"))).unwrap();
+    }
+    let model = demo().path("parts.pcore");
+    let predict = ["predict", "--model", text(&model), text(&photographs), "--out", text(&out)];
+    let printed = patchcore_ok([&predict[..], &["--json"]].concat());
+    assert_eq!(printed.lines().count(), 5);
+    let size_of = |name: &str| image::image_dimensions(out.join(format!("{name}-overlay.png"))).unwrap();
+    for name in names {
+        let (width, height) = size_of(name);
+        assert!((680..=2048).contains(&width) && height <= 2048, "{name}: {width}x{height}");
+    }
+    // The whole at 1280x960, and beside it the chip at full resolution.
+    assert!(size_of(names[0]).0 == 1280 + 640 && size_of(names[0]).1 > 960, "{:?}", size_of(names[0]));
 }
 
 #[test]

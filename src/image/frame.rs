@@ -102,7 +102,8 @@ impl<'a> Frame<'a> {
         Ok(Self { width, height, stride, format, data })
     }
 
-    /// The part of `width` x `height` pixels whose upper left pixel lies in column `x` and row `y`, without a copy.
+    /// The part of `width` x `height` pixels whose upper left pixel lies in column `x` and row `y`; nothing is
+    /// copied.
     ///
     /// # Errors
     /// It does not lie inside the frame, or a side is below 8.

@@ -4,13 +4,15 @@ use super::{Frame, Picture};
 use crate::error::{Error, Result};
 
 /// Share of the colour in an overlay where it is strongest. A defect stays visible under it.
-const OPACITY: f32 = 0.5;
-/// The mask's contour and the line around it: one of the two stands out from any photograph and any colour of the scale.
+const OPACITY: f32 = 0.4;
+/// The mask's contour and the line around it: one of the two stands out from any photograph and any colour of
+/// the scale.
 const CONTOUR: [u8; 3] = [255; 3];
 const AROUND_CONTOUR: [u8; 3] = [0; 3];
 
-/// The colours: black over violet, red and orange to light yellow, of evenly rising lightness, so that they can be told apart
-/// with any colour vision and in print without colours (samples of matplotlib's `inferno`, CC0).
+/// The colours: black over violet, red and orange to light yellow, of evenly rising lightness, so that they
+/// can be told apart with any colour vision and in print without colours (samples of matplotlib's `inferno`,
+/// CC0).
 const COLORS: [[f32; 3]; 9] = [
     [0.0, 0.0, 4.0],
     [31.0, 12.0, 72.0],
@@ -38,15 +40,16 @@ impl ColorScale {
     /// Share of the threshold from which values tint a photograph: lower ones are ordinary.
     pub const TINT_FROM: f32 = 0.8;
 
-    /// The same colours for all photographs, in units of the pixel threshold, which is above 0: the first stands for 0, the
-    /// middle one for the threshold, the last for twice the threshold and more. Overlays are tinted from 0.8 of the threshold,
-    /// at full strength from the threshold.
+    /// The same colours for all photographs, in units of the pixel threshold, which is above 0: the first
+    /// stands for 0, the middle one for the threshold, the last for twice the threshold and more. Overlays
+    /// are tinted from 0.8 of the threshold, at full strength from the threshold.
     pub fn of_threshold(threshold: f32) -> Self {
         Self { low: 0.0, high: 2.0 * threshold, tint_from: Self::TINT_FROM * threshold, tint_full: threshold }
     }
 
-    /// The colours of a map by its own range, from its lowest value to its highest, for models without a pixel threshold.
-    /// Overlays are tinted from the middle, at full strength at the highest value, whether there is a defect or not.
+    /// The colours of a map by its own range, from its lowest value to its highest, for models without a
+    /// pixel threshold. Overlays are tinted from the middle, at full strength at the highest value, whether
+    /// there is a defect or not.
     pub fn of_range(map: &[f32]) -> Self {
         let low = map.iter().copied().fold(f32::INFINITY, f32::min);
         let high = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -192,8 +195,8 @@ mod tests {
         assert_eq!([0.0, 1.0, 1.6, f32::NAN].map(|value| scale.tint(pixel, value)), [pixel; 4]);
         let red = |value| scale.tint(pixel, value)[0];
         assert!(pixel[0] < red(1.8) && red(1.8) < red(2.0) && red(2.0) < red(3.0));
-        // Half of (186, 54, 85), the colour of the threshold.
-        assert_eq!(scale.tint(pixel, 2.0), [138, 87, 118]);
+        // 0.6 of the photograph, 0.4 of (186, 54, 85), the colour of the threshold.
+        assert_eq!(scale.tint(pixel, 2.0), [128, 94, 124]);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Heat maps, overlays and masks as files.
 
-use patchcore::Session;
-use patchcore::image::{HeatMap, Picture};
+mod canvas;
+mod sheet;
+
+use patchcore::image::{ColorScale, HeatMap, Picture};
 use patchcore::{Error, Result};
+use patchcore::{Session, Verdict};
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,8 +16,8 @@ const SMALLEST: usize = 8;
 /// What the names of pictures end in: heat map, overlay, mask.
 const ENDINGS: [&str; 3] = ["-heat.png", "-overlay.png", "-mask.png"];
 
-/// Where the pictures of each photograph go: paths below `folder` that lack the pictures' endings. The layout of the
-/// photographs below their common folder is kept, and no two are the same.
+/// Where the pictures of each photograph go: paths below `folder` that lack the pictures' endings. The layout
+/// of the photographs below their common folder is kept, and no two are the same.
 ///
 /// # Errors
 /// They would lie among the photographs, where a training would take them for such.
@@ -46,29 +49,61 @@ fn places(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
     plain.iter().map(stem).map(|stem| folder.join(stem)).collect()
 }
 
-/// Writes the pictures of `photograph`, which `session` predicted on last, of its size or, where it is larger, of
-/// [`LARGEST`]; `stem` is one of [`stems`].
-pub fn write(stem: &Path, photograph: &Picture, session: &Session) -> Result<()> {
+/// Writes the pictures of `photograph` of the file `path`, about which `session` reached the `verdict` when
+/// it last predicted.
+/// `stem` is one of [`stems`]. Heat map and mask have the size of the photograph or, where it is larger, of [`LARGEST`]; the
+/// overlay is for people to read.
+pub fn write(
+    stem: &Path,
+    path: &Path,
+    photograph: &Picture,
+    verdict: &Verdict,
+    session: &Session,
+) -> Result<()> {
     if let Some(folder) = stem.parent() {
         create_folder(folder)?;
     }
     let (width, height) = size(photograph.width(), photograph.height());
-    let (mut map, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
-    session.map_over_image(width, height, &mut map)?;
-    session.mask_over_image(width, height, &mut mask)?;
-    let calibration = session.model().calibration();
-    match calibration.pixel.is_raw() {
-        true => spread(&mut map),
-        false => calibration.normalize_map(&mut map),
-    }
-    let mask: Vec<bool> = mask.into_iter().map(|value| value > 0).collect();
-    let heat = HeatMap::new(&map, &mask, height, width)?;
-    let overlay = heat.overlay(&photograph.frame())?;
-    let pictures = [heat.colors()?, overlay, heat.mask()?];
+    let layers = Layers::of(session, width, height)?;
+    let heat_map = layers.heat_map()?;
+    let overlay = sheet::draw(path, photograph, verdict, session)?;
+    let pictures = [heat_map.colors()?, overlay, heat_map.mask()?];
     pictures
         .iter()
         .zip(ENDINGS)
         .try_for_each(|(picture, ending)| picture.save_png(&with_suffix(stem, ending)))
+}
+
+/// Anomaly map and mask of the last prediction at a size, and their colours.
+struct Layers {
+    width: usize,
+    height: usize,
+    map: Vec<f32>,
+    mask: Vec<bool>,
+    scale: ColorScale,
+}
+
+impl Layers {
+    fn of(session: &Session, width: usize, height: usize) -> Result<Self> {
+        let (mut map, mut mask) = (vec![0.0; width * height], vec![0; width * height]);
+        session.map_over_image(width, height, &mut map)?;
+        session.mask_over_image(width, height, &mut mask)?;
+        let mask = mask.into_iter().map(|value| value > 0).collect();
+        let scale = match unit_of_scores(session) {
+            Some(threshold) => ColorScale::of_threshold(threshold),
+            None => ColorScale::of_range(session.map()?),
+        };
+        Ok(Self { width, height, map, mask, scale })
+    }
+
+    fn heat_map(&self) -> Result<HeatMap<'_>> {
+        HeatMap::new(&self.map, &self.mask, self.scale, self.height, self.width)
+    }
+}
+
+/// The pixel threshold, in whose units the values of maps are shown; `None` where the model has none above 0.
+fn unit_of_scores(session: &Session) -> Option<f32> {
+    session.calibration().pixel_threshold().filter(|&threshold| threshold > 0.0)
 }
 
 /// Width and height of the pictures of a photograph.
@@ -135,13 +170,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Brings the lowest value to 0 and the highest to 1.
-fn spread(map: &mut [f32]) {
-    let low = map.iter().copied().fold(f32::INFINITY, f32::min);
-    let range = map.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low;
-    map.iter_mut().for_each(|value| *value = if range > 0.0 { (*value - low) / range } else { 0.0 });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,15 +220,5 @@ mod tests {
             ["a/0.png", "b/0-mask.png"].map(PathBuf::from)
         );
         assert_eq!(left(&pictures[..2]), pictures[..2].iter().map(PathBuf::from).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_map_without_a_range_is_spread_over_its_own() {
-        let mut map = [2.0, 4.0, 3.0];
-        spread(&mut map);
-        assert_eq!(map, [0.0, 1.0, 0.5]);
-        let mut flat = [7.0; 2];
-        spread(&mut flat);
-        assert_eq!(flat, [0.0; 2]);
     }
 }
