@@ -122,8 +122,8 @@ impl Lettering<'_> {
     }
 }
 
-/// `text` in one line of at most `characters`, its beginning left out where it is longer. The font has the characters of
-/// ISO 8859-1 and shows others as question marks.
+/// `text` in one line of at most `characters`, its beginning left out where it is longer. The font has the
+/// characters of ISO 8859-1 and shows others as question marks.
 pub fn last_part(text: &str, characters: usize) -> String {
     let line: Vec<char> = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     match line.len() <= characters {

@@ -49,10 +49,9 @@ fn places(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
     plain.iter().map(stem).map(|stem| folder.join(stem)).collect()
 }
 
-/// Writes the pictures of `photograph` of the file `path`, about which `session` reached the `verdict` when
-/// it last predicted.
-/// `stem` is one of [`stems`]. Heat map and mask have the size of the photograph or, where it is larger, of [`LARGEST`]; the
-/// overlay is for people to read.
+/// Writes the pictures of `photograph`, which was read from `path`. `verdict` is the last one of `session`, and
+/// `stem` one of [`stems`]. Heat map and mask have the photograph's size, but at most [`LARGEST`] pixels a side;
+/// the overlay is for people to read.
 pub fn write(
     stem: &Path,
     path: &Path,

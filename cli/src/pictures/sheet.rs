@@ -226,16 +226,16 @@ impl Part {
         Self { x: region.x, y: region.y, width: region.width, height: region.height }
     }
 
-    /// What a cell of `cell` (width and height) shows around this part of a photograph of `photograph` (width
-    /// and height), and with which width and height. A small part is enlarged up to four times, one larger
-    /// than the cell reduced.
+    /// The surroundings of this part that a cell shows, and their width and height there. `photograph` and
+    /// `cell` are widths and heights too. A small part is enlarged up to four times, one larger than the cell
+    /// is reduced, others are shown at full resolution.
     fn surroundings(&self, photograph: (usize, usize), cell: (usize, usize)) -> (Self, (usize, usize)) {
         let room = (cell.0 as f64 / self.width as f64).min(cell.1 as f64 / self.height as f64);
         let scale = if room >= 3.0 { (room / 3.0).floor().min(4.0) } else { (room / 1.1).min(1.0) };
         let axis = |at: usize, length: usize, all: usize, cell: usize| {
             let window = ((cell as f64 / scale) as usize).clamp(SMALLEST, all);
             let first = (at + length / 2).saturating_sub(window / 2).min(all - window);
-            (first, window, ((window as f64 * scale) as usize).clamp(SMALLEST, cell))
+            (first, window, ((window as f64 * scale).round() as usize).clamp(SMALLEST, cell))
         };
         let (x, width, columns) = axis(self.x, self.width, photograph.0, cell.0);
         let (y, height, rows) = axis(self.y, self.height, photograph.1, cell.1);
@@ -303,7 +303,7 @@ fn tag_bounds(area: Rectangle, bounds: Rectangle, size: Size) -> Rectangle {
     let top = match (above >= first.y, below + height <= end.y) {
         (true, _) => above,
         (_, true) => below,
-        _ => bounds.top_left.y.max(first.y),
+        _ => bounds.top_left.y.min(end.y - height).max(first.y),
     };
     let left = bounds.top_left.x.min(end.x - size.width as i32).max(first.x);
     Rectangle::new(Point::new(left, top), size)
@@ -417,7 +417,7 @@ mod tests {
         assert_eq!(shown(100), (at(250, 350, 600, 400), (600, 400)));
         assert_eq!(shown(380).1, (600, 400));
         assert_eq!(shown(1), (at(425, 450, 150, 100), (600, 400)), "four times");
-        assert_eq!(shown(800), (at(75, 460, 1650, 1100), (600, 400)), "reduced");
+        assert_eq!(shown(800), (at(240, 460, 1320, 880), (600, 400)), "reduced by 2.2");
     }
 
     #[test]
