@@ -22,8 +22,10 @@ fn demo_prints_a_table_and_writes_model_and_heat_maps() {
     let pictures = files(&demo.path("pictures"));
     assert_eq!(pictures.len(), 3 * (8 + 25));
     for path in pictures {
-        let picture = image::open(&path).unwrap();
-        assert_eq!((picture.width(), picture.height()), (256, 256), "{}", path.display());
+        let is_overlay = path.to_string_lossy().ends_with("-overlay.png");
+        let (width, height) = image::image_dimensions(&path).unwrap();
+        assert_eq!(width, if is_overlay { 680 } else { 256 }, "{}", path.display());
+        assert_eq!(height > width, is_overlay, "{}: a banner and a legend", path.display());
     }
 }
 

@@ -276,12 +276,13 @@ fn overlays_of_photographs_of_any_size_and_name_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let (photographs, out) = (folder.path().join("photographs"), folder.path().join("out"));
     std::fs::create_dir(&photographs).unwrap();
-    let chip = image::open(demo().path("parts/test/chip/000.png")).unwrap();
+    let mut negative = image::open(demo().path("parts/test/chip/000.png")).unwrap();
+    negative.invert();
     let long = "long".repeat(50);
     let names = ["\u{202e}\u{6f22}\u{fc}", "wide", "tall", "tiny", &long];
     let sizes = [(2800, 2100), (3000, 300), (90, 2600), (8, 8), (700, 700)];
     for (name, (width, height)) in names.iter().zip(sizes) {
-        let photograph = chip.resize_exact(width, height, image::imageops::FilterType::Triangle);
+        let photograph = negative.resize_exact(width, height, image::imageops::FilterType::Triangle);
         photograph.save(photographs.join(format!("{name}.png"))).unwrap();
     }
     let model = demo().path("parts.pcore");
@@ -293,7 +294,7 @@ fn overlays_of_photographs_of_any_size_and_name_are_bounded() {
         let (width, height) = size_of(name);
         assert!((680..=2048).contains(&width) && height <= 2048, "{name}: {width}x{height}");
     }
-    // The whole at 1280x960, and beside it the chip at full resolution.
+    // The whole at 1280x960, and beside it regions at full resolution.
     assert!(size_of(names[0]).0 == 1280 + 640 && size_of(names[0]).1 > 960, "{:?}", size_of(names[0]));
 }
 
