@@ -1,6 +1,9 @@
 //! Heat maps, overlays and masks as files.
 
+// They draw into pictures of their own size; what lies outside is left out.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod canvas;
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 mod sheet;
 
 use patchcore::image::{ColorScale, HeatMap, Picture};
