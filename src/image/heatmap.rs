@@ -80,9 +80,10 @@ impl ColorScale {
     }
 }
 
-/// How far `value` is on the way from `low` to `high`, 0 to 1; 0 where there is no way.
+/// How far `value` is on the way from `low` to `high`, 0 to 1; 0 where there is no way, and for NaN.
 fn share_of_way(value: f32, low: f32, high: f32) -> f32 {
-    if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 }
+    let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
+    if high > low && !share.is_nan() { share } else { 0.0 }
 }
 
 fn mix(from: [f32; 3], to: [f32; 3], share: f32) -> [u8; 3] {
