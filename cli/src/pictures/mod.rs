@@ -52,9 +52,10 @@ fn places(folder: &Path, photographs: &[PathBuf]) -> Vec<PathBuf> {
     plain.iter().map(stem).map(|stem| folder.join(stem)).collect()
 }
 
-/// Writes the pictures of `photograph`, which was read from `path`. `verdict` is the last one of `session`, and
-/// `stem` one of [`stems`]. Heat map and mask have the photograph's size, but at most [`LARGEST`] pixels a side;
-/// the overlay is for people to read.
+/// Writes the pictures of `photograph`, which was read from `path`. `verdict` is the last one of `session`,
+/// and
+/// `stem` one of [`stems`]. Heat map and mask have the photograph's size, but at most [`LARGEST`] pixels a
+/// side; the overlay is for people to read.
 pub fn write(
     stem: &Path,
     path: &Path,
