@@ -61,6 +61,8 @@ pub(crate) unsafe trait Simd: Copy {
 ///
 /// # Safety
 /// As `Simd::multiply_add`.
+// Indices, because an iterator that is not inlined loses the vector instructions.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(crate) unsafe fn multiply_add_values<V: Simd, const ROWS: usize>(
     mut sums: [[V; PANEL_VECTORS]; ROWS],
@@ -73,10 +75,10 @@ pub(crate) unsafe fn multiply_add_values<V: Simd, const ROWS: usize>(
     unsafe {
         for k in 0..depth {
             let columns: [V; PANEL_VECTORS] = load_strided(panel.add(k * PANEL_VECTORS * V::LANES), V::LANES);
-            for (r, sums) in sums.iter_mut().enumerate() {
+            for r in 0..ROWS {
                 let value = V::splat(*a.add(r * row_stride + k * k_stride));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = value.mul_add(column, *sum);
+                for v in 0..PANEL_VECTORS {
+                    sums[r][v] = value.mul_add(columns[v], sums[r][v]);
                 }
             }
         }
