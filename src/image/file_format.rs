@@ -110,6 +110,11 @@ mod tests {
             assert_eq!(FileFormat::of(bytes), format, "{bytes:?}");
             assert!(bytes.len() <= FileFormat::HEAD_BYTES);
         }
+    }
+
+    #[test]
+    #[cfg(feature = "decode")]
+    fn other_kinds_are_named() {
         assert_eq!(name_of_other(b"\0\0\0\x18ftypheic"), "a HEIC picture");
         assert_eq!(name_of_other(b"GIF89a"), "a GIF picture");
         assert_eq!(name_of_other(b"hello"), "another kind of file");
