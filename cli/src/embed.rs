@@ -36,7 +36,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         paths.extend(photographs(path, &mut Err)?);
     }
     output::check("--out", &arguments.out, &paths)?;
-    let preprocess = arguments.embedding.preprocess();
+    let preprocess = arguments.embedding.preprocess(&paths)?;
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;
     let (layers, size) = (&arguments.embedding.layers, preprocess.output_size());

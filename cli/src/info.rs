@@ -93,6 +93,8 @@ fn to_json(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> serde_j
         "bank_rows": information.bank_rows(),
         "dim": information.dim(),
         "neighbors": information.neighbors(),
+        "photograph_size": training.photograph_size,
+        "smallest_defect": information.smallest_defect(),
         "training_images": training.images,
         "training_patches": training.patches,
         "training_patches_sampled": training.sampled,
@@ -114,6 +116,8 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
     let information = model.info();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
+    let size =
+        training.photograph_size.map_or(String::new(), |(w, h)| format!(", of photographs of {w}x{h}"));
     let embedded = if information.weights_are_embedded() { ", in the library" } else { "" };
     let crop = preprocess.crop.map_or(String::new(), |(h, w)| format!(", centre crop {h}x{w}"));
     let antialias = if preprocess.antialias { "" } else { ", no antialias" };
@@ -127,7 +131,7 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
             information.weights_checksum()
         ),
         format!("layers       {}", layers(information).join(", ")),
-        format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
+        format!("input        {}x{}{antialias}{crop}{size}", preprocess.resize.0, preprocess.resize.1),
         format!("memory bank  {}", bank(information)),
         format!(
             "training     {}, coreset ratio {}, seed {seed}",

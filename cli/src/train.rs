@@ -5,7 +5,7 @@ use super::output;
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
-use patchcore::{Outlier, PatchCore, Result, TrainingReport};
+use patchcore::{ModelInfo, Outlier, PatchCore, Result, TrainingReport};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ const NAMED: usize = 10;
 
 /// Learn what good parts look like
 #[derive(clap::Args)]
+#[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
 pub struct Arguments {
     /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
     /// their root with --category, or a list LIST.csv with the header path,label,mask and, if wanted, split. All good photographs are
@@ -121,10 +122,33 @@ fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, tim
         super::info::sampled(info.training()),
         super::info::bank(info),
     )];
+    lines.extend(describe_input(info));
     lines.extend(thresholds::describe(model));
     lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
     lines.push(format!("done in {:.1} s", time.as_secs_f64()));
     lines.join("\n")
+}
+
+/// How large the network sees the photographs, and how large a defect has to be to show, where they are shrunk.
+fn describe_input(info: ModelInfo<'_>) -> Option<String> {
+    let (width, height) = info.training().photograph_size?;
+    let (rows, columns) = info.preprocess().resize;
+    let smallest = info.smallest_defect()?;
+    if rows >= height && columns >= width {
+        return None;
+    }
+    let seen = format!(
+        "photographs of {width}x{height} are seen at {columns}x{rows}: defects from about {smallest:.0} pixels across show"
+    );
+    Some(match 2 * rows <= height && 2 * columns <= width {
+        true => format!(
+            "{seen}\n--image-size {}x{} shows those from {:.0} pixels on, and takes four times as long",
+            2 * rows,
+            2 * columns,
+            smallest / 2.0
+        ),
+        false => seen,
+    })
 }
 
 fn to_json(
@@ -146,6 +170,8 @@ fn to_json(
         })).collect::<Vec<_>>(),
         "copies": report.copies.iter().map(|&(copy, of)| json!({"path": path(copy), "of": path(of)})).collect::<Vec<_>>(),
         "size": [report.size.0, report.size.1],
+        "image_size": info.preprocess().resize,
+        "smallest_defect": info.smallest_defect(),
         "other_sizes": report.other_sizes.iter().map(|&(image, size)| json!({
             "path": path(image), "width": size.0, "height": size.1,
         })).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{Limits, Picture};
+use patchcore::image::{Limits, Picture, Preprocess};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
 use std::path::PathBuf;
@@ -93,10 +93,10 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl TrainingArguments {
-    fn options(&self, cross_validate: bool) -> TrainOptions {
+    fn options(&self, preprocess: Preprocess, cross_validate: bool) -> TrainOptions {
         TrainOptions::default()
             .layers(self.embedding.layers.clone())
-            .preprocess(self.embedding.preprocess())
+            .preprocess(preprocess)
             .coreset_ratio(self.coreset_ratio)
             .neighbors(self.neighbors)
             .bank_precision(self.bank_precision.into())
@@ -128,7 +128,7 @@ pub struct Trained {
 
 /// Fails where a training would because of its options, before any work.
 pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
-    Trainer::new(backbone, &arguments.options(false)).map(drop)
+    Trainer::new(backbone, &arguments.options(arguments.embedding.preprocess(&[])?, false)).map(drop)
 }
 
 /// Reports what a data set passes over.
@@ -145,7 +145,8 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
             "note: --threshold-by f1 needs good and defective test photographs: the good ones set the threshold",
         );
     }
-    let mut trainer = Trainer::new(backbone, &arguments.options(!is_set_by_test))?;
+    let preprocess = arguments.embedding.preprocess(&dataset.train)?;
+    let mut trainer = Trainer::new(backbone, &arguments.options(preprocess, !is_set_by_test))?;
     let bar = Bar::new("embedding", dataset.train.len());
     for path in &dataset.train {
         trainer

@@ -5,8 +5,8 @@ mod program;
 mod support;
 
 use program::demo::{SMALL, demo};
-use program::{patchcore_notes, patchcore_ok};
-use serde_json::Value;
+use program::{patchcore, patchcore_notes, patchcore_ok};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -247,4 +247,30 @@ fn a_model_is_written_through_a_link_and_keeps_its_rights() {
     assert!(link.is_symlink());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(patchcore_ok(["info", text(&file)]).contains("2 photographs"));
+}
+
+#[test]
+fn the_network_sees_photographs_in_their_aspect_and_the_output_says_how_large() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, width) in [(0, 1000), (1, 1000), (2, 600)] {
+        let photograph = image::GrayImage::from_fn(width, 400, |x, y| image::Luma([(x * y + number) as u8]));
+        photograph.save(folder.path().join(format!("{number}.png"))).unwrap();
+    }
+    let out = folder.path().join("parts.pcore");
+    let flags = ["train", "--backbone", "small", "--coreset-ratio", "0.02", "--json"];
+    let train = |more: &[&str]| {
+        let paths = ["--data", text(folder.path()), "--out", text(&out)];
+        let run = patchcore([&flags[..], &paths, more].concat());
+        assert!(run.status.success());
+        let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
+        (printed, String::from_utf8(run.stderr).unwrap())
+    };
+    let (printed, notes) = train(&[]);
+    assert_eq!((&printed["image_size"], &printed["smallest_defect"]), (&json!([160, 400]), &json!(3.75)));
+    assert!(notes.contains("1.50 to 2.50 times as wide as high"), "{notes}");
+    let info = patchcore_ok(["info", text(&out)]);
+    assert!(info.contains("160x400") && info.contains("1000x400"), "{info}");
+    for (more, size) in [(["--image-size", "64"], 64), (["--center-crop", "224"], 256)] {
+        assert_eq!(train(&more).0["image_size"], json!([size, size]), "{more:?}");
+    }
 }

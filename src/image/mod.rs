@@ -22,6 +22,8 @@ mod png;
 mod preprocess;
 mod scale;
 #[cfg(feature = "decode")]
+mod size;
+#[cfg(feature = "decode")]
 mod tiff;
 #[cfg(feature = "decode")]
 mod webp;
