@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 use patchcore::Layer;
 use patchcore::OpenOptions;
-use patchcore::image::Preprocess;
+use patchcore::image::{DecodeOptions, Orientation, Preprocess};
 use std::ops::RangeInclusive;
 
 /// How photographs are embedded.
@@ -22,6 +22,13 @@ pub struct EmbeddingArguments {
     /// How photographs are resized
     #[arg(long, value_name = "HOW", default_value = "antialias")]
     resize: Resize,
+    /// Whether photographs are turned as their files state; the model keeps it
+    #[arg(long, value_name = "HOW", default_value = "exif")]
+    orientation: Turning,
+    /// Bits that the camera uses of samples of 16 bits, 9 to 16, as in 0 to 4095 for 12; all by default. The model keeps it,
+    /// and refuses photographs with larger samples
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(9..=16), allow_negative_numbers = true)]
+    bit_depth: Option<u8>,
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     pub threads: usize,
@@ -35,7 +42,24 @@ enum Resize {
     NoAntialias,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Turning {
+    /// By the orientation in EXIF, XMP or a tag
+    Exif,
+    /// Not at all: for a camera that looks down, whose gravity sensor guesses
+    Ignore,
+}
+
 impl EmbeddingArguments {
+    /// From file to photograph.
+    pub fn decode_options(&self) -> DecodeOptions {
+        let orientation = match self.orientation {
+            Turning::Exif => Orientation::Exif,
+            Turning::Ignore => Orientation::Ignore,
+        };
+        DecodeOptions::default().orientation(orientation).bit_depth(self.bit_depth)
+    }
+
     /// From photograph to network input.
     pub fn preprocess(&self) -> Preprocess {
         let antialias = matches!(self.resize, Resize::Antialias);

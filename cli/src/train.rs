@@ -48,7 +48,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
-    training::check_test(&dataset)?;
+    training::check_test(&dataset, &arguments.training.embedding.decode_options())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,13 +1,14 @@
 //! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
 
 use super::embedding::EmbeddingArguments;
+use super::file_report::FileReport;
 use super::progress::{Bar, TrainingProgress};
 use clap::{Args, ValueEnum};
 use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{Limits, Picture};
+use patchcore::image::{DecodeOptions, Limits, Photograph};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
 use std::path::PathBuf;
@@ -94,7 +95,10 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 impl TrainingArguments {
     fn options(&self, cross_validate: bool) -> TrainOptions {
+        let DecodeOptions { orientation, bit_depth, .. } = self.embedding.decode_options();
         TrainOptions::default()
+            .orientation(orientation)
+            .bit_depth(bit_depth)
             .layers(self.embedding.layers.clone())
             .preprocess(self.embedding.preprocess())
             .coreset_ratio(self.coreset_ratio)
@@ -131,7 +135,7 @@ pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
     Trainer::new(backbone, &arguments.options(false)).map(drop)
 }
 
-/// Reports what a data set passes over.
+/// Reports what was noticed about a data set.
 pub fn report_notes(notes: &[String]) {
     notes.iter().for_each(|note| super::tell(format!("note: {note}")));
 }
@@ -147,13 +151,16 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
     }
     let mut trainer = Trainer::new(backbone, &arguments.options(!is_set_by_test))?;
     let bar = Bar::new("embedding", dataset.train.len());
+    let decode_options = arguments.embedding.decode_options();
+    let mut files = FileReport::default();
     for path in &dataset.train {
-        trainer
-            .add(&Picture::decode(path, &Limits::default())?.frame())
-            .map_err(|e| e.within(path.display()))?;
+        let photograph = Photograph::decode(path, &decode_options)?;
+        trainer.add(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
+        files.add(path, &photograph);
         bar.step()?;
     }
     drop(bar);
+    report_notes(&files.notes(&decode_options));
     let mut progress = TrainingProgress::default();
     let (model, report) =
         trainer.finish_with_report(&mut |stage, done, total| progress.observe(stage, done, total))?;
@@ -170,12 +177,12 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
 }
 
 /// Fails where scoring the test part would after the training.
-pub fn check_test(dataset: &Dataset) -> Result<()> {
+pub fn check_test(dataset: &Dataset, options: &DecodeOptions) -> Result<()> {
     if !dataset.test.iter().any(|sample| sample.anomalous) {
         return Ok(());
     }
     let bar = Bar::new("checking", dataset.test.len());
-    check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
+    check_samples(&dataset.test, options, &mut || bar.step())
 }
 
 /// Scores every photograph of a test part, and reports what is unusual about its masks.

@@ -6,6 +6,7 @@ use super::pointer::{put, shared};
 use super::status::{PatchcoreStatus, guard};
 use crate::detector::PatchCore;
 use crate::error::shortened;
+use crate::image::Orientation;
 use std::ffi::{CString, c_char};
 
 /// The description of a model. The strings are valid until the model is freed.
@@ -44,6 +45,11 @@ pub struct PatchcoreInfo {
     pub photograph_width: usize,
     /// Height of most of these photographs in pixels; 0 if it is unknown.
     pub photograph_height: usize,
+    /// Bits that the camera uses of samples of 16 bits, 9 to 16; 0 if all. The samples of a frame are at full scale: multiply
+    /// those of 12 bits by 65535 / 4095.
+    pub bit_depth: u32,
+    /// Whether photographs are taken as their files store them, and not turned by the orientation that EXIF or a tag states.
+    pub ignores_orientation: bool,
     /// Scores of good photographs that the model keeps for `patchcore_model_calibrate`, which needs two.
     pub good_scores: usize,
 }
@@ -116,6 +122,8 @@ pub unsafe extern "C" fn patchcore_model_info(
             training_photographs: found.training().images,
             photograph_width,
             photograph_height,
+            bit_depth: found.bit_depth().unwrap_or(0).into(),
+            ignores_orientation: found.orientation() == Orientation::Ignore,
             good_scores: found.good_scores().len(),
         };
         put(info, "info", found)

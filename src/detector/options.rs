@@ -2,7 +2,9 @@
 
 #[cfg(feature = "train")]
 use crate::error::{Error, Result, Setting};
-use crate::image::Preprocess;
+#[cfg(feature = "train")]
+use crate::image::check_bit_depth;
+use crate::image::{Orientation, Preprocess};
 use crate::memory_bank::Precision;
 use crate::network::Layer;
 use crate::score::DEFAULT_FALSE_ALARM_RATE;
@@ -23,6 +25,12 @@ pub struct TrainOptions {
     pub layers: Vec<Layer>,
     /// From photograph to network input. Default: 256x256 with antialiasing, no crop.
     pub preprocess: Preprocess,
+    /// Whether the orientation that photographs' files state was applied; the model keeps it for the photographs that
+    /// it judges. Default: [`Orientation::Exif`].
+    pub orientation: Orientation,
+    /// Bits that are used of photographs' samples of 16 bits, 9 to 16, from which decoding brought them to full scale;
+    /// the model keeps it for the photographs that it judges. Default: `None`, all.
+    pub bit_depth: Option<u8>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
@@ -64,6 +72,8 @@ impl Default for TrainOptions {
         Self {
             layers: vec![Layer::Layer2, Layer::Layer3],
             preprocess: Preprocess::default(),
+            orientation: Orientation::Exif,
+            bit_depth: None,
             coreset_ratio: 0.1,
             neighbors: 9,
             seed: 42,
@@ -83,6 +93,8 @@ impl Default for TrainOptions {
 setters!(TrainOptions {
     layers: Vec<Layer>,
     preprocess: Preprocess,
+    orientation: Orientation,
+    bit_depth: Option<u8>,
     coreset_ratio: f64,
     neighbors: u32,
     seed: u64,
@@ -101,6 +113,7 @@ setters!(TrainOptions {
 impl TrainOptions {
     pub(super) fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;
+        check_bit_depth(self.bit_depth)?;
         if !(self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0) {
             return Err(Error::wrong_setting(
                 Setting::CoresetRatio,

@@ -135,7 +135,7 @@ fn parse_row(columns: &Columns, row: &ByteRecord, folder: &Path) -> Result<Sampl
 fn marks_something(mask: Option<&Path>) -> Result<bool> {
     let expected = "good or the name of the defect, or a mask that shows it";
     let mask = mask.ok_or_else(|| Error::format("label", "nothing", expected))?;
-    Ok(crate::image::decode_mask(mask, &crate::image::Limits::default())?.data.contains(&true))
+    Ok(crate::image::decode_mask(mask, &crate::image::DecodeOptions::default())?.data.contains(&true))
 }
 
 #[cfg(not(feature = "decode"))]

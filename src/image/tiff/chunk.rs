@@ -216,7 +216,8 @@ fn inflate(stored: &[u8], needed: usize) -> Result<Vec<u8>> {
 fn decode_group_4(stored: &[u8], width: usize, rows: usize) -> Result<Vec<u8>> {
     const DAMAGED: Refusal = Refusal::Borrowed("a damaged TIFF (CCITT Group 4 data)");
     let columns = u16::try_from(width).map_err(|_| DAMAGED)?;
-    let bytes = stored.iter().map(|&byte| Ok::<u8, Infallible>(byte));
+    let mut unread = stored.iter();
+    let bytes = unread.by_ref().map(|&byte| Ok::<u8, Infallible>(byte));
     let mut decoder = Group4Decoder::new(bytes, columns).map_err(|_| DAMAGED)?;
     let mut out = Vec::new();
     for _ in 0..rows {
@@ -232,7 +233,12 @@ fn decode_group_4(stored: &[u8], width: usize, rows: usize) -> Result<Vec<u8>> {
         let pack = |byte: u8, (at, &black): (usize, &bool)| byte | u8::from(black) << (7 - at);
         out.extend(black.chunks(8).map(|bits| bits.iter().enumerate().fold(0, pack)));
     }
-    Ok(out)
+    // Where codes were lost or added, the last row does not lie before the mark of the end. Some writers leave that out.
+    match decoder.advance() {
+        Ok(DecodeStatus::End) => Ok(out),
+        Err(_) if unread.all(|&byte| byte == 0) => Ok(out),
+        _ => Err(DAMAGED),
+    }
 }
 
 /// Pixels of a JPEG that has the size of the chunk.
