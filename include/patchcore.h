@@ -304,6 +304,15 @@ typedef struct {
    */
   size_t photograph_height;
   /**
+   * Bits that the camera uses of samples of 16 bits, 9 to 16; 0 if all. The samples of a frame are at full scale: multiply
+   * those of 12 bits by 65535 / 4095.
+   */
+  uint32_t bit_depth;
+  /**
+   * Whether photographs are taken as their files store them, and not turned by the orientation that EXIF or a tag states.
+   */
+  bool ignores_orientation;
+  /**
    * Scores of good photographs that the model keeps for `patchcore_model_calibrate`, which needs two.
    */
   size_t good_scores;

@@ -262,7 +262,7 @@ fn to_json(path: &Path, scored: &Scored) -> serde_json::Value {
             "total": (scored.decode + timings.total()).as_secs_f64(),
         },
     });
-    insert_path(&mut json, path);
+    insert_path(&mut json, "path", path);
     json
 }
 

@@ -5,6 +5,7 @@ use super::output;
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
+use patchcore::internals::evaluate::insert_path;
 use patchcore::{Outlier, PatchCore, Result, TrainingReport};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -133,7 +134,23 @@ fn to_json(
     photographs: &[PathBuf],
     check: Option<&thresholds::Check>,
 ) -> Value {
-    let path = |number: usize| photographs.get(number).map(|path| path.display().to_string());
+    let with_path = |mut json: Value, name: &str, number: usize| {
+        if let Some(path) = photographs.get(number) {
+            insert_path(&mut json, name, path);
+        }
+        json
+    };
+    let outlier = |o: &Outlier| {
+        let json =
+            json!({"score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out});
+        with_path(json, "path", o.image)
+    };
+    let copy =
+        |&(copy, original): &(usize, usize)| with_path(with_path(json!({}), "path", copy), "of", original);
+    let other_size = |&(image, (width, height)): &(usize, (usize, usize))| {
+        with_path(json!({"width": width, "height": height}), "path", image)
+    };
+    let other_color = |&image: &usize| with_path(json!({}), "path", image);
     let info = model.info();
     json!({
         "photographs": info.training().images,
@@ -141,14 +158,10 @@ fn to_json(
         "bank": [info.bank_rows(), info.dim()],
         "calibration": thresholds::to_json(model),
         "check": check.map(thresholds::Check::to_json),
-        "outliers": report.outliers.iter().map(|o| json!({
-            "path": path(o.image), "score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out,
-        })).collect::<Vec<_>>(),
-        "copies": report.copies.iter().map(|&(copy, of)| json!({"path": path(copy), "of": path(of)})).collect::<Vec<_>>(),
+        "outliers": report.outliers.iter().map(outlier).collect::<Vec<_>>(),
+        "copies": report.copies.iter().map(copy).collect::<Vec<_>>(),
         "size": [report.size.0, report.size.1],
-        "other_sizes": report.other_sizes.iter().map(|&(image, size)| json!({
-            "path": path(image), "width": size.0, "height": size.1,
-        })).collect::<Vec<_>>(),
-        "other_colors": report.other_colors.iter().map(|&image| path(image)).collect::<Vec<_>>(),
+        "other_sizes": report.other_sizes.iter().map(other_size).collect::<Vec<_>>(),
+        "other_colors": report.other_colors.iter().map(other_color).collect::<Vec<_>>(),
     })
 }

@@ -112,7 +112,7 @@ impl ImageResult {
             "normalized_score": self.normalized_score,
             "is_anomalous": self.is_anomalous,
         });
-        insert_path(&mut json, &self.path);
+        insert_path(&mut json, "path", &self.path);
         json
     }
 }
