@@ -1,4 +1,5 @@
-//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py` makes it).
+//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py`
+//! makes it).
 
 #![cfg(feature = "decode")]
 

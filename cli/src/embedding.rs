@@ -1,5 +1,5 @@
-//! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and `embed`
-//! share.
+//! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and
+//! `embed` share.
 
 use clap::{Args, ValueEnum};
 use patchcore::Layer;
@@ -25,8 +25,8 @@ pub struct EmbeddingArguments {
     /// Whether photographs are turned as their files state; the model keeps it
     #[arg(long, value_name = "HOW", default_value = "exif")]
     orientation: Turning,
-    /// Bits that the camera uses of samples of 16 bits, 9 to 16, as in 0 to 4095 for 12; all by default. The model keeps it,
-    /// and refuses photographs with larger samples
+    /// Bits that the camera uses of samples of 16 bits, 9 to 16, as in 0 to 4095 for 12; all by default. The
+    /// model keeps it, and refuses photographs with larger samples
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(9..=16), allow_negative_numbers = true)]
     bit_depth: Option<u8>,
     /// Threads; 0 means one for each core

@@ -19,11 +19,12 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
+    /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are
+    /// passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write three pictures of each photograph to this folder: an overlay to look at, with the verdict and each
-    /// region, and heat map and mask of the photograph's size, but of 2048 pixels a side at most
+    /// Write three pictures of each photograph to this folder: an overlay to look at, with the verdict and
+    /// each region, and heat map and mask of the photograph's size, but of 2048 pixels a side at most
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
@@ -87,7 +88,8 @@ struct Summary {
     files: FileReport,
 }
 
-/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status shows it.
+/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status shows
+/// it.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let out = arguments.out.as_deref();
     let mut status = None;
@@ -304,8 +306,8 @@ fn csv_field(text: &str) -> String {
     }
 }
 
-/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run. What becomes of
-/// a folder inside that cannot be read is up to `unreadable`.
+/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier
+/// run. What becomes of a folder inside that cannot be read is up to `unreadable`.
 ///
 /// # Errors
 /// The folder cannot be read or has no photograph.

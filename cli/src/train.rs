@@ -17,9 +17,10 @@ const NAMED: usize = 10;
 /// Learn what good parts look like
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
-    /// their root with --category, or a list LIST.csv with the header path,label,mask and, if wanted, split. All good photographs are
-    /// learned from and set the threshold; defective ones, in bad/ or test/DEFECT, check it
+    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the
+    /// MVTec AD layout, or their root with --category, or a list LIST.csv with the header path,label,mask
+    /// and, if wanted, split. All good photographs are learned from and set the threshold; defective ones, in
+    /// bad/ or test/DEFECT, check it
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data

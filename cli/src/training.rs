@@ -30,8 +30,8 @@ pub struct TrainingArguments {
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
-    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go to a temporary
-    /// file, and are sampled if need be
+    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go
+    /// to a temporary file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     /// Learn also from photographs that do not fit the others; they are named either way
@@ -40,7 +40,8 @@ pub struct TrainingArguments {
     /// Set the thresholds so that this share of good photographs is called anomalous: 0.005 is one in 200
     #[arg(long, value_name = "RATE", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = super::usage::rate, allow_negative_numbers = true)]
     false_alarm_rate: f64,
-    /// Leave the embedded backbone out of the model, which then opens only in programs that bring the same one
+    /// Leave the embedded backbone out of the model, which then opens only in programs that bring the same
+    /// one
     #[arg(long)]
     refer_to_backbone: bool,
     /// How the thresholds are set
@@ -140,8 +141,8 @@ pub fn report_notes(notes: &[String]) {
     notes.iter().for_each(|note| super::tell(format!("note: {note}")));
 }
 
-/// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's rule, good and
-/// defective test photographs. Then scores the test part, if it has defective photographs.
+/// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's
+/// rule, good and defective test photographs. Then scores the test part, if it has defective photographs.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArguments) -> Result<Trained> {
     let is_set_by_test = arguments.is_set_by_test(dataset);
     if arguments.threshold_by == ThresholdBy::F1 && !is_set_by_test {

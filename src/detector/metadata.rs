@@ -205,7 +205,8 @@ pub struct Training {
     pub coreset_ratio: f64,
     /// Seed of the start and the projection; `None` for imported models.
     pub seed: Option<u64>,
-    /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is unknown.
+    /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is
+    /// unknown.
     pub photograph_size: Option<(usize, usize)>,
 }
 
@@ -256,8 +257,9 @@ impl<'a> ModelInfo<'a> {
         self.model.metadata.orientation
     }
 
-    /// Bits that are used of a photograph's samples of 16 bits, 9 to 16; `None` means all. A [`Frame`](crate::image::Frame)
-    /// has samples at full scale: those of 12 bits are to be multiplied by 65,535 / 4095 before.
+    /// Bits that are used of a photograph's samples of 16 bits, 9 to 16; `None` means all. A
+    /// [`Frame`](crate::image::Frame) has samples at full scale: those of 12 bits are to be multiplied by
+    /// 65,535 / 4095 before.
     pub fn bit_depth(&self) -> Option<u8> {
         self.model.metadata.bit_depth
     }
@@ -278,7 +280,8 @@ impl<'a> ModelInfo<'a> {
         self.model.index.bank().dim()
     }
 
-    /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
+    /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by
+    /// more.
     pub fn bank_precision(&self) -> (Precision, f32) {
         let rows = self.model.index.bank();
         (rows.precision(), rows.rounding())
@@ -289,8 +292,8 @@ impl<'a> ModelInfo<'a> {
         self.model.metadata.neighbors
     }
 
-    /// Scores of the good photographs of the training, each by a memory bank that has not seen it; empty where the model
-    /// was trained without them or imported.
+    /// Scores of the good photographs of the training, each by a memory bank that has not seen it; empty
+    /// where the model was trained without them or imported.
     pub fn good_scores(&self) -> &'a GoodScores {
         &self.model.metadata.good_scores
     }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 use std::path::Path;
 
-/// Puts `path` into the object `json` as the field `name`, with replacements for bytes that are not UTF-8. If there are
-/// such, the field `NAME_percent_encoded` holds the bytes of the path.
+/// Puts `path` into the object `json` as the field `name`, with replacements for bytes that are not UTF-8. If
+/// there are such, the field `NAME_percent_encoded` holds the bytes of the path.
 pub fn insert_path(json: &mut Value, name: &str, path: &Path) {
     json[name] = path.to_string_lossy().into();
     if path.to_str().is_none() {

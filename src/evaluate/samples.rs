@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::image::{DecodeOptions, Limits, Mask, Orientation, Photograph, Picture, Preprocess};
 use std::path::Path;
 
-/// Scores every photograph of a test part, and ranks the results with its masks. Calls `step` after each; its error ends
-/// the work. Gives also what is unusual about the masks, each in one line.
+/// Scores every photograph of a test part, and ranks the results with its masks. Calls `step` after each; its
+/// error ends the work. Gives also what is unusual about the masks, each in one line.
 ///
-/// Every value of a mask but 0 marks. A mask lies on its photograph as both are shown, each turned as its own file
-/// states; for a model that ignores orientation, as both are stored.
+/// Every value of a mask but 0 marks. A mask lies on its photograph as both are shown, each turned as its own
+/// file states; for a model that ignores orientation, as both are stored.
 ///
 /// # Errors
 /// A photograph or a mask cannot be read, or a mask is not of its photograph's size.
@@ -45,8 +45,8 @@ pub fn score_samples(
     Ok((evaluator.rank(), report.notes()))
 }
 
-/// Reads every photograph and mask of a test part by `options`, as [`score_samples`] will after a long training. Calls
-/// `step` after each.
+/// Reads every photograph and mask of a test part by `options`, as [`score_samples`] will after a long
+/// training. Calls `step` after each.
 ///
 /// # Errors
 /// As `score_samples`.

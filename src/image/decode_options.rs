@@ -34,10 +34,11 @@ pub(crate) fn check_bit_depth(bits: Option<u8>) -> Result<()> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
+    /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may
+    /// have.
     pub max_pixels: u64,
-    /// Bytes of the file, and of its pixels with the memory that decoding takes. Turning the pixels takes as much
-    /// again. Default: 1 GiB.
+    /// Bytes of the file, and of its pixels with the memory that decoding takes. Turning the pixels takes as
+    /// much again. Default: 1 GiB.
     pub max_bytes: u64,
 }
 
@@ -60,8 +61,8 @@ pub struct DecodeOptions {
     pub limits: Limits,
     /// Whether the stated orientation is applied.
     pub orientation: Orientation,
-    /// Bits that are used of samples of 16 bits, 9 to 16: 12 for a camera that writes 0 to 4095. None: all. Files
-    /// that state their depth (of 8 or 12 bits, or PNM's largest value) are read by what they state.
+    /// Bits that are used of samples of 16 bits, 9 to 16: 12 for a camera that writes 0 to 4095. None: all.
+    /// Files that state their depth (of 8 or 12 bits, or PNM's largest value) are read by what they state.
     pub bit_depth: Option<u8>,
 }
 

@@ -31,8 +31,8 @@ impl Mask {
     }
 }
 
-/// Reads a mask from a file of any kind that photographs can be in, by the options of its photograph. Its samples have
-/// all their bits whatever the camera uses.
+/// Reads a mask from a file of any kind that photographs can be in, by the options of its photograph. Its
+/// samples have all their bits whatever the camera uses.
 ///
 /// # Errors
 /// As [`Photograph::decode`].

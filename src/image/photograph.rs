@@ -16,23 +16,24 @@ use std::path::Path;
 pub struct Photograph {
     /// The pixels.
     pub picture: Picture,
-    /// The orientation that the file states in EXIF, XMP or a tag, whether it was applied or not: 1 (as stored, also if
-    /// nothing is stated) to 8, as EXIF counts.
+    /// The orientation that the file states in EXIF, XMP or a tag, whether it was applied or not: 1 (as
+    /// stored, also if nothing is stated) to 8, as EXIF counts.
     pub orientation: u8,
     /// Pages or pictures of the file, of which the first was read. Thumbnails do not count.
     pub pages: usize,
-    /// The largest sample of a file with 16 bits a sample that does not state how many are used. If it is below 4096 in
-    /// all photographs of a camera, the camera writes 12 bits, and [`DecodeOptions::bit_depth`] should say so.
+    /// The largest sample of a file with 16 bits a sample that does not state how many are used. If it is
+    /// below 4096 in all photographs of a camera, the camera writes 12 bits, and [`DecodeOptions::bit_depth`]
+    /// should say so.
     pub largest_sample: Option<u16>,
 }
 
 impl Photograph {
-    /// Reads a PNG, JPEG, BMP, TIFF, WebP or PNM file; its first bytes say which. Alpha is dropped; colours that were
-    /// multiplied by it are divided.
+    /// Reads a PNG, JPEG, BMP, TIFF, WebP or PNM file; its first bytes say which. Alpha is dropped; colours
+    /// that were multiplied by it are divided.
     ///
     /// # Errors
-    /// The options are invalid, or the file cannot be read, is no such photograph, is damaged, is of a kind that is not
-    /// supported, has samples above those of the bit depth, or is larger than the limits.
+    /// The options are invalid, or the file cannot be read, is no such photograph, is damaged, is of a kind
+    /// that is not supported, has samples above those of the bit depth, or is larger than the limits.
     pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Self> {
         let bytes = read_file(path, options.limits.max_bytes)?;
         Self::decode_bytes(&path.display().to_string(), &bytes, options)
