@@ -325,11 +325,11 @@ typedef struct {
  */
 typedef struct {
   /**
-   * Of the model, which its sessions share.
+   * What the model takes, which its sessions share.
    */
   size_t model;
   /**
-   * Of each session, once it has predicted.
+   * What each session takes, once it has predicted.
    */
   size_t session;
 } PatchcoreMemory;

@@ -60,9 +60,9 @@ pub struct PatchcoreInfo {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PatchcoreMemory {
-    /// Of the model, which its sessions share.
+    /// What the model takes, which its sessions share.
     pub model: usize,
-    /// Of each session, once it has predicted.
+    /// What each session takes, once it has predicted.
     pub session: usize,
 }
 

@@ -329,7 +329,7 @@ mod tests {
     use crate::score::{Calibration, GoodScores};
     use crate::search::SearchKind;
 
-    /// Of a model of `small`'s shape with a bank of two rows.
+    /// The file of a model of `small`'s shape with a bank of two rows.
     fn metadata(weights_checksum: u32, embedded: bool) -> Metadata {
         Metadata {
             producer: "patchcore 9".into(),

@@ -12,10 +12,10 @@ use crate::search::Search;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
-    /// Of the model, which its sessions share: the network's weights as the kernels want them, and the model file, unless
-    /// it is mapped or was opened in place.
+    /// What the model takes, which its sessions share: the network's weights as the kernels want them, and the model
+    /// file, unless it is mapped or was opened in place.
     pub model: usize,
-    /// Of each session, once it has predicted.
+    /// What each session takes, once it has predicted.
     pub session: usize,
 }
 

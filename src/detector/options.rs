@@ -35,7 +35,7 @@ pub struct TrainOptions {
     pub coreset_ratio: f64,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
     pub neighbors: u32,
-    /// Of the coreset's start and projection: the same seed gives the same file, on CPUs of the same
+    /// Seed of the coreset's start and projection: the same seed gives the same file, on CPUs of the same
     /// instruction set. Default: 42.
     pub seed: u64,
     /// Threads; 0 means one for each core. Default: 0.

@@ -144,7 +144,7 @@ impl Preprocessor {
     pub fn bytes(plan: &Preprocess, frame: (usize, usize), format: PixelFormat) -> usize {
         let (height, width) = plan.output_size();
         let taps = |input: usize, output: usize, count: usize| {
-            // Of a row or column while it is made, twice that.
+            // While a row or column is made, it takes twice that.
             let most = 2 * input.div_ceil(output) + 3;
             count * (size_of::<Taps>() + most * size_of::<f32>()) + most * size_of::<f64>()
         };
