@@ -1,4 +1,5 @@
-//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py` makes it).
+//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py`
+//! makes it).
 
 #![cfg(feature = "decode")]
 
@@ -83,6 +84,24 @@ fn most_damaged_files_that_the_grid_holds_are_refused() {
     let damaged: Vec<Record> = grid::read().into_iter().filter(|r| r.name.starts_with("damaged")).collect();
     let refused = damaged.iter().filter(|record| decode(&record.file).is_err()).count();
     assert!(damaged.len() >= 200 && refused > damaged.len() / 2, "{refused} of {}", damaged.len());
+}
+
+#[test]
+fn group_4_data_that_lost_or_gained_codes_are_refused_or_decoded_as_they_were() {
+    let whole = find("tiff one bit g4 msb2lsb");
+    let picture = decode(&whole).unwrap().picture;
+    // The data of the one strip lie behind the header; the tags follow.
+    let directory = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+    let (mut refused, mut changed) = (0, 0);
+    for at in 8..directory {
+        let mut damaged = whole.clone();
+        damaged[at] = 0;
+        match decode(&damaged) {
+            Err(error) => refused += usize::from(error.to_string().contains("Group 4")),
+            Ok(found) => changed += usize::from(found.picture != picture),
+        }
+    }
+    assert!(refused > 0 && changed * 10 < refused, "{changed} of {refused}");
 }
 
 fn find(name: &str) -> Vec<u8> {

@@ -4,6 +4,7 @@
 
 mod support;
 
+use patchcore::image::Orientation;
 use patchcore::score::CalibrationSource;
 use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result, Session, TrainOptions, Trainer};
 use std::ops::ControlFlow;
@@ -39,6 +40,18 @@ fn trainer(mut options: TrainOptions, seeds: impl IntoIterator<Item = usize>) ->
 
 fn finish(trainer: Trainer) -> Result<PatchCore> {
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
+}
+
+#[test]
+fn a_model_keeps_how_its_photographs_were_read() {
+    let trained = |options: TrainOptions| finish(trainer(options.threads(1), 0..2).unwrap()).unwrap();
+    let options = TrainOptions::default().orientation(Orientation::Ignore).bit_depth(Some(12));
+    let opened = OpenOptions::default().open_copy(&model_bytes(&trained(options))).unwrap();
+    assert_eq!((opened.info().orientation(), opened.info().bit_depth()), (Orientation::Ignore, Some(12)));
+    let opened = OpenOptions::default().open_copy(&model_bytes(&trained(TrainOptions::default()))).unwrap();
+    assert_eq!((opened.info().orientation(), opened.info().bit_depth()), (Orientation::Exif, None));
+    let error = trainer(TrainOptions::default().bit_depth(Some(8)), 0..1).err().unwrap();
+    assert_eq!(error.to_string(), "bit depth: found 8, expected 9 to 16");
 }
 
 /// Bytes of all features alone.

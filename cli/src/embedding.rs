@@ -1,8 +1,8 @@
-//! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and `embed`
-//! share.
+//! The options that decide what a photograph's patches look like: those that `train`, `benchmark`, `demo` and
+//! `embed` share.
 
 use clap::{Args, ValueEnum};
-use patchcore::image::{DecodeOptions, Photograph, Preprocess};
+use patchcore::image::{DecodeOptions, Orientation, Photograph, Preprocess};
 use patchcore::{Layer, OpenOptions, Result};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -23,6 +23,13 @@ pub struct EmbeddingArguments {
     /// How photographs are resized
     #[arg(long, value_name = "HOW", default_value = "antialias")]
     resize: Resize,
+    /// Whether photographs are turned as their files state; the model keeps it
+    #[arg(long, value_name = "HOW", default_value = "exif")]
+    orientation: Turning,
+    /// Bits that the camera uses of samples of 16 bits, 9 to 16, as in 0 to 4095 for 12; all by default. The
+    /// model keeps it, and refuses photographs with larger samples
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(9..=16), allow_negative_numbers = true)]
+    bit_depth: Option<u8>,
     /// Threads; 0 means one for each core
     #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = super::usage::threads, allow_negative_numbers = true)]
     pub threads: usize,
@@ -45,7 +52,24 @@ enum Resize {
     NoAntialias,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Turning {
+    /// By the orientation in EXIF, XMP or a tag
+    Exif,
+    /// Not at all: for a camera that looks down, whose gravity sensor guesses
+    Ignore,
+}
+
 impl EmbeddingArguments {
+    /// From file to photograph.
+    pub fn decode_options(&self) -> DecodeOptions {
+        let orientation = match self.orientation {
+            Turning::Exif => Orientation::Exif,
+            Turning::Ignore => Orientation::Ignore,
+        };
+        DecodeOptions::default().orientation(orientation).bit_depth(self.bit_depth)
+    }
+
     /// How `photographs` become the network's input.
     pub fn preprocess(&self, photographs: &[PathBuf]) -> Result<Preprocess> {
         let antialias = matches!(self.resize, Resize::Antialias);
@@ -54,7 +78,7 @@ impl EmbeddingArguments {
             ImageSize::Fixed(size) => preprocess.resize(size),
             ImageSize::Auto if self.center_crop.is_some() => preprocess,
             ImageSize::Auto => {
-                let sizes = read_sizes(photographs)?;
+                let sizes = read_sizes(photographs, &self.decode_options())?;
                 super::training::report_notes(note_aspects(&sizes).as_slice());
                 preprocess.keep_aspect(&sizes)
             }
@@ -62,8 +86,8 @@ impl EmbeddingArguments {
     }
 }
 
-fn read_sizes(photographs: &[PathBuf]) -> Result<Vec<(usize, usize)>> {
-    photographs.iter().map(|path| Photograph::read_size(path, &DecodeOptions::default())).collect()
+fn read_sizes(photographs: &[PathBuf], options: &DecodeOptions) -> Result<Vec<(usize, usize)>> {
+    photographs.iter().map(|path| Photograph::read_size(path, options)).collect()
 }
 
 /// A note where the aspects of photographs differ by more than a hundredth.

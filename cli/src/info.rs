@@ -2,7 +2,7 @@
 
 use patchcore::Precision;
 use patchcore::Result;
-use patchcore::image::PixelFormat;
+use patchcore::image::{Orientation, PixelFormat};
 use patchcore::{MemoryEstimate, ModelInfo, OpenOptions, PatchCore, Training};
 use serde_json::json;
 use std::path::PathBuf;
@@ -69,6 +69,16 @@ fn mb(bytes: usize) -> f64 {
     bytes as f64 / 1e6
 }
 
+/// How photographs are read from their files.
+fn reading(information: ModelInfo<'_>) -> String {
+    let orientation = match information.orientation() {
+        Orientation::Exif => "turned as their files state",
+        Orientation::Ignore => "not turned",
+    };
+    let bits = information.bit_depth().map_or(String::new(), |bits| format!(", {bits} bits used of 16"));
+    format!("{orientation}{bits}")
+}
+
 fn layers(information: ModelInfo<'_>) -> Vec<&'static str> {
     information.layers().iter().map(|layer| layer.name()).collect()
 }
@@ -88,6 +98,8 @@ fn to_json(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> serde_j
         "resize": preprocess.resize,
         "crop": preprocess.crop,
         "antialias": preprocess.antialias,
+        "orientation": if information.orientation() == Orientation::Exif { "exif" } else { "ignore" },
+        "bit_depth": information.bit_depth(),
         "bank_precision": if precision == Precision::Half { "f16" } else { "f32" },
         "bank_rounding": rounding,
         "bank_rows": information.bank_rows(),
@@ -116,8 +128,7 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
     let information = model.info();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
-    let size =
-        training.photograph_size.map_or(String::new(), |(w, h)| format!(", of photographs of {w}x{h}"));
+    let size = training.photograph_size.map_or(String::new(), |(w, h)| format!("{w}x{h}, "));
     let embedded = if information.weights_are_embedded() { ", in the library" } else { "" };
     let crop = preprocess.crop.map_or(String::new(), |(h, w)| format!(", centre crop {h}x{w}"));
     let antialias = if preprocess.antialias { "" } else { ", no antialias" };
@@ -131,7 +142,8 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
             information.weights_checksum()
         ),
         format!("layers       {}", layers(information).join(", ")),
-        format!("input        {}x{}{antialias}{crop}{size}", preprocess.resize.0, preprocess.resize.1),
+        format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
+        format!("photographs  {size}{}", reading(information)),
         format!("memory bank  {}", bank(information)),
         format!(
             "training     {}, coreset ratio {}, seed {seed}",

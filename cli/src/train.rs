@@ -5,6 +5,7 @@ use super::output;
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
+use patchcore::internals::evaluate::insert_path;
 use patchcore::{ModelInfo, Outlier, PatchCore, Result, TrainingReport};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ const NAMED: usize = 10;
 #[derive(clap::Args)]
 #[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
 pub struct Arguments {
-    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
-    /// their root with --category, or a list LIST.csv with the header path,label,mask and, if wanted, split. All good photographs are
-    /// learned from and set the threshold; defective ones, in bad/ or test/DEFECT, check it
+    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the
+    /// MVTec AD layout, or their root with --category, or a list LIST.csv with the header path,label,mask
+    /// and, if wanted, split. All good photographs are learned from and set the threshold; defective ones, in
+    /// bad/ or test/DEFECT, check it
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -49,7 +51,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
-    training::check_test(&dataset)?;
+    training::check_test(&dataset, &arguments.training.embedding.decode_options())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -157,7 +159,23 @@ fn to_json(
     photographs: &[PathBuf],
     check: Option<&thresholds::Check>,
 ) -> Value {
-    let path = |number: usize| photographs.get(number).map(|path| path.display().to_string());
+    let with_path = |mut json: Value, name: &str, number: usize| {
+        if let Some(path) = photographs.get(number) {
+            insert_path(&mut json, name, path);
+        }
+        json
+    };
+    let outlier = |o: &Outlier| {
+        let json =
+            json!({"score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out});
+        with_path(json, "path", o.image)
+    };
+    let copy =
+        |&(copy, original): &(usize, usize)| with_path(with_path(json!({}), "path", copy), "of", original);
+    let other_size = |&(image, (width, height)): &(usize, (usize, usize))| {
+        with_path(json!({"width": width, "height": height}), "path", image)
+    };
+    let other_color = |&image: &usize| with_path(json!({}), "path", image);
     let info = model.info();
     json!({
         "photographs": info.training().images,
@@ -165,16 +183,12 @@ fn to_json(
         "bank": [info.bank_rows(), info.dim()],
         "calibration": thresholds::to_json(model),
         "check": check.map(thresholds::Check::to_json),
-        "outliers": report.outliers.iter().map(|o| json!({
-            "path": path(o.image), "score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out,
-        })).collect::<Vec<_>>(),
-        "copies": report.copies.iter().map(|&(copy, of)| json!({"path": path(copy), "of": path(of)})).collect::<Vec<_>>(),
+        "outliers": report.outliers.iter().map(outlier).collect::<Vec<_>>(),
+        "copies": report.copies.iter().map(copy).collect::<Vec<_>>(),
         "size": [report.size.0, report.size.1],
         "image_size": info.preprocess().resize,
         "smallest_defect": info.smallest_defect(),
-        "other_sizes": report.other_sizes.iter().map(|&(image, size)| json!({
-            "path": path(image), "width": size.0, "height": size.1,
-        })).collect::<Vec<_>>(),
-        "other_colors": report.other_colors.iter().map(|&image| path(image)).collect::<Vec<_>>(),
+        "other_sizes": report.other_sizes.iter().map(other_size).collect::<Vec<_>>(),
+        "other_colors": report.other_colors.iter().map(other_color).collect::<Vec<_>>(),
     })
 }

@@ -6,6 +6,7 @@ use super::metadata::Metadata;
 use super::options::MAX_NEIGHBORS;
 use super::{Model, PatchCore};
 use crate::error::{Error, Result, shortened};
+use crate::image::check_bit_depth;
 use crate::kernels::Isa;
 use crate::model_file::map::{Bytes, MappedFile};
 use crate::model_file::sections::{SectionWriter, Sections};
@@ -177,6 +178,7 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
         return Err(Error::format("neighbors", metadata.neighbors, format!("1 to {MAX_NEIGHBORS}")));
     }
     metadata.preprocess.validate()?;
+    check_bit_depth(metadata.bit_depth)?;
     metadata.calibration.validate()
 }
 
@@ -319,7 +321,7 @@ mod tests {
     use super::super::metadata::Training;
     use super::*;
     use crate::ErrorKind;
-    use crate::image::Preprocess;
+    use crate::image::{Orientation, Preprocess};
     use crate::memory_bank::MemoryBank;
     use crate::model_file::map::Slice;
     use crate::model_file::sections::SectionWriter;
@@ -337,6 +339,8 @@ mod tests {
             embedded,
             layers: vec![Layer::Layer1],
             preprocess: Preprocess { resize: (32, 32), ..Preprocess::default() },
+            orientation: Orientation::Exif,
+            bit_depth: None,
             rows: 2,
             dim: 32,
             neighbors: 1,
@@ -413,6 +417,7 @@ mod tests {
             (Metadata { layers: Vec::new(), ..whole() }, "layers"),
             (Metadata { preprocess: preprocess(31), ..whole() }, "network input: found 31x32"),
             (Metadata { preprocess: preprocess(0), ..whole() }, "image size: found 0x32"),
+            (Metadata { bit_depth: Some(17), ..whole() }, "bit depth: found 17, expected 9 to 16"),
             (Metadata { neighbors: 0, ..whole() }, "neighbors: found 0"),
             (Metadata { dim: 31, ..whole() }, "memory bank: found 31 values a row"),
             (Metadata { rows: 3, ..whole() }, "memory bank: found 2 rows, expected 3"),

@@ -188,6 +188,8 @@ impl Trainer {
             embedded: backbone.is_embedded() && options.refer_to_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
+            orientation: options.orientation,
+            bit_depth: options.bit_depth,
             rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,

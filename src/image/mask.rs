@@ -4,7 +4,7 @@
 
 #[cfg(feature = "train")]
 use super::picture::Samples;
-use super::{Limits, Picture};
+use super::{DecodeOptions, Photograph, Picture};
 use crate::error::Result;
 use std::path::Path;
 
@@ -31,12 +31,12 @@ impl Mask {
     }
 }
 
-/// Reads a mask from a file of any kind that photographs can be in.
+/// Reads a mask from a file of any kind that photographs can be in, by the options of its photograph. Its
+/// samples have all their bits whatever the camera uses.
 ///
 /// # Errors
-/// As [`Picture::decode`].
-pub fn decode_mask(path: &Path, limits: &Limits) -> Result<Mask> {
-    let picture = Picture::decode(path, limits)?;
-    let data = picture.marked();
-    Ok(Mask { width: picture.width(), height: picture.height(), data })
+/// As [`Photograph::decode`].
+pub fn decode_mask(path: &Path, options: &DecodeOptions) -> Result<Mask> {
+    let picture = Photograph::decode(path, &DecodeOptions { bit_depth: None, ..*options })?.picture;
+    Ok(Mask { width: picture.width(), height: picture.height(), data: picture.marked() })
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "decode")]
 mod decode;
+mod decode_options;
 #[cfg(all(feature = "decode", feature = "train"))]
 mod encode;
 #[cfg(any(feature = "decode", feature = "train"))]
@@ -28,6 +29,10 @@ mod tiff;
 #[cfg(feature = "decode")]
 mod webp;
 
+pub use decode_options::Orientation;
+pub(crate) use decode_options::check_bit_depth;
+#[cfg(feature = "decode")]
+pub use decode_options::{DecodeOptions, Limits};
 #[cfg(any(feature = "decode", feature = "train"))]
 pub use file_format::FileFormat;
 pub use frame::{Frame, PixelFormat};
@@ -35,7 +40,7 @@ pub use heatmap::{ColorScale, HeatMap};
 #[cfg(feature = "decode")]
 pub use mask::{Mask, decode_mask};
 #[cfg(feature = "decode")]
-pub use photograph::{DecodeOptions, Limits, Orientation, Photograph};
+pub use photograph::Photograph;
 pub use picture::Picture;
 #[cfg(feature = "train")]
 pub(crate) use preprocess::half_to_even;

@@ -19,8 +19,8 @@ pub struct Preprocess {
     pub resize: (usize, usize),
     /// Size of the centre that is kept after resizing.
     pub crop: Option<(usize, usize)>,
-    /// Triangle filter that widens when shrinking, as the reference trains and tests; without it plain bilinear, as
-    /// its exported models do.
+    /// Triangle filter that widens when shrinking, as the reference trains and tests; without it plain
+    /// bilinear, as its exported models do.
     pub antialias: bool,
     /// Mean of each channel in [0, 1], subtracted.
     pub mean: [f32; 3],
@@ -90,8 +90,8 @@ impl Preprocess {
         self.crop.unwrap_or(self.resize)
     }
 
-    /// Rows and columns of the resized photograph that lie before the crop: half the difference, rounded to even as
-    /// torchvision does.
+    /// Rows and columns of the resized photograph that lie before the crop: half the difference, rounded to
+    /// even as torchvision does.
     pub fn crop_offset(&self) -> (usize, usize) {
         let (height, width) = self.output_size();
         (
@@ -103,8 +103,8 @@ impl Preprocess {
     /// Checks every field.
     ///
     /// # Errors
-    /// A side is 0 or above 16,384, the crop is larger than the resized photograph, or mean and deviation cannot
-    /// normalise.
+    /// A side is 0 or above 16,384, the crop is larger than the resized photograph, or mean and deviation
+    /// cannot normalise.
     pub fn validate(&self) -> Result<()> {
         let (height, width) = self.resize;
         if height.min(width) == 0 || height.max(width) > MAX_SIDE {
@@ -133,8 +133,8 @@ impl Preprocess {
     }
 }
 
-/// Preprocesses frame after frame with one plan. Owns the memory that this takes; frames of the size of the last one
-/// need no more.
+/// Preprocesses frame after frame with one plan. Owns the memory that this takes; frames of the size of the
+/// last one need no more.
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
     plan: Preprocess,
@@ -169,7 +169,8 @@ impl Preprocessor {
         })
     }
 
-    /// Bytes that preprocessing frames of (height, width) takes beside its output: at most a few more than it will take.
+    /// Bytes that preprocessing frames of (height, width) takes beside its output: at most a few more than it
+    /// will take.
     pub fn bytes(plan: &Preprocess, frame: (usize, usize), format: PixelFormat) -> usize {
         let (height, width) = plan.output_size();
         let taps = |input: usize, output: usize, count: usize| {
@@ -243,8 +244,8 @@ impl Preprocessor {
 }
 
 impl Taps {
-    /// The weighted sum of the pixels at the start of `source`, four samples side by side: those after the pixel's own
-    /// are of no meaning.
+    /// The weighted sum of the pixels at the start of `source`, four samples side by side: those after the
+    /// pixel's own are of no meaning.
     fn sum(&self, source: &[f32], samples: usize) -> [f32; 4] {
         let mut sum = [0.0; 4];
         for (weight, at) in self.weights.iter().zip((0..).step_by(samples)) {
@@ -255,8 +256,8 @@ impl Taps {
     }
 }
 
-/// For each of the `count` outputs from `offset` on, of `output` that `input` samples are resized to, what it is made of
-/// (torch's `upsample_bilinear2d`, with its antialiasing variant).
+/// For each of the `count` outputs from `offset` on, of `output` that `input` samples are resized to, what it
+/// is made of (torch's `upsample_bilinear2d`, with its antialiasing variant).
 fn taps(input: usize, output: usize, antialias: bool, offset: usize, count: usize) -> Vec<Taps> {
     let scale = input as f64 / output as f64;
     let support = if antialias { scale.max(1.0) } else { 1.0 };
