@@ -2,6 +2,7 @@
 
 use super::backbone::BackboneArguments;
 use super::output;
+use super::roi::{self, RoiArguments};
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
@@ -31,6 +32,8 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     training: TrainingArguments,
+    #[command(flatten)]
+    roi: RoiArguments,
     /// Set the image threshold by hand: photographs scoring at least this are anomalous
     #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
     threshold: Option<f32>,
@@ -51,6 +54,8 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
+    output::check("--out", &arguments.out, arguments.roi.files())?;
+    arguments.training.roi = arguments.roi.read(&arguments.training.embedding.decode_options())?;
     training::check_test(&dataset, &arguments.training.embedding.decode_options())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
@@ -125,6 +130,7 @@ fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, tim
         super::info::bank(info),
     )];
     lines.extend(describe_input(info));
+    lines.extend(roi::describe(info));
     lines.extend(thresholds::describe(model));
     lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
     lines.push(format!("done in {:.1} s", time.as_secs_f64()));
@@ -188,6 +194,7 @@ fn to_json(
         "size": [report.size.0, report.size.1],
         "image_size": info.preprocess().resize,
         "smallest_defect": info.smallest_defect(),
+        "roi_share": info.roi_share(),
         "other_sizes": report.other_sizes.iter().map(other_size).collect::<Vec<_>>(),
         "other_colors": report.other_colors.iter().map(other_color).collect::<Vec<_>>(),
     })

@@ -8,7 +8,7 @@ use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{DecodeOptions, Limits, Photograph, Preprocess};
+use patchcore::image::{DecodeOptions, Limits, Mask, Photograph, Preprocess};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
 use std::path::PathBuf;
@@ -44,6 +44,9 @@ pub struct TrainingArguments {
     /// one
     #[arg(long)]
     refer_to_backbone: bool,
+    /// The part of photographs that counts
+    #[arg(skip)]
+    pub roi: Option<Mask>,
     /// How the thresholds are set
     #[arg(skip)]
     pub threshold_by: ThresholdBy,
@@ -102,6 +105,7 @@ impl TrainingArguments {
             .bit_depth(bit_depth)
             .layers(self.embedding.layers.clone())
             .preprocess(preprocess)
+            .roi(self.roi.clone())
             .coreset_ratio(self.coreset_ratio)
             .neighbors(self.neighbors)
             .bank_precision(self.bank_precision.into())

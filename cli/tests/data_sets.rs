@@ -412,6 +412,43 @@ fn a_model_is_written_through_a_link_and_keeps_its_rights() {
 }
 
 #[test]
+fn the_region_of_interest_is_what_both_masks_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mask = |name: &str, marks: fn(u32, u32) -> bool| {
+        let path = folder.path().join(name);
+        let draw = |x, y| image::Luma([if marks(x, y) { 1u8 } else { 0 }]);
+        image::GrayImage::from_fn(256, 256, draw).save(&path).unwrap();
+        path
+    };
+    let left = mask("left.png", |x, _| x < 128);
+    let bottom = mask("bottom.png", |_, y| y >= 64);
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts/train/good");
+    let share = |flags: &[&str]| {
+        let train = ["train", "--json", "--data", text(&data), "--out", text(&out)];
+        let printed = patchcore_ok([&train[..], &SMALL, flags].concat());
+        serde_json::from_str::<Value>(&printed).unwrap()["roi_share"].as_f64().unwrap()
+    };
+    // A column and a row of the resized photograph mix both sides.
+    assert_eq!(share(&["--roi", text(&left)]), 31.0 / 64.0);
+    assert_eq!(share(&["--ignore", text(&bottom)]), 15.0 / 64.0);
+    assert_eq!(share(&["--roi", text(&left), "--ignore", text(&bottom)]), 31.0 * 15.0 / 64.0 / 64.0);
+    assert!(patchcore_ok(["info", text(&out)]).contains("11 % of a photograph counts"));
+    let photograph = demo().path("parts/test/missing_hole/000.png");
+    patchcore_ok([
+        "predict",
+        "--model",
+        text(&out),
+        text(&photograph),
+        "--out",
+        text(&folder.path().join("p")),
+    ]);
+    let flags =
+        ["train", "--data", text(&data), "--out", text(&out), "--roi", text(&left), "--ignore", text(&left)];
+    patchcore_fails(flags, &["region of interest: found nothing inside"]);
+}
+
+#[test]
 fn the_network_sees_photographs_in_their_aspect_and_the_output_says_how_large() {
     let folder = tempfile::tempdir().unwrap();
     for (number, width) in [(0, 1000), (1, 1000), (2, 600)] {

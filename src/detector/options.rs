@@ -4,7 +4,7 @@
 use crate::error::{Error, Result, Setting};
 #[cfg(feature = "train")]
 use crate::image::check_bit_depth;
-use crate::image::{Orientation, Preprocess};
+use crate::image::{Mask, Orientation, Preprocess};
 use crate::memory_bank::Precision;
 use crate::network::Layer;
 use crate::score::DEFAULT_FALSE_ALARM_RATE;
@@ -31,6 +31,9 @@ pub struct TrainOptions {
     /// Bits that are used of photographs' samples of 16 bits, 9 to 16, from which decoding brought them to
     /// full scale; the model keeps it for the photographs that it judges. Default: `None`, all.
     pub bit_depth: Option<u8>,
+    /// Marks the part of photographs that counts, in a mask of their size or of their aspect. Outside nothing is
+    /// learned, scored or found, whatever is there. Default: `None`, the whole photograph.
+    pub roi: Option<Mask>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
@@ -76,6 +79,7 @@ impl Default for TrainOptions {
             preprocess: Preprocess::default(),
             orientation: Orientation::Exif,
             bit_depth: None,
+            roi: None,
             coreset_ratio: 0.1,
             neighbors: 9,
             seed: 42,
@@ -97,6 +101,7 @@ setters!(TrainOptions {
     preprocess: Preprocess,
     orientation: Orientation,
     bit_depth: Option<u8>,
+    roi: Option<Mask>,
     coreset_ratio: f64,
     neighbors: u32,
     seed: u64,
