@@ -1,5 +1,6 @@
 //! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
 
+use super::decoding::for_each_decoded;
 use super::embedding::EmbeddingArguments;
 use super::file_report::FileReport;
 use super::progress::{Bar, TrainingProgress};
@@ -8,9 +9,10 @@ use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{DecodeOptions, Limits, Mask, Photograph, Preprocess};
+use patchcore::image::{DecodeOptions, Limits, Mask, Preprocess};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// The reference's coreset ratio.
@@ -194,12 +196,13 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
     let bar = Bar::new("embedding", dataset.train.len());
     let decode_options = arguments.embedding.decode_options();
     let mut files = FileReport::default();
-    for path in &dataset.train {
-        let photograph = Photograph::decode(path, &decode_options)?;
+    for_each_decoded(&dataset.train, &decode_options, arguments.embedding.threads, |path, decoded| {
+        let photograph = decoded?.photograph;
         trainer.add(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
         files.add(path, &photograph);
         bar.step()?;
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     drop(bar);
     report_notes(&files.notes(&decode_options));
     let mut progress = TrainingProgress::default();
