@@ -361,7 +361,7 @@ fn pages_that_were_not_read_are_reported() {
         fs::write(folder.path().join(name), &two_pages).unwrap();
     }
     let model = folder.path().join("model.pcore");
-    let expected = "the first of more pages or pictures was read of 2 files, such as ";
+    let expected = "2 files with more than one page or picture, such as ";
     assert!(train(folder.path(), &model).iter().any(|note| note.starts_with(expected)));
     let predicted = patchcore_notes(["predict", "--model", text(&model), text(folder.path())]);
     assert!(predicted.iter().any(|note| note.starts_with(expected)), "{predicted:?}");
