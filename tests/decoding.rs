@@ -70,6 +70,8 @@ fn every_encoding_is_decoded_as_independent_decoders_do_or_refused() {
         let (expected_width, expected_height, expected_channels, expected) = parse_pnm(expected);
         let size = (expected_width, expected_height, expected_channels);
         assert_eq!((width, height, channels), size, "{name}");
+        let from_head = Photograph::size_of_bytes(name, file, &DecodeOptions::default()).unwrap();
+        assert_eq!(from_head, (width, height), "{name}");
         // Lossy WebP leaves the upsampling of colours to the decoder.
         let allowed = if name.starts_with("WebP lossy") { 2 } else { 0 };
         let worst = difference(&samples, &expected);
@@ -210,6 +212,9 @@ fn orientation_is_found_wherever_png_has_it() {
             let (width, height, _, pixels) = parse_picture(&stored.picture);
             let (turned_width, turned_height, _, turned_pixels) = parse_picture(&turned.picture);
             assert_eq!((turned_width, turned_height), (height, width));
+            let from_head = |options: &DecodeOptions| Photograph::size_of_bytes("p", &file, options).unwrap();
+            assert_eq!(from_head(&DecodeOptions::default()), (height, width));
+            assert_eq!(from_head(&options), (width, height));
             // A quarter to the right: the first column, from below, is the first row.
             for x in 0..turned_width {
                 assert_eq!(turned_pixels[3 * x], pixels[3 * (turned_width - 1 - x) * width]);

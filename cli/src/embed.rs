@@ -36,8 +36,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         paths.extend(photographs(path, &mut Err)?);
     }
     output::check("--out", &arguments.out, &paths)?;
-    let (preprocess, decode_options) =
-        (arguments.embedding.preprocess(), arguments.embedding.decode_options());
+    let decode_options = arguments.embedding.decode_options();
+    let preprocess = arguments.embedding.preprocess(&paths)?;
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;
     let (layers, size) = (&arguments.embedding.layers, preprocess.output_size());

@@ -1,5 +1,6 @@
 //! `patchcore info`
 
+use super::roi;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::image::{Orientation, PixelFormat};
@@ -105,6 +106,9 @@ fn to_json(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> serde_j
         "bank_rows": information.bank_rows(),
         "dim": information.dim(),
         "neighbors": information.neighbors(),
+        "photograph_size": training.photograph_size,
+        "smallest_defect": information.smallest_defect(),
+        "roi_share": information.roi_share(),
         "training_images": training.images,
         "training_patches": training.patches,
         "training_patches_sampled": training.sampled,
@@ -126,6 +130,8 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
     let information = model.info();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
+    let region = roi::describe(information).map_or(String::new(), |share| format!("; {share}"));
+    let size = training.photograph_size.map_or(String::new(), |(w, h)| format!("{w}x{h}, "));
     let embedded = if information.weights_are_embedded() { ", in the library" } else { "" };
     let crop = preprocess.crop.map_or(String::new(), |(h, w)| format!(", centre crop {h}x{w}"));
     let antialias = if preprocess.antialias { "" } else { ", no antialias" };
@@ -140,7 +146,7 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
         ),
         format!("layers       {}", layers(information).join(", ")),
         format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
-        format!("photographs  {}", reading(information)),
+        format!("photographs  {size}{}{region}", reading(information)),
         format!("memory bank  {}", bank(information)),
         format!(
             "training     {}, coreset ratio {}, seed {seed}",

@@ -21,6 +21,7 @@ mod pictures;
 mod predict;
 mod profile;
 mod progress;
+mod roi;
 mod thresholds;
 mod train;
 mod training;

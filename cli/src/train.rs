@@ -2,11 +2,12 @@
 
 use super::backbone::BackboneArguments;
 use super::output;
+use super::roi::{self, RoiArguments};
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
 use patchcore::internals::evaluate::insert_path;
-use patchcore::{Outlier, PatchCore, Result, TrainingReport};
+use patchcore::{ModelInfo, Outlier, PatchCore, Result, TrainingReport};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ const NAMED: usize = 10;
 
 /// Learn what good parts look like
 #[derive(clap::Args)]
+#[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
 pub struct Arguments {
     /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the
     /// MVTec AD layout, or their root with --category, or a list LIST.csv with the header path,label,mask
@@ -30,6 +32,8 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     training: TrainingArguments,
+    #[command(flatten)]
+    roi: RoiArguments,
     /// Set the image threshold by hand: photographs scoring at least this are anomalous
     #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
     threshold: Option<f32>,
@@ -50,11 +54,14 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
+    output::check("--out", &arguments.out, arguments.roi.files())?;
+    arguments.training.roi = arguments.roi.read(&arguments.training.embedding.decode_options())?;
     training::check_test(&dataset, &arguments.training.embedding.decode_options())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     arguments.training.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
+    arguments.training.is_bounded = true;
     arguments.training.threshold_by = arguments.threshold_by;
     let trained = training::train(&dataset, &backbone, &arguments.training)?;
     let mut model = trained.model;
@@ -70,7 +77,8 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         return super::print(to_json(&model, &trained.report, &dataset.train, check.as_ref()));
     }
     notes(&trained.report, &dataset.train).iter().for_each(|note| super::tell(format!("note: {note}")));
-    super::print(to_text(&arguments.out, &model, check.as_ref(), start.elapsed()))
+    let bounded = arguments.training.describe_bound(&model);
+    super::print(to_text(&arguments.out, &model, bounded, check.as_ref(), start.elapsed()))
 }
 
 /// What the training noticed, a sentence each.
@@ -113,7 +121,13 @@ fn list<T>(notes: &mut Vec<String>, items: &[T], sentence: impl Fn(&T) -> String
     }
 }
 
-fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, time: Duration) -> String {
+fn to_text(
+    out: &Path,
+    model: &PatchCore,
+    bounded: Option<String>,
+    check: Option<&thresholds::Check>,
+    time: Duration,
+) -> String {
     let info = model.info();
     let mut lines = vec![format!(
         "{}: {}, {}{}; memory bank {}",
@@ -123,10 +137,35 @@ fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, tim
         super::info::sampled(info.training()),
         super::info::bank(info),
     )];
+    lines.extend(bounded);
+    lines.extend(describe_input(info));
+    lines.extend(roi::describe(info));
     lines.extend(thresholds::describe(model));
     lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
     lines.push(format!("done in {:.1} s", time.as_secs_f64()));
     lines.join("\n")
+}
+
+/// How large the network sees the photographs, and how large a defect has to be to show, where they are shrunk.
+fn describe_input(info: ModelInfo<'_>) -> Option<String> {
+    let (width, height) = info.training().photograph_size?;
+    let (rows, columns) = info.preprocess().resize;
+    let smallest = info.smallest_defect()?;
+    if rows >= height && columns >= width {
+        return None;
+    }
+    let seen = format!(
+        "photographs of {width}x{height} are seen at {columns}x{rows}: defects from about {smallest:.0} pixels across show"
+    );
+    Some(match 2 * rows <= height && 2 * columns <= width {
+        true => format!(
+            "{seen}\n--image-size {}x{} shows those from {:.0} pixels on, and takes four times as long",
+            2 * rows,
+            2 * columns,
+            smallest / 2.0
+        ),
+        false => seen,
+    })
 }
 
 fn to_json(
@@ -162,6 +201,9 @@ fn to_json(
         "outliers": report.outliers.iter().map(outlier).collect::<Vec<_>>(),
         "copies": report.copies.iter().map(copy).collect::<Vec<_>>(),
         "size": [report.size.0, report.size.1],
+        "image_size": info.preprocess().resize,
+        "smallest_defect": info.smallest_defect(),
+        "roi_share": info.roi_share(),
         "other_sizes": report.other_sizes.iter().map(other_size).collect::<Vec<_>>(),
         "other_colors": report.other_colors.iter().map(other_color).collect::<Vec<_>>(),
     })

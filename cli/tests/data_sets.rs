@@ -7,8 +7,8 @@ mod program;
 mod support;
 
 use program::demo::{SMALL, demo};
-use program::{patchcore_fails, patchcore_notes, patchcore_ok};
-use serde_json::Value;
+use program::{patchcore, patchcore_fails, patchcore_notes, patchcore_ok};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,7 +105,7 @@ fn other_data_sets_are_trained_on_and_evaluated_as_they_come() {
     let (good, chip) = ("test/good/000.png", "test/chip/000.png");
     let (mask, other_mask) = ("ground_truth/chip/000_mask.png", "ground_truth/chip/001_mask.png");
     let trained = ["train/good/000.png", "train/good/001.png"];
-    let mut evaluated = |name: &str, files: &[(&str, &str)]| {
+    let evaluated = |name: &str, files: &[(&str, &str)]| {
         let data = folder.path().join(name);
         laid_out(&data, files);
         assert!(train(&data, &model).is_empty(), "{name}");
@@ -144,7 +144,7 @@ fn other_data_sets_are_trained_on_and_evaluated_as_they_come() {
         ],
     );
     assert_eq!((btad, ad2), (expected, expected));
-    let mut loco = |name: &str, masks: &[(&str, &str)]| {
+    let loco = |name: &str, masks: &[(&str, &str)]| {
         let photographs = [
             ("train/good/0.png", trained[0]),
             ("train/good/1.png", trained[1]),
@@ -416,4 +416,67 @@ fn a_model_is_written_through_a_link_and_keeps_its_rights() {
     assert!(link.is_symlink());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(patchcore_ok(["info", text(&file)]).contains("2 photographs"));
+}
+
+#[test]
+fn the_region_of_interest_is_what_both_masks_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mask = |name: &str, marks: fn(u32, u32) -> bool| {
+        let path = folder.path().join(name);
+        let draw = |x, y| image::Luma([if marks(x, y) { 1u8 } else { 0 }]);
+        image::GrayImage::from_fn(256, 256, draw).save(&path).unwrap();
+        path
+    };
+    let left = mask("left.png", |x, _| x < 128);
+    let bottom = mask("bottom.png", |_, y| y >= 64);
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts/train/good");
+    let share = |flags: &[&str]| {
+        let train = ["train", "--json", "--data", text(&data), "--out", text(&out)];
+        let printed = patchcore_ok([&train[..], &SMALL, flags].concat());
+        serde_json::from_str::<Value>(&printed).unwrap()["roi_share"].as_f64().unwrap()
+    };
+    // A column and a row of the resized photograph mix both sides.
+    assert_eq!(share(&["--roi", text(&left)]), 31.0 / 64.0);
+    assert_eq!(share(&["--ignore", text(&bottom)]), 15.0 / 64.0);
+    assert_eq!(share(&["--roi", text(&left), "--ignore", text(&bottom)]), 31.0 * 15.0 / 64.0 / 64.0);
+    assert!(patchcore_ok(["info", text(&out)]).contains("11 % of a photograph counts"));
+    let photograph = demo().path("parts/test/missing_hole/000.png");
+    patchcore_ok([
+        "predict",
+        "--model",
+        text(&out),
+        text(&photograph),
+        "--out",
+        text(&folder.path().join("p")),
+    ]);
+    let flags =
+        ["train", "--data", text(&data), "--out", text(&out), "--roi", text(&left), "--ignore", text(&left)];
+    patchcore_fails(flags, &["region of interest: found nothing inside"]);
+}
+
+#[test]
+fn the_network_sees_photographs_in_their_aspect_and_the_output_says_how_large() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, width) in [(0, 1000), (1, 1000), (2, 600)] {
+        let photograph = image::GrayImage::from_fn(width, 400, |x, y| image::Luma([(x * y + number) as u8]));
+        photograph.save(folder.path().join(format!("{number}.png"))).unwrap();
+    }
+    let out = folder.path().join("parts.pcore");
+    let flags = ["train", "--backbone", "small", "--coreset-ratio", "0.02", "--json"];
+    let train = |more: &[&str]| {
+        let paths = ["--data", text(folder.path()), "--out", text(&out)];
+        let run = patchcore([&flags[..], &paths, more].concat());
+        assert!(run.status.success());
+        let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
+        (printed, String::from_utf8(run.stderr).unwrap())
+    };
+    let (printed, notes) = train(&[]);
+    assert_eq!((&printed["image_size"], &printed["smallest_defect"]), (&json!([160, 400]), &json!(3.75)));
+    assert!(notes.contains("1.50 to 2.50 times as wide as high"), "{notes}");
+    let info = patchcore_ok(["info", text(&out)]);
+    assert!(info.contains("160x400") && info.contains("1000x400"), "{info}");
+    for (more, size) in [(["--image-size", "64"], 64), (["--center-crop", "224"], 256)] {
+        assert_eq!(train(&more).0["image_size"], json!([size, size]), "{more:?}");
+    }
 }

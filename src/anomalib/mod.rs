@@ -228,9 +228,18 @@ impl Settings {
             },
             calibration,
             good_scores: GoodScores::default(),
+            roi: None,
         };
         let network = Arc::new(network);
-        Ok(PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None })))
+        Ok(PatchCore(Arc::new(Model {
+            metadata,
+            backbone,
+            network,
+            index,
+            roi: None,
+            isa,
+            file_bytes: None,
+        })))
     }
 }
 

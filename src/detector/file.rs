@@ -4,7 +4,7 @@
 
 use super::metadata::Metadata;
 use super::options::MAX_NEIGHBORS;
-use super::{Model, PatchCore};
+use super::{Model, PatchCore, Roi};
 use crate::error::{Error, Result, shortened};
 use crate::image::check_bit_depth;
 use crate::kernels::Isa;
@@ -161,12 +161,16 @@ impl OpenOptions {
         if self.verify {
             index.check_finite().map_err(|e| e.within(source))?;
         }
+        let roi =
+            metadata.roi.as_ref().map(|bits| Roi::from_bits(bits, &metadata.preprocess, network.grid()));
+        let roi = roi.transpose().map_err(|e| e.within(source))?.map(Arc::new);
         let file_bytes = Some(sections.file_len());
         Ok(PatchCore(Arc::new(Model {
             metadata,
             backbone,
             network: Arc::new(network),
             index,
+            roi,
             isa,
             file_bytes,
         })))
@@ -354,6 +358,7 @@ mod tests {
             },
             calibration: Calibration::NONE,
             good_scores: GoodScores::default(),
+            roi: None,
         }
     }
 

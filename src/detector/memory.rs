@@ -49,9 +49,10 @@ impl PatchCore {
         let (grid, output) = (network.grid(), preprocess.output_size());
         let scorer = Scorer::bytes(&model.index, grid, output, model.metadata.neighbors, threads)?;
         let threads = if threads > 1 { threads * THREAD } else { 0 };
+        let roi = model.roi.as_ref().map_or(0, |roi| roi.bytes());
         let weights = network.weight_bytes() + self.backbone_bytes();
         Ok(MemoryEstimate {
-            model: SMALL + weights + model.index.bytes(),
+            model: SMALL + weights + roi + model.index.bytes(),
             session: SMALL + extractor + scorer + RegionFinder::bytes(output) + threads,
         })
     }

@@ -25,7 +25,8 @@ const CALIBRATION: Tag = Tag { number: 8, name: "calibration source", required: 
 const GOOD_SCORES: Tag = Tag { number: 9, name: "scores of good photographs", required: false };
 const PHOTOGRAPHS: Tag = Tag { number: 10, name: "photographs", required: false };
 const READING: Tag = Tag { number: 11, name: "reading of photographs", required: true };
-const TAGS: [Tag; 11] = [
+const ROI: Tag = Tag { number: 12, name: "region of interest", required: true };
+const TAGS: [Tag; 12] = [
     PRODUCER,
     BACKBONE,
     LAYERS,
@@ -37,6 +38,7 @@ const TAGS: [Tag; 11] = [
     GOOD_SCORES,
     PHOTOGRAPHS,
     READING,
+    ROI,
 ];
 
 /// The metadata of a model file. Shapes are checked against the sections when the file is opened.
@@ -60,6 +62,8 @@ pub(crate) struct Metadata {
     pub training: Training,
     pub calibration: Calibration,
     pub good_scores: GoodScores,
+    /// Which pixels of the network's input count, eight a byte; `None` means all. See [`Roi`](super::Roi).
+    pub roi: Option<Vec<u8>>,
 }
 
 impl Metadata {
@@ -92,6 +96,9 @@ impl Metadata {
         // A program that does not know the field reads photographs by the defaults.
         if (self.orientation, self.bit_depth) != (Orientation::Exif, None) {
             fields.add(READING, &(self.orientation == Orientation::Ignore, self.bit_depth))?;
+        }
+        if let Some(roi) = &self.roi {
+            fields.add(ROI, roi)?;
         }
         Ok(fields.finish())
     }
@@ -147,6 +154,7 @@ impl Metadata {
                 source,
             },
             good_scores,
+            roi: fields.find(ROI)?,
         })
     }
 
@@ -250,6 +258,23 @@ impl<'a> ModelInfo<'a> {
     /// From photograph to network input.
     pub fn preprocess(&self) -> &'a Preprocess {
         &self.model.metadata.preprocess
+    }
+
+    /// About how many pixels of a photograph across a defect has to be so that the network can see it: it then covers 1.5
+    /// pixels of the network's input, along the axis that is shrunk more. At least 1.5, and `None` where the size of
+    /// the photographs is unknown. Faint defects have to be larger.
+    ///
+    /// Measured on drawn pits (docs/choosing.md, "Image size"): those that covered less were found now and then.
+    pub fn smallest_defect(&self) -> Option<f64> {
+        let (width, height) = self.training().photograph_size?;
+        let resize = self.preprocess().resize;
+        let shrunk = (width as f64 / resize.1 as f64).max(height as f64 / resize.0 as f64);
+        Some(1.5 * shrunk.max(1.0))
+    }
+
+    /// The share of the network's input that counts, in (0, 1]: less than 1 with a region of interest.
+    pub fn roi_share(&self) -> f64 {
+        self.model.roi.as_ref().map_or(1.0, |roi| roi.share())
     }
 
     /// Whether the orientation that a photograph's file states is applied.

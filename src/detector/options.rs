@@ -4,7 +4,7 @@
 use crate::error::{Error, Result, Setting};
 #[cfg(feature = "train")]
 use crate::image::check_bit_depth;
-use crate::image::{Orientation, Preprocess};
+use crate::image::{Mask, Orientation, Preprocess};
 use crate::memory_bank::Precision;
 use crate::network::Layer;
 use crate::score::DEFAULT_FALSE_ALARM_RATE;
@@ -31,8 +31,14 @@ pub struct TrainOptions {
     /// Bits that are used of photographs' samples of 16 bits, 9 to 16, from which decoding brought them to
     /// full scale; the model keeps it for the photographs that it judges. Default: `None`, all.
     pub bit_depth: Option<u8>,
+    /// Marks the part of photographs that counts, in a mask of their size or of their aspect. Outside nothing is
+    /// learned, scored or found, whatever is there. Default: `None`, the whole photograph.
+    pub roi: Option<Mask>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
+    /// Rows that the memory bank may have. Where the coreset ratio gives more, a lower ratio is used, which
+    /// [`Training::coreset_ratio`](super::Training#structfield.coreset_ratio) says. Default: `None`, no bound.
+    pub max_bank_rows: Option<usize>,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
     pub neighbors: u32,
     /// Seed of the coreset's start and projection: the same seed gives the same file, on CPUs of the same
@@ -76,7 +82,9 @@ impl Default for TrainOptions {
             preprocess: Preprocess::default(),
             orientation: Orientation::Exif,
             bit_depth: None,
+            roi: None,
             coreset_ratio: 0.1,
+            max_bank_rows: None,
             neighbors: 9,
             seed: 42,
             threads: 0,
@@ -97,7 +105,9 @@ setters!(TrainOptions {
     preprocess: Preprocess,
     orientation: Orientation,
     bit_depth: Option<u8>,
+    roi: Option<Mask>,
     coreset_ratio: f64,
+    max_bank_rows: Option<usize>,
     neighbors: u32,
     seed: u64,
     threads: usize,

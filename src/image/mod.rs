@@ -11,7 +11,6 @@ mod frame;
 mod heatmap;
 #[cfg(feature = "decode")]
 mod jpeg;
-#[cfg(feature = "decode")]
 mod mask;
 #[cfg(feature = "decode")]
 mod orientation;
@@ -22,6 +21,8 @@ mod picture;
 mod png;
 mod preprocess;
 mod scale;
+#[cfg(feature = "decode")]
+mod size;
 #[cfg(feature = "decode")]
 mod tiff;
 #[cfg(feature = "decode")]
@@ -35,8 +36,9 @@ pub use decode_options::{DecodeOptions, Limits};
 pub use file_format::FileFormat;
 pub use frame::{Frame, PixelFormat};
 pub use heatmap::{ColorScale, HeatMap};
+pub use mask::Mask;
 #[cfg(feature = "decode")]
-pub use mask::{Mask, decode_mask};
+pub use mask::decode_mask;
 #[cfg(feature = "decode")]
 pub use photograph::Photograph;
 pub use picture::Picture;

@@ -4,6 +4,7 @@
 
 use super::decode::decode;
 use super::file_format::EXPECTED;
+use super::size::read_size;
 use super::{DecodeOptions, Limits, Picture};
 use crate::bytes::read_file;
 use crate::error::{Error, Result};
@@ -47,6 +48,26 @@ impl Photograph {
         options.validate()?;
         // Some decoders come from elsewhere. Nothing that a panic could leave half done outlives the call.
         catch_unwind(|| decode(source, bytes, options)).unwrap_or_else(|_| {
+            Err(Error::format(source, "damage that its decoder does not get over", EXPECTED))
+        })
+    }
+
+    /// Width and height of the photograph that [`decode`](Self::decode) would return, from the head of its file. The rest may
+    /// still turn out to be damaged, or larger than the limits.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its head is of no photograph that is supported.
+    pub fn read_size(path: &Path, options: &DecodeOptions) -> Result<(usize, usize)> {
+        let bytes = read_file(path, options.limits.max_bytes)?;
+        Self::size_of_bytes(&path.display().to_string(), &bytes, options)
+    }
+
+    /// As [`read_size`](Self::read_size), from memory; `source` names the photograph in errors.
+    ///
+    /// # Errors
+    /// As `read_size`.
+    pub fn size_of_bytes(source: &str, bytes: &[u8], options: &DecodeOptions) -> Result<(usize, usize)> {
+        catch_unwind(|| read_size(source, bytes, options.orientation)).unwrap_or_else(|_| {
             Err(Error::format(source, "damage that its decoder does not get over", EXPECTED))
         })
     }

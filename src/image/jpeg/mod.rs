@@ -79,6 +79,11 @@ impl<'a> Decoder<'a> {
         (self.frame.width, self.frame.height)
     }
 
+    /// The blocks of EXIF and XMP that lie before the frame, as they do in what cameras write.
+    pub(super) fn metadata(&self) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+        (self.reader.exif, self.reader.xmp)
+    }
+
     /// Components of a pixel as they are stored.
     pub(super) fn components(&self) -> usize {
         self.frame.components.len()
