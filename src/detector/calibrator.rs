@@ -55,6 +55,11 @@ impl Calibrator {
     /// # Errors
     /// A score is not finite.
     pub fn finish(self) -> Result<GoodScores> {
+        self.scores()
+    }
+
+    /// The scores of the photographs added so far.
+    pub(crate) fn scores(&self) -> Result<GoodScores> {
         good_scores(&self.scored)
     }
 }
