@@ -332,13 +332,24 @@ typedef struct {
    */
   uint64_t training_photographs;
   /**
-   * Width of most of these photographs in pixels; 0 if it is unknown. Frames of another size or shape score differently.
+   * Width of most of these photographs in pixels; 0 if it is unknown. Frames of another size or shape
+   * score differently.
    */
   size_t photograph_width;
   /**
    * Height of most of these photographs in pixels; 0 if it is unknown.
    */
   size_t photograph_height;
+  /**
+   * Bits that the camera uses of samples of 16 bits, 9 to 16; 0 if all. The samples of a frame are at full
+   * scale: multiply those of 12 bits by 65535 / 4095.
+   */
+  uint32_t bit_depth;
+  /**
+   * Whether photographs are taken as their files store them, and not turned by the orientation that EXIF
+   * or a tag states.
+   */
+  bool ignores_orientation;
   /**
    * Scores of good photographs that the model keeps for `patchcore_model_calibrate`, which needs two.
    */
@@ -350,11 +361,11 @@ typedef struct {
  */
 typedef struct {
   /**
-   * Of the model, which its sessions share.
+   * What the model takes, which its sessions share.
    */
   size_t model;
   /**
-   * Of each session, once it has predicted.
+   * What each session takes, once it has predicted.
    */
   size_t session;
 } PatchcoreMemory;
@@ -562,21 +573,22 @@ void patchcore_calibrator_free(PatchcoreCalibrator *calibrator);
  * Writes the description of `model` to `*info`.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `info` is NULL, which is an
- * error, or valid for writes of a `PatchcoreInfo`.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `info` is
+ * NULL, which is an error, or valid for writes of a `PatchcoreInfo`.
  */
 PatchcoreStatus patchcore_model_info(const PatchcoreModel *model,
                                      PatchcoreInfo *info);
 
 /**
- * Writes to `*memory` how much memory `model` takes, and how much a session with `threads` threads (0: one for each core;
- * at most 1024) on frames of `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take. The
- * limits on sizes are those of `patchcore_session_predict`. The stacks of the threads that a session of more than one
- * starts, the pages of a mapped model, and the memory of a k-d tree are not counted.
+ * Writes to `*memory` how much memory `model` takes, and how much a session with `threads` threads (0: one
+ * for each core; at most 1024) on frames of `width` times `height` pixels of `format`, one of
+ * `PatchcorePixelFormat`, would take. The limits on sizes are those of `patchcore_session_predict`. The
+ * stacks of the threads that a session of more than one starts, the pages of a mapped model, and the memory
+ * of a k-d tree are not counted.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `memory` is NULL, which is
- * an error, or valid for writes of a `PatchcoreMemory`.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `memory` is
+ * NULL, which is an error, or valid for writes of a `PatchcoreMemory`.
  */
 PatchcoreStatus patchcore_model_memory(const PatchcoreModel *model,
                                        size_t threads,

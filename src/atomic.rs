@@ -8,7 +8,7 @@ use tempfile::TempPath;
 
 /// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a part.
 ///
-/// Of a link at `path` the target is written. The new file keeps the permissions of the one it replaces, and its owner and
+/// If `path` is a link, its target is written. The new file keeps the permissions of the one it replaces, and its owner and
 /// group as far as the system allows; else it has those of any new file.
 ///
 /// # Errors

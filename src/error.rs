@@ -86,7 +86,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Of [`ErrorKind::Io`], how the operating system refused.
+    /// How the operating system refused, for [`ErrorKind::Io`].
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         self.0.io.as_ref().map(io::Error::kind)
     }

@@ -79,7 +79,7 @@ fn every_changed_byte_and_every_length_is_refused() {
 
 #[test]
 fn without_checksums_a_changed_byte_gives_a_finite_answer_or_an_error() {
-    // Of the large files every so many bytes behind the table, and all of its own.
+    // Every byte of the table, and every so many bytes of the rest of a large file.
     for ((kind, file), step) in files().into_iter().zip([1, 13, 13, 5]) {
         let table = HEADER + ENTRY * sections(&file).len();
         let mut answers = 0;

@@ -1,4 +1,5 @@
-//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py` makes it).
+//! Photographs of every encoding against independent decoders, whose output is stored (`pictures/grid.py`
+//! makes it).
 
 #![cfg(feature = "decode")]
 
@@ -69,6 +70,8 @@ fn every_encoding_is_decoded_as_independent_decoders_do_or_refused() {
         let (expected_width, expected_height, expected_channels, expected) = parse_pnm(expected);
         let size = (expected_width, expected_height, expected_channels);
         assert_eq!((width, height, channels), size, "{name}");
+        let from_head = Photograph::size_of_bytes(name, file, &DecodeOptions::default()).unwrap();
+        assert_eq!(from_head, (width, height), "{name}");
         // Lossy WebP leaves the upsampling of colours to the decoder.
         let allowed = if name.starts_with("WebP lossy") { 2 } else { 0 };
         let worst = difference(&samples, &expected);
@@ -81,6 +84,24 @@ fn most_damaged_files_that_the_grid_holds_are_refused() {
     let damaged: Vec<Record> = grid::read().into_iter().filter(|r| r.name.starts_with("damaged")).collect();
     let refused = damaged.iter().filter(|record| decode(&record.file).is_err()).count();
     assert!(damaged.len() >= 200 && refused > damaged.len() / 2, "{refused} of {}", damaged.len());
+}
+
+#[test]
+fn group_4_data_that_lost_or_gained_codes_are_refused_or_decoded_as_they_were() {
+    let whole = find("tiff one bit g4 msb2lsb");
+    let picture = decode(&whole).unwrap().picture;
+    // The data of the one strip lie behind the header; the tags follow.
+    let directory = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+    let (mut refused, mut changed) = (0, 0);
+    for at in 8..directory {
+        let mut damaged = whole.clone();
+        damaged[at] = 0;
+        match decode(&damaged) {
+            Err(error) => refused += usize::from(error.to_string().contains("Group 4")),
+            Ok(found) => changed += usize::from(found.picture != picture),
+        }
+    }
+    assert!(refused > 0 && changed * 10 < refused, "{changed} of {refused}");
 }
 
 fn find(name: &str) -> Vec<u8> {
@@ -191,6 +212,9 @@ fn orientation_is_found_wherever_png_has_it() {
             let (width, height, _, pixels) = parse_picture(&stored.picture);
             let (turned_width, turned_height, _, turned_pixels) = parse_picture(&turned.picture);
             assert_eq!((turned_width, turned_height), (height, width));
+            let from_head = |options: &DecodeOptions| Photograph::size_of_bytes("p", &file, options).unwrap();
+            assert_eq!(from_head(&DecodeOptions::default()), (height, width));
+            assert_eq!(from_head(&options), (width, height));
             // A quarter to the right: the first column, from below, is the first row.
             for x in 0..turned_width {
                 assert_eq!(turned_pixels[3 * x], pixels[3 * (turned_width - 1 - x) * width]);

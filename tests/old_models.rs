@@ -4,7 +4,7 @@
 
 #![cfg(feature = "train")]
 
-use patchcore::image::{Frame, PixelFormat};
+use patchcore::image::{Frame, Orientation, PixelFormat};
 use patchcore::weights::{NamedTensors, Tensor};
 use patchcore::{
     Architecture, Backbone, Decision, Layer, PatchCore, SearchKind, Session, TrainOptions, Trainer,
@@ -75,5 +75,6 @@ fn models_of_earlier_versions_open_and_score_as_they_did() {
         }
         assert_eq!(verdicts.map(|v| v.decision), [Decision::Good, Decision::Anomalous], "{name}");
         assert_eq!(model.info().good_scores().len(), 8);
+        assert_eq!((model.info().orientation(), model.info().bit_depth()), (Orientation::Exif, None));
     }
 }

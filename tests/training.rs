@@ -4,9 +4,10 @@
 
 mod support;
 
+use patchcore::image::{Mask, Orientation};
 use patchcore::score::CalibrationSource;
 use patchcore::{Backbone, ErrorKind, OpenOptions, PatchCore, Result, Session, TrainOptions, Trainer};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use support::model_bytes;
 use support::photographs::{gray_frame, gray_pattern};
@@ -39,6 +40,69 @@ fn trainer(mut options: TrainOptions, seeds: impl IntoIterator<Item = usize>) ->
 
 fn finish(trainer: Trainer) -> Result<PatchCore> {
     trainer.finish(&mut |_, _, _| ControlFlow::Continue(()))
+}
+
+#[test]
+fn a_model_keeps_how_its_photographs_were_read() {
+    let trained = |options: TrainOptions| finish(trainer(options.threads(1), 0..2).unwrap()).unwrap();
+    let options = TrainOptions::default().orientation(Orientation::Ignore).bit_depth(Some(12));
+    let opened = OpenOptions::default().open_copy(&model_bytes(&trained(options))).unwrap();
+    assert_eq!((opened.info().orientation(), opened.info().bit_depth()), (Orientation::Ignore, Some(12)));
+    let opened = OpenOptions::default().open_copy(&model_bytes(&trained(TrainOptions::default()))).unwrap();
+    assert_eq!((opened.info().orientation(), opened.info().bit_depth()), (Orientation::Exif, None));
+    let error = trainer(TrainOptions::default().bit_depth(Some(8)), 0..1).err().unwrap();
+    assert_eq!(error.to_string(), "bit depth: found 8, expected 9 to 16");
+}
+
+/// A mask of the photographs' size that marks all but the columns `outside`.
+fn mask(outside: Range<usize>) -> Mask {
+    let data = (0..SIDE * SIDE).map(|at| !outside.contains(&(at % SIDE))).collect();
+    Mask { width: SIDE, height: SIDE, data }
+}
+
+#[test]
+fn what_lies_outside_the_region_of_interest_changes_no_bit() {
+    let options = TrainOptions::default().roi(Some(mask(0..30)));
+    let disturb = |mut pixels: Vec<u8>, seed: usize| {
+        let outside = (0..SIDE * SIDE).filter(|at| at % SIDE < 30);
+        outside.for_each(|at| pixels[at] = (at * seed % 251) as u8);
+        pixels
+    };
+    let train = |seeds: Range<usize>| {
+        let mut trainer = trainer(options.clone(), 0..0).unwrap();
+        for (number, seed) in seeds.enumerate() {
+            trainer.add(&gray_frame(SIDE, &disturb(photograph(number), seed))).unwrap();
+        }
+        finish(trainer).unwrap()
+    };
+    let model = train(1..5);
+    // The region begins at pixel 20 of 64, in the third of eight columns of patches.
+    assert_eq!(model.info().training().patches, 4 * 8 * 6);
+    assert!(model.memory_bank() == train(7..11).memory_bank(), "training");
+    let opened = OpenOptions::default().open_copy(&model_bytes(&model)).unwrap();
+    assert_eq!(opened.info().roi_share(), model.info().roi_share());
+    let mut session = Session::new(&opened, 1).unwrap();
+    let mut predict = |seed| {
+        let verdict = session.predict(&gray_frame(SIDE, &disturb(photograph(9), seed))).unwrap();
+        (verdict.score.to_bits(), session.map().unwrap().to_vec())
+    };
+    let (score, map) = predict(1);
+    assert!(f32::from_bits(score) > 0.0 && predict(3) == (score, map.clone()), "prediction");
+    let outside = map.iter().enumerate().filter(|(at, _)| at % 64 < 20);
+    assert!(outside.into_iter().all(|(_, &value)| value == 0.0));
+}
+
+#[test]
+fn a_region_of_interest_of_another_shape_is_refused() {
+    let mut trainer = trainer(TrainOptions::default().roi(Some(mask(0..3))), 0..0).unwrap();
+    let pixels = vec![7; SIDE * (SIDE - 9)];
+    let error = trainer.add(&gray_frame(SIDE, &pixels)).unwrap_err();
+    assert!(error.to_string().contains("region of interest: found 96x96, expected"), "{error}");
+    let error = Trainer::new(
+        &Backbone::embedded("default").unwrap(),
+        &TrainOptions::default().roi(Some(mask(0..SIDE))),
+    );
+    assert!(error.unwrap_err().to_string().contains("nothing inside"));
 }
 
 /// Bytes of all features alone.

@@ -4,7 +4,7 @@ use super::predict::photographs;
 use super::progress::Bar;
 use super::thresholds;
 use patchcore::evaluate::Dataset;
-use patchcore::image::{Limits, Picture};
+use patchcore::image::{Limits, Photograph};
 use patchcore::internals::atomic;
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{Calibrator, Error, OpenOptions, PatchCore, Result, Session};
@@ -81,10 +81,11 @@ fn score_good(model: &PatchCore, folder: &Path, threads: usize) -> Result<patchc
     let paths = good_photographs(folder)?;
     let mut calibrator = Calibrator::new(Session::new(model, threads)?);
     let known = model.info().good_scores();
+    let options = model.info().decode_options(Limits::default());
     let bar = Bar::new("scoring", paths.len());
     let mut learned = 0;
     for path in &paths {
-        let picture = Picture::decode(path, &Limits::default())?;
+        let picture = Photograph::decode(path, &options)?.picture;
         match known.find(&picture.frame()) {
             Some(_) => learned += 1,
             None => {

@@ -21,6 +21,7 @@ const DEFECTIVE: u64 = 5;
 
 /// Draw a small set of parts, train on the good ones, find the defects in the others
 #[derive(clap::Args)]
+#[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
 pub struct Arguments {
     #[command(flatten)]
     backbone: BackboneArguments,

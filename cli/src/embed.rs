@@ -9,7 +9,7 @@ use patchcore::Isa;
 use patchcore::PatchExtractor;
 use patchcore::Pool;
 use patchcore::Result;
-use patchcore::image::{Limits, Picture};
+use patchcore::image::Photograph;
 use patchcore::internals::network::{Mode, Network};
 use patchcore::internals::npy;
 use std::path::PathBuf;
@@ -36,7 +36,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         paths.extend(photographs(path, &mut Err)?);
     }
     output::check("--out", &arguments.out, &paths)?;
-    let preprocess = arguments.embedding.preprocess();
+    let decode_options = arguments.embedding.decode_options();
+    let preprocess = arguments.embedding.preprocess(&paths)?;
     let (isa, pool) = (Isa::detect()?, Pool::new(arguments.embedding.threads)?);
     let backbone = arguments.backbone.load()?;
     let (layers, size) = (&arguments.embedding.layers, preprocess.output_size());
@@ -47,7 +48,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut out = npy::Writer::create(&arguments.out, &shape)?;
     let bar = Bar::new("embedding", paths.len());
     for path in &paths {
-        let picture = Picture::decode(path, &Limits::default())?;
+        let picture = Photograph::decode(path, &decode_options)?.picture;
         let (patches, _) =
             extractor.extract(&picture.frame(), &pool).map_err(|e| e.within(path.display()))?;
         out.write(patches.data)?;

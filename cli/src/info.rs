@@ -1,8 +1,9 @@
 //! `patchcore info`
 
+use super::roi;
 use patchcore::Precision;
 use patchcore::Result;
-use patchcore::image::PixelFormat;
+use patchcore::image::{Orientation, PixelFormat};
 use patchcore::{MemoryEstimate, ModelInfo, OpenOptions, PatchCore, Training};
 use serde_json::json;
 use std::path::PathBuf;
@@ -69,6 +70,16 @@ fn mb(bytes: usize) -> f64 {
     bytes as f64 / 1e6
 }
 
+/// How photographs are read from their files.
+fn reading(information: ModelInfo<'_>) -> String {
+    let orientation = match information.orientation() {
+        Orientation::Exif => "turned as their files state",
+        Orientation::Ignore => "not turned",
+    };
+    let bits = information.bit_depth().map_or(String::new(), |bits| format!(", {bits} bits used of 16"));
+    format!("{orientation}{bits}")
+}
+
 fn layers(information: ModelInfo<'_>) -> Vec<&'static str> {
     information.layers().iter().map(|layer| layer.name()).collect()
 }
@@ -88,11 +99,16 @@ fn to_json(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> serde_j
         "resize": preprocess.resize,
         "crop": preprocess.crop,
         "antialias": preprocess.antialias,
+        "orientation": if information.orientation() == Orientation::Exif { "exif" } else { "ignore" },
+        "bit_depth": information.bit_depth(),
         "bank_precision": if precision == Precision::Half { "f16" } else { "f32" },
         "bank_rounding": rounding,
         "bank_rows": information.bank_rows(),
         "dim": information.dim(),
         "neighbors": information.neighbors(),
+        "photograph_size": training.photograph_size,
+        "smallest_defect": information.smallest_defect(),
+        "roi_share": information.roi_share(),
         "training_images": training.images,
         "training_patches": training.patches,
         "training_patches_sampled": training.sampled,
@@ -114,6 +130,8 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
     let information = model.info();
     let (preprocess, training, calibration) =
         (information.preprocess(), information.training(), model.calibration());
+    let region = roi::describe(information).map_or(String::new(), |share| format!("; {share}"));
+    let size = training.photograph_size.map_or(String::new(), |(w, h)| format!("{w}x{h}, "));
     let embedded = if information.weights_are_embedded() { ", in the library" } else { "" };
     let crop = preprocess.crop.map_or(String::new(), |(h, w)| format!(", centre crop {h}x{w}"));
     let antialias = if preprocess.antialias { "" } else { ", no antialias" };
@@ -128,6 +146,7 @@ fn to_text(model: &PatchCore, memory: MemoryEstimate, verified: bool) -> String 
         ),
         format!("layers       {}", layers(information).join(", ")),
         format!("input        {}x{}{antialias}{crop}", preprocess.resize.0, preprocess.resize.1),
+        format!("photographs  {size}{}{region}", reading(information)),
         format!("memory bank  {}", bank(information)),
         format!(
             "training     {}, coreset ratio {}, seed {seed}",

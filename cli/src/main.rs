@@ -13,6 +13,7 @@ pub mod demo;
 mod embed;
 mod embedding;
 mod evaluate;
+mod file_report;
 mod import;
 mod info;
 mod output;
@@ -20,6 +21,7 @@ mod pictures;
 mod predict;
 mod profile;
 mod progress;
+mod roi;
 mod thresholds;
 mod train;
 mod training;
@@ -30,8 +32,10 @@ use patchcore::internals::error::steers;
 use patchcore::{Error, ErrorKind, MappedFile, OpenOptions, PatchCore, Result};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic::{self, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 /// Finds defects in photographs of manufactured parts, having seen only good ones.
 #[derive(Parser)]
@@ -74,7 +78,25 @@ fn main() -> ExitCode {
     if arguments.command.writes() {
         progress::catch_interrupts();
     }
-    dispatch(arguments.command).unwrap_or_else(report)
+    keep_panics_quiet();
+    let done = catch_unwind(|| dispatch(arguments.command).unwrap_or_else(report));
+    done.unwrap_or_else(|_| {
+        let panic = LAST_PANIC.lock().map_or_else(|_| String::new(), |panic| panic.clone());
+        tell(format!("patchcore: internal error, please report it: {panic}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Where the last panic was, and its message.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Notes panics instead of printing them: the library makes an error of a decoder's panic, and `main` reports others.
+fn keep_panics_quiet() {
+    panic::set_hook(Box::new(|panic| {
+        if let Ok(mut last) = LAST_PANIC.lock() {
+            *last = panic.to_string();
+        }
+    }));
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {

@@ -1,8 +1,9 @@
 //! `patchcore predict`
 
+use super::file_report::FileReport;
 use super::pictures;
 use super::progress;
-use patchcore::image::{Limits, Picture};
+use patchcore::image::{DecodeOptions, Limits, Photograph};
 use patchcore::internals::evaluate::{find_images_where_readable, insert_path};
 use patchcore::score::Region;
 use patchcore::{Decision, PatchCore, Session, Timings, Verdict};
@@ -18,11 +19,12 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are passed over
+    /// Photographs, or folders of them, with the folders inside; links to folders and pictures of --out are
+    /// passed over
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write three pictures of each photograph to this folder: an overlay to look at, with the verdict and each
-    /// region, and heat map and mask of the photograph's size, but of 2048 pixels a side at most
+    /// Write three pictures of each photograph to this folder: an overlay to look at, with the verdict and
+    /// each region, and heat map and mask of the photograph's size, but of 2048 pixels a side at most
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print one line of JSON a photograph and nothing else
@@ -69,7 +71,7 @@ const CSV_HEADER: &str = "path,decision,threshold_ratio,score,normalized_score,r
 
 /// What was found on one photograph.
 struct Scored {
-    picture: Picture,
+    photograph: Photograph,
     decode: Duration,
     verdict: Verdict,
     regions: Vec<Region>,
@@ -83,9 +85,11 @@ struct Summary {
     unreadable: u64,
     /// Photographs of another size than those of the training.
     other_sizes: u64,
+    files: FileReport,
 }
 
-/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status shows it.
+/// Runs the command. One bad photograph does not keep the others from being scored, but the exit status shows
+/// it.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let out = arguments.out.as_deref();
     let mut status = None;
@@ -115,12 +119,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     for note in notes(&model, out.is_some()) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
     }
+    let options = model.info().decode_options(Limits::default());
     let format = arguments.format();
     let mut summary = Summary::default();
     let mut is_read = format != Format::Csv || super::print_if_read(CSV_HEADER)?;
     for (path, stem) in paths.iter().zip(&stems) {
         progress::check("predict")?;
-        let scored = match score(&mut session, path) {
+        let scored = match score(&mut session, path, &options) {
             Ok(scored) => scored,
             Err(error) => {
                 summary.unreadable += 1;
@@ -128,10 +133,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 continue;
             }
         };
-        summary.count(&scored, &model);
+        summary.count(path, &scored, &model);
         is_read = is_read && super::print_if_read(line(path, &scored, format))?;
         if let Some(stem) = stem {
-            if let Err(error) = pictures::write(stem, path, &scored.picture, &scored.verdict, &session) {
+            if let Err(error) =
+                pictures::write(stem, path, &scored.photograph.picture, &scored.verdict, &session)
+            {
                 status = Some(super::report(error));
             }
         } else if !is_read {
@@ -146,17 +153,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 impl Summary {
-    fn count(&mut self, scored: &Scored, model: &PatchCore) {
+    fn count(&mut self, path: &Path, scored: &Scored, model: &PatchCore) {
         self.scored += 1;
         self.anomalous += u64::from(scored.verdict.decision == Decision::Anomalous);
-        let size = (scored.picture.width(), scored.picture.height());
+        let Photograph { picture, .. } = &scored.photograph;
+        let size = (picture.width(), picture.height());
         let trained = model.info().training().photograph_size;
         self.other_sizes += u64::from(trained.is_some_and(|trained| trained != size));
+        self.files.add(path, &scored.photograph);
     }
 
     /// `20 scored, 3 anomalous, 1 unreadable`; beside output that programs read, on standard error.
     fn print(&self, model: &PatchCore, format: Format) -> Result<()> {
-        let Self { scored, anomalous, unreadable, other_sizes } = self;
+        let Self { scored, anomalous, unreadable, other_sizes, files } = self;
         if let (1.., Some((width, height))) = (other_sizes, model.info().training().photograph_size) {
             super::tell(format!(
                 "note: {} of another size than the {width}x{height} that the model was trained on: train anew for another \
@@ -164,6 +173,8 @@ impl Summary {
                 super::counted(*other_sizes, "photograph")
             ));
         }
+        let notes = [files.orientation_note(model.info().orientation()), files.page_note()];
+        notes.into_iter().flatten().for_each(|note| super::tell(format!("note: {note}")));
         let line = format!("{scored} scored, {anomalous} anomalous, {unreadable} unreadable");
         match format {
             Format::Text => super::print(line),
@@ -188,13 +199,13 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     notes
 }
 
-fn score(session: &mut Session, path: &Path) -> Result<Scored> {
+fn score(session: &mut Session, path: &Path, options: &DecodeOptions) -> Result<Scored> {
     let start = Instant::now();
-    let picture = Picture::decode(path, &Limits::default())?;
+    let photograph = Photograph::decode(path, options)?;
     let decode = start.elapsed();
-    let verdict = session.predict(&picture.frame()).map_err(|e| e.within(path.display()))?;
+    let verdict = session.predict(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
     let regions = session.regions()?.collect();
-    Ok(Scored { picture, decode, verdict, regions })
+    Ok(Scored { photograph, decode, verdict, regions })
 }
 
 /// What is printed about one photograph.
@@ -253,7 +264,7 @@ fn to_json(path: &Path, scored: &Scored) -> serde_json::Value {
             "total": (scored.decode + timings.total()).as_secs_f64(),
         },
     });
-    insert_path(&mut json, path);
+    insert_path(&mut json, "path", path);
     json
 }
 
@@ -295,8 +306,8 @@ fn csv_field(text: &str) -> String {
     }
 }
 
-/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier run. What becomes of
-/// a folder inside that cannot be read is up to `unreadable`.
+/// The file `path`, or the photographs in the folder `path` in name order, but for pictures of an earlier
+/// run. What becomes of a folder inside that cannot be read is up to `unreadable`.
 ///
 /// # Errors
 /// The folder cannot be read or has no photograph.

@@ -3,7 +3,7 @@
 use super::backbone::BackboneArguments;
 use super::training::BankPrecision;
 use super::{output, progress};
-use patchcore::image::{Limits, Picture, Preprocess};
+use patchcore::image::{Limits, Photograph, Picture, Preprocess};
 use patchcore::internals::parts;
 use patchcore::{Error, Result};
 use patchcore::{PatchCore, Session, Timings, TrainOptions, Trainer};
@@ -149,7 +149,8 @@ fn measure(path: &Path, photograph: Option<Vec<u8>>, arguments: &Arguments) -> R
     let model = super::open_mapped(path, arguments.threads)?;
     let open = start.elapsed();
     let encoded = photograph.map_or_else(|| drawn_photograph(&model), Ok)?;
-    let decode = || Picture::decode_bytes("the photograph", &encoded, &Limits::default());
+    let options = model.info().decode_options(Limits::default());
+    let decode = || Photograph::decode_bytes("the photograph", &encoded, &options).map(|found| found.picture);
     let mut session = Session::new(&model, arguments.threads)?;
     let picture = decode()?;
     let start = Instant::now();

@@ -2,10 +2,12 @@
 
 use super::backbone::BackboneArguments;
 use super::output;
+use super::roi::{self, RoiArguments};
 use super::thresholds;
 use super::training::{self, ThresholdBy, TrainingArguments};
 use patchcore::evaluate::Dataset;
-use patchcore::{Outlier, PatchCore, Result, TrainingReport};
+use patchcore::internals::evaluate::insert_path;
+use patchcore::{ModelInfo, Outlier, PatchCore, Result, TrainingReport};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,10 +17,12 @@ const NAMED: usize = 10;
 
 /// Learn what good parts look like
 #[derive(clap::Args)]
+#[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
 pub struct Arguments {
-    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the MVTec AD layout, or
-    /// their root with --category, or a list LIST.csv with the header path,label,mask and, if wanted, split. All good photographs are
-    /// learned from and set the threshold; defective ones, in bad/ or test/DEFECT, check it
+    /// A folder of good photographs, or one with good/ and, if there are any, bad/, or a category in the
+    /// MVTec AD layout, or their root with --category, or a list LIST.csv with the header path,label,mask
+    /// and, if wanted, split. All good photographs are learned from and set the threshold; defective ones, in
+    /// bad/ or test/DEFECT, check it
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data
@@ -28,6 +32,8 @@ pub struct Arguments {
     backbone: BackboneArguments,
     #[command(flatten)]
     training: TrainingArguments,
+    #[command(flatten)]
+    roi: RoiArguments,
     /// Set the image threshold by hand: photographs scoring at least this are anomalous
     #[arg(long, value_name = "SCORE", value_parser = super::usage::score, allow_negative_numbers = true)]
     threshold: Option<f32>,
@@ -48,7 +54,9 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     let dataset = Dataset::open(&arguments.data, arguments.category.as_deref())?;
     training::report_notes(&dataset.notes);
     output::check("--out", &arguments.out, dataset.files())?;
-    training::check_test(&dataset)?;
+    output::check("--out", &arguments.out, arguments.roi.files())?;
+    arguments.training.roi = arguments.roi.read(&arguments.training.embedding.decode_options())?;
+    training::check_test(&dataset, &arguments.training.embedding.decode_options())?;
     let backbone = arguments.backbone.load()?;
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -121,10 +129,34 @@ fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, tim
         super::info::sampled(info.training()),
         super::info::bank(info),
     )];
+    lines.extend(describe_input(info));
+    lines.extend(roi::describe(info));
     lines.extend(thresholds::describe(model));
     lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
     lines.push(format!("done in {:.1} s", time.as_secs_f64()));
     lines.join("\n")
+}
+
+/// How large the network sees the photographs, and how large a defect has to be to show, where they are shrunk.
+fn describe_input(info: ModelInfo<'_>) -> Option<String> {
+    let (width, height) = info.training().photograph_size?;
+    let (rows, columns) = info.preprocess().resize;
+    let smallest = info.smallest_defect()?;
+    if rows >= height && columns >= width {
+        return None;
+    }
+    let seen = format!(
+        "photographs of {width}x{height} are seen at {columns}x{rows}: defects from about {smallest:.0} pixels across show"
+    );
+    Some(match 2 * rows <= height && 2 * columns <= width {
+        true => format!(
+            "{seen}\n--image-size {}x{} shows those from {:.0} pixels on, and takes four times as long",
+            2 * rows,
+            2 * columns,
+            smallest / 2.0
+        ),
+        false => seen,
+    })
 }
 
 fn to_json(
@@ -133,7 +165,23 @@ fn to_json(
     photographs: &[PathBuf],
     check: Option<&thresholds::Check>,
 ) -> Value {
-    let path = |number: usize| photographs.get(number).map(|path| path.display().to_string());
+    let with_path = |mut json: Value, name: &str, number: usize| {
+        if let Some(path) = photographs.get(number) {
+            insert_path(&mut json, name, path);
+        }
+        json
+    };
+    let outlier = |o: &Outlier| {
+        let json =
+            json!({"score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out});
+        with_path(json, "path", o.image)
+    };
+    let copy =
+        |&(copy, original): &(usize, usize)| with_path(with_path(json!({}), "path", copy), "of", original);
+    let other_size = |&(image, (width, height)): &(usize, (usize, usize))| {
+        with_path(json!({"width": width, "height": height}), "path", image)
+    };
+    let other_color = |&image: &usize| with_path(json!({}), "path", image);
     let info = model.info();
     json!({
         "photographs": info.training().images,
@@ -141,14 +189,13 @@ fn to_json(
         "bank": [info.bank_rows(), info.dim()],
         "calibration": thresholds::to_json(model),
         "check": check.map(thresholds::Check::to_json),
-        "outliers": report.outliers.iter().map(|o| json!({
-            "path": path(o.image), "score": o.score, "limit": o.limit, "x": o.at.0, "y": o.at.1, "left_out": o.is_left_out,
-        })).collect::<Vec<_>>(),
-        "copies": report.copies.iter().map(|&(copy, of)| json!({"path": path(copy), "of": path(of)})).collect::<Vec<_>>(),
+        "outliers": report.outliers.iter().map(outlier).collect::<Vec<_>>(),
+        "copies": report.copies.iter().map(copy).collect::<Vec<_>>(),
         "size": [report.size.0, report.size.1],
-        "other_sizes": report.other_sizes.iter().map(|&(image, size)| json!({
-            "path": path(image), "width": size.0, "height": size.1,
-        })).collect::<Vec<_>>(),
-        "other_colors": report.other_colors.iter().map(|&image| path(image)).collect::<Vec<_>>(),
+        "image_size": info.preprocess().resize,
+        "smallest_defect": info.smallest_defect(),
+        "roi_share": info.roi_share(),
+        "other_sizes": report.other_sizes.iter().map(other_size).collect::<Vec<_>>(),
+        "other_colors": report.other_colors.iter().map(other_color).collect::<Vec<_>>(),
     })
 }

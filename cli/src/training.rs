@@ -1,13 +1,14 @@
 //! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
 
 use super::embedding::EmbeddingArguments;
+use super::file_report::FileReport;
 use super::progress::{Bar, TrainingProgress};
 use clap::{Args, ValueEnum};
 use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{Limits, Picture};
+use patchcore::image::{DecodeOptions, Limits, Mask, Photograph, Preprocess};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
 use std::path::PathBuf;
@@ -29,8 +30,8 @@ pub struct TrainingArguments {
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
-    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go to a temporary
-    /// file, and are sampled if need be
+    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go
+    /// to a temporary file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     /// Learn also from photographs that do not fit the others; they are named either way
@@ -39,9 +40,13 @@ pub struct TrainingArguments {
     /// Set the thresholds so that this share of good photographs is called anomalous: 0.005 is one in 200
     #[arg(long, value_name = "RATE", default_value_t = DEFAULT_FALSE_ALARM_RATE, value_parser = super::usage::rate, allow_negative_numbers = true)]
     false_alarm_rate: f64,
-    /// Leave the embedded backbone out of the model, which then opens only in programs that bring the same one
+    /// Leave the embedded backbone out of the model, which then opens only in programs that bring the same
+    /// one
     #[arg(long)]
     refer_to_backbone: bool,
+    /// The part of photographs that counts
+    #[arg(skip)]
+    pub roi: Option<Mask>,
     /// How the thresholds are set
     #[arg(skip)]
     pub threshold_by: ThresholdBy,
@@ -93,10 +98,14 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl TrainingArguments {
-    fn options(&self, cross_validate: bool) -> TrainOptions {
+    fn options(&self, preprocess: Preprocess, cross_validate: bool) -> TrainOptions {
+        let DecodeOptions { orientation, bit_depth, .. } = self.embedding.decode_options();
         TrainOptions::default()
+            .orientation(orientation)
+            .bit_depth(bit_depth)
             .layers(self.embedding.layers.clone())
-            .preprocess(self.embedding.preprocess())
+            .preprocess(preprocess)
+            .roi(self.roi.clone())
             .coreset_ratio(self.coreset_ratio)
             .neighbors(self.neighbors)
             .bank_precision(self.bank_precision.into())
@@ -128,16 +137,16 @@ pub struct Trained {
 
 /// Fails where a training would because of its options, before any work.
 pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
-    Trainer::new(backbone, &arguments.options(false)).map(drop)
+    Trainer::new(backbone, &arguments.options(arguments.embedding.preprocess(&[])?, false)).map(drop)
 }
 
-/// Reports what a data set passes over.
+/// Reports what was noticed about a data set.
 pub fn report_notes(notes: &[String]) {
     notes.iter().for_each(|note| super::tell(format!("note: {note}")));
 }
 
-/// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's rule, good and
-/// defective test photographs. Then scores the test part, if it has defective photographs.
+/// Trains on `dataset`. The good photographs of the training part set the thresholds, or, by the reference's
+/// rule, good and defective test photographs. Then scores the test part, if it has defective photographs.
 pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArguments) -> Result<Trained> {
     let is_set_by_test = arguments.is_set_by_test(dataset);
     if arguments.threshold_by == ThresholdBy::F1 && !is_set_by_test {
@@ -145,15 +154,19 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
             "note: --threshold-by f1 needs good and defective test photographs: the good ones set the threshold",
         );
     }
-    let mut trainer = Trainer::new(backbone, &arguments.options(!is_set_by_test))?;
+    let preprocess = arguments.embedding.preprocess(&dataset.train)?;
+    let mut trainer = Trainer::new(backbone, &arguments.options(preprocess, !is_set_by_test))?;
     let bar = Bar::new("embedding", dataset.train.len());
+    let decode_options = arguments.embedding.decode_options();
+    let mut files = FileReport::default();
     for path in &dataset.train {
-        trainer
-            .add(&Picture::decode(path, &Limits::default())?.frame())
-            .map_err(|e| e.within(path.display()))?;
+        let photograph = Photograph::decode(path, &decode_options)?;
+        trainer.add(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
+        files.add(path, &photograph);
         bar.step()?;
     }
     drop(bar);
+    report_notes(&files.notes(&decode_options));
     let mut progress = TrainingProgress::default();
     let (model, report) =
         trainer.finish_with_report(&mut |stage, done, total| progress.observe(stage, done, total))?;
@@ -170,12 +183,12 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
 }
 
 /// Fails where scoring the test part would after the training.
-pub fn check_test(dataset: &Dataset) -> Result<()> {
+pub fn check_test(dataset: &Dataset, options: &DecodeOptions) -> Result<()> {
     if !dataset.test.iter().any(|sample| sample.anomalous) {
         return Ok(());
     }
     let bar = Bar::new("checking", dataset.test.len());
-    check_samples(&dataset.test, &Limits::default(), &mut || bar.step())
+    check_samples(&dataset.test, options, &mut || bar.step())
 }
 
 /// Scores every photograph of a test part, and reports what is unusual about its masks.

@@ -1,12 +1,14 @@
 //! Data sets as people have them: layouts, lists, file names, masks, and what is reported about them.
 
+#[path = "../../tests/support/grid.rs"]
+mod grid;
 mod program;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
 use program::demo::{SMALL, demo};
-use program::{patchcore_notes, patchcore_ok};
-use serde_json::Value;
+use program::{patchcore, patchcore_fails, patchcore_notes, patchcore_ok};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,6 +91,75 @@ fn a_list_gives_what_the_folders_give() {
     for metric in ["image_auroc", "pixel_auroc", "aupro"] {
         assert!(a[metric].is_f64() && a[metric] == b[metric], "{metric}");
     }
+}
+
+/// Copies of the demo's photographs and masks in the layout of another data set: pairs of their names there and here.
+fn laid_out(folder: &Path, files: &[(&str, &str)]) {
+    files.iter().for_each(|(name, from)| copy(from, &folder.join(name)));
+}
+
+#[test]
+fn other_data_sets_are_trained_on_and_evaluated_as_they_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.pcore");
+    let (good, chip) = ("test/good/000.png", "test/chip/000.png");
+    let (mask, other_mask) = ("ground_truth/chip/000_mask.png", "ground_truth/chip/001_mask.png");
+    let trained = ["train/good/000.png", "train/good/001.png"];
+    let evaluated = |name: &str, files: &[(&str, &str)]| {
+        let data = folder.path().join(name);
+        laid_out(&data, files);
+        assert!(train(&data, &model).is_empty(), "{name}");
+        let (found, notes) = evaluate(&model, &data);
+        assert!(notes.is_empty() && found["images"].as_array().unwrap().len() == 2, "{name}: {notes:?}");
+        found["pixel_auroc"].as_f64().expect("there are masks")
+    };
+    let expected = evaluated(
+        "MVTec AD",
+        &[
+            ("train/good/0.png", trained[0]),
+            ("train/good/1.png", trained[1]),
+            ("test/good/0.png", good),
+            ("test/chip/0.png", chip),
+            ("ground_truth/chip/0_mask.png", mask),
+        ],
+    );
+    let btad = evaluated(
+        "BTAD",
+        &[
+            ("train/ok/0.bmp", trained[0]),
+            ("train/ok/1.bmp", trained[1]),
+            ("test/ok/0.bmp", good),
+            ("test/ko/0.bmp", chip),
+            ("ground_truth/ko/0.png", mask),
+        ],
+    );
+    let ad2 = evaluated(
+        "MVTec AD 2",
+        &[
+            ("train/good/0.png", trained[0]),
+            ("train/good/1.png", trained[1]),
+            ("test_public/good/0.png", good),
+            ("test_public/bad/0.png", chip),
+            ("test_public/ground_truth/bad/0_mask.png", mask),
+        ],
+    );
+    assert_eq!((btad, ad2), (expected, expected));
+    let loco = |name: &str, masks: &[(&str, &str)]| {
+        let photographs = [
+            ("train/good/0.png", trained[0]),
+            ("train/good/1.png", trained[1]),
+            ("test/good/0.png", good),
+            ("test/logical_anomalies/0.png", chip),
+        ];
+        evaluated(name, &[&photographs[..], masks].concat())
+    };
+    let one = loco("MVTec LOCO", &[("ground_truth/logical_anomalies/0/000.png", mask)]);
+    let both = [
+        ("ground_truth/logical_anomalies/0/000.png", mask),
+        ("ground_truth/logical_anomalies/0/001.png", other_mask),
+    ];
+    assert_eq!(one, expected);
+    assert!(loco("MVTec LOCO with two masks", &both) != one, "they mark together");
 }
 
 #[test]
@@ -211,6 +282,91 @@ fn a_turned_photograph_beside_an_unturned_mask_is_reported() {
     }
 }
 
+#[test]
+fn a_camera_that_guesses_its_orientation_is_ignored_from_training_to_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("set");
+    let open = |name: &str| image::open(demo().path("parts").join(name)).unwrap();
+    let write = |name: &str, from: &str, orientation| {
+        let path = data.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, oriented(&open(from), orientation)).unwrap();
+    };
+    for i in 0..6 {
+        write(&format!("train/good/{i}.jpg"), &format!("train/good/00{i}.png"), [1, 3][i % 2]);
+    }
+    write("test/good/0.jpg", "test/good/000.png", 1);
+    for orientation in [1, 3, 6] {
+        write(&format!("test/chip/{orientation}.jpg"), "test/chip/000.png", orientation);
+        let mask = data.join(format!("ground_truth/chip/{orientation}_mask.png"));
+        copy("ground_truth/chip/000_mask.png", &mask);
+    }
+    let model = folder.path().join("model.pcore");
+    let mixed = |note: &String| note.contains("state different orientations (3 x 1, 3 x 3)");
+    assert!(train(&data, &model).iter().any(mixed));
+    let ignoring = ["train", "--orientation", "ignore", "--data", text(&data), "--out", text(&model)];
+    assert_eq!(patchcore_notes([&ignoring[..], &SMALL].concat()), Vec::<String>::new());
+    assert!(patchcore_ok(["info", text(&model)]).contains("photographs  not turned"));
+
+    let chips = data.join("test/chip");
+    let predict = ["predict", "--json", "--model", text(&model), text(&chips)];
+    let lines = patchcore_ok(predict);
+    let scores: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(scores.len() == 3 && scores.iter().all(|line| line["score"] == scores[0]["score"]), "{scores:?}");
+    let (found, notes) = evaluate(&model, &data);
+    assert!(notes.is_empty() && found["pixel_auroc"].as_f64().unwrap() > 0.9, "{notes:?} {found}");
+}
+
+#[test]
+fn twelve_bits_in_the_low_bits_of_sixteen_are_named_and_read_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // A grey photograph with samples of 0 to 4095.
+    let write = |name: &str, from: &str| {
+        let gray = image::open(demo().path("parts").join(from)).unwrap().into_luma8();
+        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(gray.width(), gray.height(), |x, y| {
+            image::Luma([(u32::from(gray[(x, y)].0[0]) * 4095 / 255) as u16])
+        });
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        deep.save(at(name)).unwrap();
+    };
+    (0..4).for_each(|i| write(&format!("good/{i}.png"), &format!("train/good/00{i}.png")));
+    write("chip.png", "test/chip/000.png");
+    let (good, model) = (at("good"), at("model.pcore"));
+    let notes = train(&good, &model);
+    assert!(notes.len() == 1 && notes[0].ends_with("train with --bit-depth 12"), "{notes:?}");
+    let score = |photograph: &Path| {
+        let line = patchcore_ok(["predict", "--json", "--model", text(&model), text(photograph)]);
+        serde_json::from_str::<Value>(&line).unwrap()["score"].as_f64().unwrap()
+    };
+    let dark = score(&at("chip.png"));
+    let twelve = ["train", "--bit-depth", "12", "--data", text(&good), "--out", text(&model)];
+    assert!(patchcore_notes([&twelve[..], &SMALL].concat()).is_empty());
+    assert!(patchcore_ok(["info", text(&model)]).contains("12 bits used of 16"));
+    assert!(score(&at("chip.png")) > 1.5 * dark);
+    image::ImageBuffer::from_pixel(64, 64, image::Luma([4096u16])).save(at("bright.png")).unwrap();
+    let bright = ["predict", "--model", text(&model), text(&at("bright.png"))].map(String::from);
+    patchcore_fails(
+        bright,
+        &["bright.png", "samples: found 4096, expected at most 4095, which 12 bits hold"],
+    );
+}
+
+#[test]
+fn pages_that_were_not_read_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = grid::read();
+    let two_pages = records.into_iter().find(|record| record.name == "tiff thumbnail first").unwrap().file;
+    for name in ["a.tif", "b.tif"] {
+        fs::write(folder.path().join(name), &two_pages).unwrap();
+    }
+    let model = folder.path().join("model.pcore");
+    let expected = "the first of more pages or pictures was read of 2 files, such as ";
+    assert!(train(folder.path(), &model).iter().any(|note| note.starts_with(expected)));
+    let predicted = patchcore_notes(["predict", "--model", text(&model), text(folder.path())]);
+    assert!(predicted.iter().any(|note| note.starts_with(expected)), "{predicted:?}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_not_utf_8_survive_in_json() {
@@ -227,6 +383,12 @@ fn names_that_are_not_utf_8_survive_in_json() {
     assert!(encoded.ends_with("bad/st%F6rung.png"), "{encoded}");
     assert!(lines[0]["path"].as_str().unwrap().ends_with("bad/st\u{fffd}rung.png"));
     assert!(lines[1].get("path_percent_encoded").is_none());
+    copy("test/good/000.png", &folder.path().join("good").join(odd));
+    let out = folder.path().join("model.pcore");
+    let train = ["train", "--json", "--data", text(folder.path()), "--out", text(&out)];
+    let trained: Value = serde_json::from_str(&patchcore_ok([&train[..], &SMALL].concat())).unwrap();
+    let copies = trained["copies"][0]["path_percent_encoded"].as_str().unwrap();
+    assert!(copies.ends_with("good/st%F6rung.png"), "{copies}");
     let (found, _) = evaluate(&model, folder.path());
     let encoded = found["images"][0]["path_percent_encoded"].as_str().unwrap();
     assert!(encoded.ends_with("bad/st%F6rung.png"), "{encoded}");
@@ -247,4 +409,67 @@ fn a_model_is_written_through_a_link_and_keeps_its_rights() {
     assert!(link.is_symlink());
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(patchcore_ok(["info", text(&file)]).contains("2 photographs"));
+}
+
+#[test]
+fn the_region_of_interest_is_what_both_masks_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mask = |name: &str, marks: fn(u32, u32) -> bool| {
+        let path = folder.path().join(name);
+        let draw = |x, y| image::Luma([if marks(x, y) { 1u8 } else { 0 }]);
+        image::GrayImage::from_fn(256, 256, draw).save(&path).unwrap();
+        path
+    };
+    let left = mask("left.png", |x, _| x < 128);
+    let bottom = mask("bottom.png", |_, y| y >= 64);
+    let out = folder.path().join("parts.pcore");
+    let data = demo().path("parts/train/good");
+    let share = |flags: &[&str]| {
+        let train = ["train", "--json", "--data", text(&data), "--out", text(&out)];
+        let printed = patchcore_ok([&train[..], &SMALL, flags].concat());
+        serde_json::from_str::<Value>(&printed).unwrap()["roi_share"].as_f64().unwrap()
+    };
+    // A column and a row of the resized photograph mix both sides.
+    assert_eq!(share(&["--roi", text(&left)]), 31.0 / 64.0);
+    assert_eq!(share(&["--ignore", text(&bottom)]), 15.0 / 64.0);
+    assert_eq!(share(&["--roi", text(&left), "--ignore", text(&bottom)]), 31.0 * 15.0 / 64.0 / 64.0);
+    assert!(patchcore_ok(["info", text(&out)]).contains("11 % of a photograph counts"));
+    let photograph = demo().path("parts/test/missing_hole/000.png");
+    patchcore_ok([
+        "predict",
+        "--model",
+        text(&out),
+        text(&photograph),
+        "--out",
+        text(&folder.path().join("p")),
+    ]);
+    let flags =
+        ["train", "--data", text(&data), "--out", text(&out), "--roi", text(&left), "--ignore", text(&left)];
+    patchcore_fails(flags, &["region of interest: found nothing inside"]);
+}
+
+#[test]
+fn the_network_sees_photographs_in_their_aspect_and_the_output_says_how_large() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, width) in [(0, 1000), (1, 1000), (2, 600)] {
+        let photograph = image::GrayImage::from_fn(width, 400, |x, y| image::Luma([(x * y + number) as u8]));
+        photograph.save(folder.path().join(format!("{number}.png"))).unwrap();
+    }
+    let out = folder.path().join("parts.pcore");
+    let flags = ["train", "--backbone", "small", "--coreset-ratio", "0.02", "--json"];
+    let train = |more: &[&str]| {
+        let paths = ["--data", text(folder.path()), "--out", text(&out)];
+        let run = patchcore([&flags[..], &paths, more].concat());
+        assert!(run.status.success());
+        let printed: Value = serde_json::from_slice(&run.stdout).unwrap();
+        (printed, String::from_utf8(run.stderr).unwrap())
+    };
+    let (printed, notes) = train(&[]);
+    assert_eq!((&printed["image_size"], &printed["smallest_defect"]), (&json!([160, 400]), &json!(3.75)));
+    assert!(notes.contains("1.50 to 2.50 times as wide as high"), "{notes}");
+    let info = patchcore_ok(["info", text(&out)]);
+    assert!(info.contains("160x400") && info.contains("1000x400"), "{info}");
+    for (more, size) in [(["--image-size", "64"], 64), (["--center-crop", "224"], 256)] {
+        assert_eq!(train(&more).0["image_size"], json!([size, size]), "{more:?}");
+    }
 }

@@ -222,7 +222,7 @@ fn a_file_system_without_room_leaves_the_old_model() {
         return println!("skipped: a file system cannot be mounted: {errors}");
     };
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    // Of the file that is meant, not of the one that it would have become.
+    // The message names the file that is meant, not the one that it would have become.
     assert!(
         errors.ends_with("model.pcore: cannot write: No space left on device (os error 28)\n"),
         "{errors}"

@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 const DIMS: [RangeInclusive<usize>; 6] = [1..=8, 1..=16, 8..=40, 60..=70, 64..=100, 126..=300];
 /// MemoryBank: of few blocks, of many, and of more than a chunk of the sweep.
 const ROWS: [RangeInclusive<usize>; 3] = [1..=40, 30..=300, 300..=1500];
-/// Of the whole bank: more take long, not other ways.
+/// Values of the whole bank: more take longer and reach no other code.
 const MOST_VALUES: usize = 120_000;
 
 /// Numbers that follow from a seed.

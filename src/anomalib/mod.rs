@@ -7,7 +7,7 @@ mod transform;
 use crate::bytes::read_file;
 use crate::detector::{MAX_NEIGHBORS, Metadata, Model, OpenOptions, PatchCore, Training, check_input};
 use crate::error::{Error, Result, shortened};
-use crate::image::Preprocess;
+use crate::image::{Orientation, Preprocess};
 use crate::kernels::Isa;
 use crate::memory_bank::MemoryBank;
 use crate::network::{Architecture, Backbone, Layer, Mode, Network};
@@ -213,6 +213,8 @@ impl Settings {
             embedded: false,
             layers: network.layers().to_vec(),
             preprocess: self.preprocess,
+            orientation: Orientation::Exif,
+            bit_depth: None,
             rows: index.bank().count() as u64,
             dim: dim as u64,
             neighbors: self.neighbors,
@@ -226,9 +228,18 @@ impl Settings {
             },
             calibration,
             good_scores: GoodScores::default(),
+            roi: None,
         };
         let network = Arc::new(network);
-        Ok(PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None })))
+        Ok(PatchCore(Arc::new(Model {
+            metadata,
+            backbone,
+            network,
+            index,
+            roi: None,
+            isa,
+            file_bytes: None,
+        })))
     }
 }
 

@@ -6,6 +6,7 @@ use super::pointer::{put, shared};
 use super::status::{PatchcoreStatus, guard};
 use crate::detector::PatchCore;
 use crate::error::shortened;
+use crate::image::Orientation;
 use std::ffi::{CString, c_char};
 
 /// The description of a model. The strings are valid until the model is freed.
@@ -40,10 +41,17 @@ pub struct PatchcoreInfo {
     pub dim: usize,
     /// Photographs that the model was trained on; 0 if an imported model does not record it.
     pub training_photographs: u64,
-    /// Width of most of these photographs in pixels; 0 if it is unknown. Frames of another size or shape score differently.
+    /// Width of most of these photographs in pixels; 0 if it is unknown. Frames of another size or shape
+    /// score differently.
     pub photograph_width: usize,
     /// Height of most of these photographs in pixels; 0 if it is unknown.
     pub photograph_height: usize,
+    /// Bits that the camera uses of samples of 16 bits, 9 to 16; 0 if all. The samples of a frame are at full
+    /// scale: multiply those of 12 bits by 65535 / 4095.
+    pub bit_depth: u32,
+    /// Whether photographs are taken as their files store them, and not turned by the orientation that EXIF
+    /// or a tag states.
+    pub ignores_orientation: bool,
     /// Scores of good photographs that the model keeps for `patchcore_model_calibrate`, which needs two.
     pub good_scores: usize,
 }
@@ -52,9 +60,9 @@ pub struct PatchcoreInfo {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PatchcoreMemory {
-    /// Of the model, which its sessions share.
+    /// What the model takes, which its sessions share.
     pub model: usize,
-    /// Of each session, once it has predicted.
+    /// What each session takes, once it has predicted.
     pub session: usize,
 }
 
@@ -85,8 +93,8 @@ impl Texts {
 /// Writes the description of `model` to `*info`.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `info` is NULL, which is an
-/// error, or valid for writes of a `PatchcoreInfo`.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `info` is
+/// NULL, which is an error, or valid for writes of a `PatchcoreInfo`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_info(
     model: *const PatchcoreModel,
@@ -116,20 +124,23 @@ pub unsafe extern "C" fn patchcore_model_info(
             training_photographs: found.training().images,
             photograph_width,
             photograph_height,
+            bit_depth: found.bit_depth().unwrap_or(0).into(),
+            ignores_orientation: found.orientation() == Orientation::Ignore,
             good_scores: found.good_scores().len(),
         };
         put(info, "info", found)
     })
 }
 
-/// Writes to `*memory` how much memory `model` takes, and how much a session with `threads` threads (0: one for each core;
-/// at most 1024) on frames of `width` times `height` pixels of `format`, one of `PatchcorePixelFormat`, would take. The
-/// limits on sizes are those of `patchcore_session_predict`. The stacks of the threads that a session of more than one
-/// starts, the pages of a mapped model, and the memory of a k-d tree are not counted.
+/// Writes to `*memory` how much memory `model` takes, and how much a session with `threads` threads (0: one
+/// for each core; at most 1024) on frames of `width` times `height` pixels of `format`, one of
+/// `PatchcorePixelFormat`, would take. The limits on sizes are those of `patchcore_session_predict`. The
+/// stacks of the threads that a session of more than one starts, the pages of a mapped model, and the memory
+/// of a k-d tree are not counted.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `memory` is NULL, which is
-/// an error, or valid for writes of a `PatchcoreMemory`.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `memory` is
+/// NULL, which is an error, or valid for writes of a `PatchcoreMemory`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_memory(
     model: *const PatchcoreModel,

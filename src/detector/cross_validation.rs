@@ -1,5 +1,6 @@
 //! Thresholds from good photographs alone: each is scored as a new one would be, by a memory bank of others.
 
+use super::Roi;
 use super::bank_builder;
 use super::map_summary::MapSummary;
 use super::options::{Observer, Stage, TrainOptions};
@@ -13,6 +14,7 @@ use crate::random::Random;
 use crate::search::{Index, SearchKind};
 use crate::tensor::Patches;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 const MAX_FOLDS: usize = 5;
 /// Patches that the choices of all folds begin with, about, so that they do not take much longer than the model's choice.
@@ -33,6 +35,7 @@ pub(super) struct CrossValidation<'a> {
     pub store: &'a PatchStore,
     /// Rows and columns of a photograph's patches.
     pub grid: (usize, usize),
+    pub roi: Option<&'a Arc<Roi>>,
     pub options: &'a TrainOptions,
     pub isa: Isa,
     pub pool: &'a Pool,
@@ -61,8 +64,7 @@ impl CrossValidation<'_> {
         if (0..folds).any(|fold| !self.leaves_a_bank(outside(fold).len())) {
             return Ok(Vec::new());
         }
-        let mut scorer =
-            Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
+        let mut scorer = self.scorer()?;
         let mut held_out = Vec::with_capacity(count);
         for fold in 0..folds {
             let done = held_out.len();
@@ -89,10 +91,14 @@ impl CrossValidation<'_> {
         if !self.leaves_a_bank(others.len()) {
             return Ok(Vec::new());
         }
-        let mut scorer =
-            Scorer::new(self.grid, self.options.preprocess.output_size(), self.options.neighbors)?;
+        let mut scorer = self.scorer()?;
         let index = self.bank_of(others, &mut || report(observer, 0, images.len()))?;
         images.iter().map(|&image| self.score(image, &index, &mut scorer)).collect()
+    }
+
+    fn scorer(&self) -> Result<Scorer> {
+        let TrainOptions { preprocess, neighbors, .. } = self.options;
+        Scorer::new(self.grid, preprocess.output_size(), *neighbors, self.roi.cloned())
     }
 
     /// Whether that many photographs are enough for a memory bank.
@@ -116,10 +122,11 @@ impl CrossValidation<'_> {
     }
 
     fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<HeldOut> {
-        let Self { store, grid, isa, pool, .. } = *self;
+        let Self { store, isa, pool, .. } = *self;
+        let grid_width = if self.roi.is_some() { 1 } else { self.grid.1 };
         let mut buffer = Vec::new();
         let data = store.image(image, &mut buffer)?;
-        let patches = Patches { dim: store.dim(), grid_width: grid.1, data };
+        let patches = Patches { dim: store.dim(), grid_width, data };
         let score = pool.install(|| scorer.run(index, patches, isa, pool, &mut Timings::default()))?;
         let columns = self.options.preprocess.output_size().1;
         Ok(HeldOut { image, score, map: MapSummary::new(&scorer.map, columns) })

@@ -1,5 +1,6 @@
 //! Photograph in, patch embeddings out: the first half of the way, which training and prediction share.
 
+use super::Roi;
 use super::session::Timings;
 use crate::error::Result;
 use crate::image::{Frame, PixelFormat, Preprocess, Preprocessor};
@@ -16,6 +17,7 @@ use std::time::Instant;
 pub struct PatchExtractor {
     network: Arc<Network>,
     preprocessor: Preprocessor,
+    roi: Option<Arc<Roi>>,
     image: ImageTensor,
     arena: Arena,
     embedder: Embedder,
@@ -37,11 +39,17 @@ impl PatchExtractor {
         Ok(Self {
             network: Arc::clone(network),
             preprocessor: Preprocessor::new(preprocess, isa)?,
+            roi: None,
             image: ImageTensor::default(),
             arena: network.arena(),
             embedder: Embedder::new(network.map_shapes(), isa)?,
             embedding: Vec::new(),
         })
+    }
+
+    /// The same extractor, for the patches inside `roi` alone, which was made for its network.
+    pub(super) fn with_roi(self, roi: Option<Arc<Roi>>) -> Self {
+        Self { roi, ..self }
     }
 
     /// Bytes that an extractor takes, once it was used on `threads` threads with frames of (height, width).
@@ -59,18 +67,30 @@ impl PatchExtractor {
         Ok(preprocessor + image + network.arena_bytes(threads) + embedder.bytes())
     }
 
-    /// The embeddings of `frame`'s patches, one row a position of the finest layer's grid, and what the stages so far took.
+    /// The embeddings of `frame`'s patches, one row a position of the finest layer's grid, and what the stages so far
+    /// took.
     ///
     /// # Errors
     /// The network takes photographs of another size than the preprocessing gives.
     pub fn extract(&mut self, frame: &Frame<'_>, pool: &Pool) -> Result<(Patches<'_>, Timings)> {
-        let Self { network, preprocessor, image, arena, embedder, embedding } = self;
+        let Self { network, preprocessor, roi, image, arena, embedder, embedding } = self;
         let start = Instant::now();
         preprocessor.run(frame, pool, image);
+        if let Some(roi) = roi {
+            roi.blank_outside(image);
+        }
         let preprocessed = Instant::now();
         let maps = network.compute_maps(image, arena, pool)?;
         let mapped = Instant::now();
-        let patches = embedder.embed(&maps, pool, embedding);
+        let Patches { dim, grid_width, .. } = embedder.embed(&maps, pool, embedding);
+        let grid_width = match roi {
+            Some(roi) => {
+                roi.keep_patches(embedding, dim);
+                1
+            }
+            None => grid_width,
+        };
+        let patches = Patches { dim, grid_width, data: embedding };
         let timings = Timings {
             preprocess: preprocessed - start,
             backbone: mapped - preprocessed,

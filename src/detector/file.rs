@@ -4,8 +4,9 @@
 
 use super::metadata::Metadata;
 use super::options::MAX_NEIGHBORS;
-use super::{Model, PatchCore};
+use super::{Model, PatchCore, Roi};
 use crate::error::{Error, Result, shortened};
+use crate::image::check_bit_depth;
 use crate::kernels::Isa;
 use crate::model_file::map::{Bytes, MappedFile};
 use crate::model_file::sections::{SectionWriter, Sections};
@@ -160,12 +161,16 @@ impl OpenOptions {
         if self.verify {
             index.check_finite().map_err(|e| e.within(source))?;
         }
+        let roi =
+            metadata.roi.as_ref().map(|bits| Roi::from_bits(bits, &metadata.preprocess, network.grid()));
+        let roi = roi.transpose().map_err(|e| e.within(source))?.map(Arc::new);
         let file_bytes = Some(sections.file_len());
         Ok(PatchCore(Arc::new(Model {
             metadata,
             backbone,
             network: Arc::new(network),
             index,
+            roi,
             isa,
             file_bytes,
         })))
@@ -177,6 +182,7 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
         return Err(Error::format("neighbors", metadata.neighbors, format!("1 to {MAX_NEIGHBORS}")));
     }
     metadata.preprocess.validate()?;
+    check_bit_depth(metadata.bit_depth)?;
     metadata.calibration.validate()
 }
 
@@ -319,7 +325,7 @@ mod tests {
     use super::super::metadata::Training;
     use super::*;
     use crate::ErrorKind;
-    use crate::image::Preprocess;
+    use crate::image::{Orientation, Preprocess};
     use crate::memory_bank::MemoryBank;
     use crate::model_file::map::Slice;
     use crate::model_file::sections::SectionWriter;
@@ -327,7 +333,7 @@ mod tests {
     use crate::score::{Calibration, GoodScores};
     use crate::search::SearchKind;
 
-    /// Of a model of `small`'s shape with a bank of two rows.
+    /// The file of a model of `small`'s shape with a bank of two rows.
     fn metadata(weights_checksum: u32, embedded: bool) -> Metadata {
         Metadata {
             producer: "patchcore 9".into(),
@@ -337,6 +343,8 @@ mod tests {
             embedded,
             layers: vec![Layer::Layer1],
             preprocess: Preprocess { resize: (32, 32), ..Preprocess::default() },
+            orientation: Orientation::Exif,
+            bit_depth: None,
             rows: 2,
             dim: 32,
             neighbors: 1,
@@ -350,6 +358,7 @@ mod tests {
             },
             calibration: Calibration::NONE,
             good_scores: GoodScores::default(),
+            roi: None,
         }
     }
 
@@ -413,6 +422,7 @@ mod tests {
             (Metadata { layers: Vec::new(), ..whole() }, "layers"),
             (Metadata { preprocess: preprocess(31), ..whole() }, "network input: found 31x32"),
             (Metadata { preprocess: preprocess(0), ..whole() }, "image size: found 0x32"),
+            (Metadata { bit_depth: Some(17), ..whole() }, "bit depth: found 17, expected 9 to 16"),
             (Metadata { neighbors: 0, ..whole() }, "neighbors: found 0"),
             (Metadata { dim: 31, ..whole() }, "memory bank: found 31 values a row"),
             (Metadata { rows: 3, ..whole() }, "memory bank: found 2 rows, expected 3"),

@@ -12,10 +12,10 @@ use crate::search::Search;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
-    /// Of the model, which its sessions share: the network's weights as the kernels want them, and the model file, unless
-    /// it is mapped or was opened in place.
+    /// What the model takes, which its sessions share: the network's weights as the kernels want them, and the model
+    /// file, unless it is mapped or was opened in place.
     pub model: usize,
-    /// Of each session, once it has predicted.
+    /// What each session takes, once it has predicted.
     pub session: usize,
 }
 
@@ -49,9 +49,10 @@ impl PatchCore {
         let (grid, output) = (network.grid(), preprocess.output_size());
         let scorer = Scorer::bytes(&model.index, grid, output, model.metadata.neighbors, threads)?;
         let threads = if threads > 1 { threads * THREAD } else { 0 };
+        let roi = model.roi.as_ref().map_or(0, |roi| roi.bytes());
         let weights = network.weight_bytes() + self.backbone_bytes();
         Ok(MemoryEstimate {
-            model: SMALL + weights + model.index.bytes(),
+            model: SMALL + weights + roi + model.index.bytes(),
             session: SMALL + extractor + scorer + RegionFinder::bytes(output) + threads,
         })
     }

@@ -2,7 +2,9 @@
 
 use super::Model;
 use crate::error::{Error, Result};
-use crate::image::Preprocess;
+#[cfg(feature = "decode")]
+use crate::image::{DecodeOptions, Limits};
+use crate::image::{Orientation, Preprocess};
 use crate::memory_bank::Precision;
 use crate::model_file::codec::{FieldWriter, Fields, Tag};
 use crate::model_file::sections::Sections;
@@ -22,7 +24,9 @@ const THRESHOLDS: Tag = Tag { number: 7, name: "thresholds", required: true };
 const CALIBRATION: Tag = Tag { number: 8, name: "calibration source", required: false };
 const GOOD_SCORES: Tag = Tag { number: 9, name: "scores of good photographs", required: false };
 const PHOTOGRAPHS: Tag = Tag { number: 10, name: "photographs", required: false };
-const TAGS: [Tag; 10] = [
+const READING: Tag = Tag { number: 11, name: "reading of photographs", required: true };
+const ROI: Tag = Tag { number: 12, name: "region of interest", required: true };
+const TAGS: [Tag; 12] = [
     PRODUCER,
     BACKBONE,
     LAYERS,
@@ -33,6 +37,8 @@ const TAGS: [Tag; 10] = [
     CALIBRATION,
     GOOD_SCORES,
     PHOTOGRAPHS,
+    READING,
+    ROI,
 ];
 
 /// The metadata of a model file. Shapes are checked against the sections when the file is opened.
@@ -47,12 +53,17 @@ pub(crate) struct Metadata {
     pub embedded: bool,
     pub layers: Vec<Layer>,
     pub preprocess: Preprocess,
+    pub orientation: Orientation,
+    /// Bits that are used of samples of 16 bits; `None` means all.
+    pub bit_depth: Option<u8>,
     pub rows: u64,
     pub dim: u64,
     pub neighbors: u32,
     pub training: Training,
     pub calibration: Calibration,
     pub good_scores: GoodScores,
+    /// Which pixels of the network's input count, eight a byte; `None` means all. See [`Roi`](super::Roi).
+    pub roi: Option<Vec<u8>>,
 }
 
 impl Metadata {
@@ -82,6 +93,13 @@ impl Metadata {
         if let Some(size) = photograph_size {
             fields.add(PHOTOGRAPHS, &size)?;
         }
+        // A program that does not know the field reads photographs by the defaults.
+        if (self.orientation, self.bit_depth) != (Orientation::Exif, None) {
+            fields.add(READING, &(self.orientation == Orientation::Ignore, self.bit_depth))?;
+        }
+        if let Some(roi) = &self.roi {
+            fields.add(ROI, roi)?;
+        }
         Ok(fields.finish())
     }
 
@@ -106,6 +124,7 @@ impl Metadata {
             }
             None => GoodScores::default(),
         };
+        let (ignores_orientation, bit_depth) = fields.find(READING)?.unwrap_or((false, None));
         Ok(Self {
             producer: fields.find(PRODUCER)?.unwrap_or_default(),
             architecture,
@@ -114,6 +133,8 @@ impl Metadata {
             embedded,
             layers,
             preprocess: Preprocess { resize, crop, antialias, mean, std },
+            orientation: if ignores_orientation { Orientation::Ignore } else { Orientation::Exif },
+            bit_depth,
             rows,
             dim,
             neighbors,
@@ -133,6 +154,7 @@ impl Metadata {
                 source,
             },
             good_scores,
+            roi: fields.find(ROI)?,
         })
     }
 
@@ -191,7 +213,8 @@ pub struct Training {
     pub coreset_ratio: f64,
     /// Seed of the start and the projection; `None` for imported models.
     pub seed: Option<u64>,
-    /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is unknown.
+    /// Width and height of the photographs, in pixels: the commonest size among them; `None` where it is
+    /// unknown.
     pub photograph_size: Option<(usize, usize)>,
 }
 
@@ -237,6 +260,41 @@ impl<'a> ModelInfo<'a> {
         &self.model.metadata.preprocess
     }
 
+    /// About how many pixels of a photograph across a defect has to be so that the network can see it: it then covers 1.5
+    /// pixels of the network's input, along the axis that is shrunk more. At least 1.5, and `None` where the size of
+    /// the photographs is unknown. Faint defects have to be larger.
+    ///
+    /// Measured on drawn pits (docs/choosing.md, "Image size"): those that covered less were found now and then.
+    pub fn smallest_defect(&self) -> Option<f64> {
+        let (width, height) = self.training().photograph_size?;
+        let resize = self.preprocess().resize;
+        let shrunk = (width as f64 / resize.1 as f64).max(height as f64 / resize.0 as f64);
+        Some(1.5 * shrunk.max(1.0))
+    }
+
+    /// The share of the network's input that counts, in (0, 1]: less than 1 with a region of interest.
+    pub fn roi_share(&self) -> f64 {
+        self.model.roi.as_ref().map_or(1.0, |roi| roi.share())
+    }
+
+    /// Whether the orientation that a photograph's file states is applied.
+    pub fn orientation(&self) -> Orientation {
+        self.model.metadata.orientation
+    }
+
+    /// Bits that are used of a photograph's samples of 16 bits, 9 to 16; `None` means all. A
+    /// [`Frame`](crate::image::Frame) has samples at full scale: those of 12 bits are to be multiplied by
+    /// 65,535 / 4095 before.
+    pub fn bit_depth(&self) -> Option<u8> {
+        self.model.metadata.bit_depth
+    }
+
+    /// How to read the photographs that the model is to judge, within `limits`.
+    #[cfg(feature = "decode")]
+    pub fn decode_options(&self, limits: Limits) -> DecodeOptions {
+        DecodeOptions { limits, orientation: self.orientation(), bit_depth: self.bit_depth() }
+    }
+
     /// Rows of the memory bank.
     pub fn bank_rows(&self) -> usize {
         self.model.index.bank().count()
@@ -247,7 +305,8 @@ impl<'a> ModelInfo<'a> {
         self.model.index.bank().dim()
     }
 
-    /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by more.
+    /// How precisely the memory bank is kept, and how far rounding moved a row at most: no distance is off by
+    /// more.
     pub fn bank_precision(&self) -> (Precision, f32) {
         let rows = self.model.index.bank();
         (rows.precision(), rows.rounding())
@@ -258,8 +317,8 @@ impl<'a> ModelInfo<'a> {
         self.model.metadata.neighbors
     }
 
-    /// Scores of the good photographs of the training, each by a memory bank that has not seen it; empty where the model
-    /// was trained without them or imported.
+    /// Scores of the good photographs of the training, each by a memory bank that has not seen it; empty
+    /// where the model was trained without them or imported.
     pub fn good_scores(&self) -> &'a GoodScores {
         &self.model.metadata.good_scores
     }

@@ -18,6 +18,7 @@ mod patch_store;
 #[cfg(feature = "train")]
 mod report;
 mod resize_map;
+mod roi;
 mod session;
 #[cfg(feature = "train")]
 mod train;
@@ -43,6 +44,7 @@ pub(crate) use file::check_input;
 pub(crate) use metadata::Metadata;
 #[cfg(feature = "train")]
 pub(crate) use options::MAX_NEIGHBORS;
+pub(crate) use roi::Roi;
 
 use crate::error::Result;
 use crate::kernels::Isa;
@@ -66,6 +68,7 @@ pub(crate) struct Model {
     pub backbone: crate::network::Backbone,
     pub network: Arc<Network>,
     pub index: Index,
+    pub roi: Option<Arc<Roi>>,
     pub isa: Isa,
     pub file_bytes: Option<usize>,
 }

@@ -2,7 +2,9 @@
 
 #[cfg(feature = "train")]
 use crate::error::{Error, Result, Setting};
-use crate::image::Preprocess;
+#[cfg(feature = "train")]
+use crate::image::check_bit_depth;
+use crate::image::{Mask, Orientation, Preprocess};
 use crate::memory_bank::Precision;
 use crate::network::Layer;
 use crate::score::DEFAULT_FALSE_ALARM_RATE;
@@ -23,37 +25,48 @@ pub struct TrainOptions {
     pub layers: Vec<Layer>,
     /// From photograph to network input. Default: 256x256 with antialiasing, no crop.
     pub preprocess: Preprocess,
+    /// Whether the orientation that photographs' files state was applied; the model keeps it for the
+    /// photographs that it judges. Default: [`Orientation::Exif`].
+    pub orientation: Orientation,
+    /// Bits that are used of photographs' samples of 16 bits, 9 to 16, from which decoding brought them to
+    /// full scale; the model keeps it for the photographs that it judges. Default: `None`, all.
+    pub bit_depth: Option<u8>,
+    /// Marks the part of photographs that counts, in a mask of their size or of their aspect. Outside nothing is
+    /// learned, scored or found, whatever is there. Default: `None`, the whole photograph.
+    pub roi: Option<Mask>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
     pub neighbors: u32,
-    /// Of the coreset's start and projection: the same seed gives the same file, on CPUs of the same instruction set. Default:
-    /// 42.
+    /// Seed of the coreset's start and projection: the same seed gives the same file, on CPUs of the same
+    /// instruction set. Default: 42.
     pub seed: u64,
     /// Threads; 0 means one for each core. Default: 0.
     pub threads: usize,
     /// Which search the model uses. Default: the one that suits its bank.
     pub search: SearchKind,
-    /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and moves each
-    /// distance by at most what [`ModelInfo::bank_precision`](super::ModelInfo::bank_precision) says. Default: single.
+    /// How precisely the memory bank is kept: half precision halves its size in the file and in memory, and
+    /// moves each distance by at most what [`ModelInfo::bank_precision`](super::ModelInfo::bank_precision)
+    /// says. Default: single.
     pub bank_precision: Precision,
-    /// Sets the thresholds from the good photographs alone, by scoring some against memory banks chosen from others. Turn
-    /// it off where defective photographs will calibrate the model. Default: on.
+    /// Sets the thresholds from the good photographs alone, by scoring some against memory banks chosen from
+    /// others. Turn it off where defective photographs will calibrate the model. Default: on.
     pub cross_validate: bool,
     /// The false-alarm rate that thresholds from good photographs are set for, above 0 and below 1; see
     /// [`GoodScores`](crate::score::GoodScores). Default: 0.005, one good photograph in two hundred.
     pub false_alarm_rate: f64,
-    /// Learns from photographs that do not fit the others, too, which are otherwise left out. They are reported either way
-    /// ([`TrainingReport::outliers`](super::TrainingReport#structfield.outliers)), where
+    /// Learns from photographs that do not fit the others, too, which are otherwise left out. They are
+    /// reported either way ([`TrainingReport::outliers`](super::TrainingReport#structfield.outliers)), where
     /// [`cross_validate`](Self#structfield.cross_validate) is on. Default: off.
     pub keep_outliers: bool,
-    /// Leaves an embedded backbone's weights out of the model file, which then opens only in builds that bring the same
-    /// weights. Otherwise the file holds a copy, of 5.6 MB for `default` and 1.4 MB for `small`. Default: off.
+    /// Leaves an embedded backbone's weights out of the model file, which then opens only in builds that
+    /// bring the same weights. Otherwise the file holds a copy, of 5.6 MB for `default` and 1.4 MB for
+    /// `small`. Default: off.
     pub refer_to_backbone: bool,
-    /// Bytes that the patches and the choice among them may take, beside the network's own memory. Past it the
-    /// patches go to a temporary file, which changes nothing in the model; where the choice alone takes more, an even
-    /// sample of the patches is chosen from, and [`Training::sampled`](super::Training::sampled) says so. Default:
-    /// `None`, no bound.
+    /// Bytes that the patches and the choice among them may take, beside the network's own memory. Past it
+    /// the patches go to a temporary file, which changes nothing in the model; where the choice alone takes
+    /// more, an even sample of the patches is chosen from, and
+    /// [`Training::sampled`](super::Training::sampled) says so. Default: `None`, no bound.
     pub max_memory: Option<u64>,
     /// Folder of that temporary file; `None` means the system's. Default: `None`.
     pub spool_folder: Option<PathBuf>,
@@ -64,6 +77,9 @@ impl Default for TrainOptions {
         Self {
             layers: vec![Layer::Layer2, Layer::Layer3],
             preprocess: Preprocess::default(),
+            orientation: Orientation::Exif,
+            bit_depth: None,
+            roi: None,
             coreset_ratio: 0.1,
             neighbors: 9,
             seed: 42,
@@ -83,6 +99,9 @@ impl Default for TrainOptions {
 setters!(TrainOptions {
     layers: Vec<Layer>,
     preprocess: Preprocess,
+    orientation: Orientation,
+    bit_depth: Option<u8>,
+    roi: Option<Mask>,
     coreset_ratio: f64,
     neighbors: u32,
     seed: u64,
@@ -101,6 +120,7 @@ setters!(TrainOptions {
 impl TrainOptions {
     pub(super) fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;
+        check_bit_depth(self.bit_depth)?;
         if !(self.coreset_ratio > 0.0 && self.coreset_ratio <= 1.0) {
             return Err(Error::wrong_setting(
                 Setting::CoresetRatio,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct PatchStore {
     dim: usize,
     image_rows: usize,
-    /// Of each image's patches, to know copies by.
+    /// A hash of each image's patches, by which copies are found.
     hashes: Vec<u64>,
     kept: Kept,
 }

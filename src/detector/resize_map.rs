@@ -26,7 +26,7 @@ struct Axis {
     pixels: usize,
     resized: usize,
     samples: usize,
-    /// Of the crop in the resized version.
+    /// Where the map begins in the resized version.
     offset: usize,
 }
 

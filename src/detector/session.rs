@@ -1,7 +1,7 @@
 //! Predictions, without allocating after the first.
 
 use super::resize_map::{map_over_image, mask_over_image, region_in_image};
-use super::{PatchCore, PatchExtractor};
+use super::{PatchCore, PatchExtractor, Roi};
 use crate::error::{Error, Result};
 use crate::image::Frame;
 use crate::memory_bank::Precision;
@@ -151,11 +151,13 @@ impl Session {
     /// The model is damaged so that its patches do not make a map.
     pub fn with_pool(model: &PatchCore, pool: Arc<Pool>) -> Result<Self> {
         let inner = &model.0;
-        let extractor = PatchExtractor::new(&inner.network, &inner.metadata.preprocess, inner.isa)?;
+        let extractor = PatchExtractor::new(&inner.network, &inner.metadata.preprocess, inner.isa)?
+            .with_roi(inner.roi.clone());
         let scorer = Scorer::new(
             inner.network.grid(),
             inner.metadata.preprocess.output_size(),
             inner.metadata.neighbors,
+            inner.roi.clone(),
         )?;
         let regions = RegionFinder::new(inner.metadata.preprocess.output_size());
         let calibration = *model.calibration();
@@ -333,6 +335,7 @@ fn find_regions(regions: &mut RegionFinder, map: &[f32], decision: Decision, cal
 pub(super) struct Scorer {
     neighbors: u32,
     plan: MapPlan,
+    roi: Option<Arc<Roi>>,
     scratch: Scratch,
     nearest: Vec<Neighbor>,
     around: Vec<Neighbor>,
@@ -343,10 +346,20 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    pub(super) fn new(grid: (usize, usize), output: (usize, usize), neighbors: u32) -> Result<Self> {
+    /// A scorer of the patches of `grid` that lie inside `roi`.
+    ///
+    /// # Errors
+    /// The grid does not make a map of size `output`.
+    pub(super) fn new(
+        grid: (usize, usize),
+        output: (usize, usize),
+        neighbors: u32,
+        roi: Option<Arc<Roi>>,
+    ) -> Result<Self> {
         Ok(Self {
             neighbors,
             plan: MapPlan::new(grid, output, DEFAULT_SIGMA)?,
+            roi,
             scratch: Scratch::default(),
             nearest: Vec::new(),
             around: Vec::new(),
@@ -391,7 +404,13 @@ impl Scorer {
         let score = self.image_score(index, patches, pool)?;
         self.distances.clear();
         self.distances.extend(self.nearest.iter().map(|n| n.distance));
+        if let Some(roi) = &self.roi {
+            roi.spread(&mut self.distances);
+        }
         self.plan.run(&self.distances, isa, &mut self.map)?;
+        if let Some(roi) = &self.roi {
+            roi.clear_outside(&mut self.map);
+        }
         timings.search = searched - start;
         timings.score = searched.elapsed();
         Ok(score)

@@ -8,7 +8,8 @@ use super::outliers::{Outlier, Screening, kept_scores, screen};
 use super::patch_store::PatchStore;
 use super::report::{Look, TrainingReport};
 use super::resize_map::place_in_image;
-use super::{Model, PatchCore, PatchExtractor};
+use super::roi::check_aspect;
+use super::{Model, PatchCore, PatchExtractor, Roi};
 use crate::error::{Error, Result};
 use crate::image::{Frame, Picture};
 use crate::kernels::Isa;
@@ -27,6 +28,7 @@ pub struct Trainer {
     isa: Isa,
     pool: Pool,
     network: Arc<Network>,
+    roi: Option<Arc<Roi>>,
     extractor: PatchExtractor,
     store: PatchStore,
     looks: Vec<Look>,
@@ -44,16 +46,20 @@ impl Trainer {
         let pool = Pool::new(options.threads)?;
         let size = options.preprocess.output_size();
         let network = Arc::new(Network::new(backbone, &options.layers, size, Mode::Fast, isa, &pool)?);
-        let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?;
+        let roi = options.roi.as_ref().map(|mask| Roi::new(mask, &options.preprocess, network.grid(), &pool));
+        let roi = roi.transpose()?.map(Arc::new);
+        let extractor = PatchExtractor::new(&network, &options.preprocess, isa)?.with_roi(roi.clone());
         let (height, width) = network.grid();
-        bank_builder::check_bound(height * width, network.dim(), options)?;
-        let store = PatchStore::new(height * width, network.dim());
+        let patches = roi.as_ref().map_or(height * width, |roi| roi.patches());
+        bank_builder::check_bound(patches, network.dim(), options)?;
+        let store = PatchStore::new(patches, network.dim());
         Ok(Self {
             backbone: backbone.clone(),
             options: options.clone(),
             isa,
             pool,
             network,
+            roi,
             extractor,
             store,
             looks: Vec::new(),
@@ -65,6 +71,9 @@ impl Trainer {
     /// # Errors
     /// Memory or the disk is full; the photograph then does not count, and others may follow.
     pub fn add(&mut self, frame: &Frame<'_>) -> Result<()> {
+        if let Some(mask) = &self.options.roi {
+            check_aspect(mask, frame)?;
+        }
         let Self { extractor, pool, .. } = self;
         let (patches, _) = pool.install(|| extractor.extract(frame, pool))?;
         let (rows, dim) = (self.store.rows() + self.store.image_rows(), self.store.dim());
@@ -109,12 +118,12 @@ impl Trainer {
         if self.images() == 0 {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
-        let Self { store, options, isa, pool, network, looks, .. } = &self;
+        let Self { store, options, isa, pool, network, roi, looks, .. } = &self;
         let distinct = store.distinct();
         let screening = match options.cross_validate {
             true => {
-                let grid = network.grid();
-                screen(&CrossValidation { store, grid, options, isa: *isa, pool }, &distinct, observer)?
+                let (grid, roi) = (network.grid(), roi.as_ref());
+                screen(&CrossValidation { store, grid, roi, options, isa: *isa, pool }, &distinct, observer)?
             }
             false => Screening::default(),
         };
@@ -179,7 +188,7 @@ impl Trainer {
         calibration: Calibration,
         good_scores: GoodScores,
     ) -> PatchCore {
-        let Self { backbone, options, isa, network, store, .. } = self;
+        let Self { backbone, options, isa, network, roi, store, .. } = self;
         let metadata = Metadata {
             producer: concat!("patchcore ", env!("CARGO_PKG_VERSION")).into(),
             architecture: backbone.architecture().name().into(),
@@ -188,14 +197,17 @@ impl Trainer {
             embedded: backbone.is_embedded() && options.refer_to_backbone,
             layers: network.layers().to_vec(),
             preprocess: options.preprocess,
+            orientation: options.orientation,
+            bit_depth: options.bit_depth,
             rows: index.bank().count() as u64,
             dim: store.dim() as u64,
             neighbors: options.neighbors,
             training,
             calibration,
             good_scores,
+            roi: roi.as_ref().map(|roi| roi.to_bits()),
         };
-        PatchCore(Arc::new(Model { metadata, backbone, network, index, isa, file_bytes: None }))
+        PatchCore(Arc::new(Model { metadata, backbone, network, index, roi, isa, file_bytes: None }))
     }
 }
 

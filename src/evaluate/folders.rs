@@ -1,5 +1,5 @@
-//! Images in folders. What cannot be looked at is never taken for missing: a photograph that is passed over in silence looks
-//! like one that was inspected.
+//! Images in folders. What cannot be looked at is never taken for missing: a photograph that is passed over
+//! in silence looks like one that was inspected.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
@@ -30,8 +30,8 @@ struct Entry {
 /// The files of a folder, but for hidden ones and those that end in `.tmp` or `.part`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundImages {
-    /// Images, by path: files that begin as one or have the name of one, so that a damaged photograph is an error for who
-    /// decodes it.
+    /// Images, by path: files that begin as one or have the name of one, so that a damaged photograph is an
+    /// error for who decodes it.
     pub images: Vec<PathBuf>,
     /// The others, by path.
     pub passed_over: Vec<PathBuf>,
@@ -88,8 +88,9 @@ pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// The images in `folder` and in the folders inside it, by path, known by their first bytes or by their names. Other and
-/// hidden files, and those that end in `.tmp` or `.part`, are passed over. Links to folders are not followed.
+/// The images in `folder` and in the folders inside it, by path, known by their first bytes or by their
+/// names. Other and hidden files, and those that end in `.tmp` or `.part`, are passed over. Links to folders
+/// are not followed.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -97,7 +98,8 @@ pub fn find_images(folder: &Path) -> Result<Vec<PathBuf>> {
     find_images_where_readable(folder, &mut Err).map(|found| found.images)
 }
 
-/// As [`find_images`], with the other files; a folder inside that cannot be read is passed over if `unreadable` says so.
+/// As [`find_images`], with the other files; a folder inside that cannot be read is passed over if
+/// `unreadable` says so.
 pub fn find_images_where_readable(
     folder: &Path,
     unreadable: &mut dyn FnMut(Error) -> Result<()>,
@@ -160,7 +162,8 @@ pub(super) fn own_folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Entry {
-    /// Whether it may be an image. A link that leads nowhere may if its name says so: who decodes it will report it.
+    /// Whether it may be an image. A link that leads nowhere may if its name says so: who decodes it will
+    /// report it.
     fn is_image(&self) -> bool {
         if has_extension(&self.path, &EXTENSIONS) {
             return self.is_file() || self.kind.is_symlink() && fs::metadata(&self.path).is_err();

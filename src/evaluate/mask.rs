@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::image::half_to_even;
 
-/// Brings a mask of `size` (height, width) to the network's input as the image was: nearest-neighbour resizing to
-/// `resize`, then a centred crop of `crop`. Pixel `i` of `out` comes from `floor(i * in / out)` in f32, as in torch.
+/// Brings a mask of `size` (height, width) to the network's input as the image was: nearest-neighbour
+/// resizing to `resize`, then a centred crop of `crop`. Pixel `i` of `out` comes from `floor(i * in / out)`
+/// in f32, as in torch.
 ///
 /// # Errors
 /// `mask` has not `size`, a side is 0, or the crop is larger than `resize`.

@@ -3,12 +3,12 @@
 use serde_json::Value;
 use std::path::Path;
 
-/// Puts `path` into the object `json`: as `path`, with a replacement for what is not UTF-8, and where there is such, as
-/// `path_percent_encoded` as well, whose bytes are those of the path.
-pub fn insert_path(json: &mut Value, path: &Path) {
-    json["path"] = path.to_string_lossy().into();
+/// Puts `path` into the object `json` as the field `name`, with replacements for bytes that are not UTF-8. If
+/// there are such, the field `NAME_percent_encoded` holds the bytes of the path.
+pub fn insert_path(json: &mut Value, name: &str, path: &Path) {
+    json[name] = path.to_string_lossy().into();
     if path.to_str().is_none() {
-        json["path_percent_encoded"] = percent_encode(path.as_os_str().as_encoded_bytes()).into();
+        json[format!("{name}_percent_encoded")] = percent_encode(path.as_os_str().as_encoded_bytes()).into();
     }
 }
 
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn a_path_is_text_where_it_can_be() {
         let mut json = json!({"score": 1});
-        insert_path(&mut json, Path::new("a/\u{e9} 0.png"));
+        insert_path(&mut json, "path", Path::new("a/\u{e9} 0.png"));
         assert_eq!(json, json!({"score": 1, "path": "a/\u{e9} 0.png"}));
     }
 
@@ -40,7 +40,7 @@ mod tests {
     fn the_bytes_of_a_path_survive() {
         use std::os::unix::ffi::OsStrExt;
         let mut json = json!({});
-        insert_path(&mut json, Path::new(std::ffi::OsStr::from_bytes(b"/st\xf6rung 100%/\n.png")));
+        insert_path(&mut json, "path", Path::new(std::ffi::OsStr::from_bytes(b"/st\xf6rung 100%/\n.png")));
         let expected = json!({
             "path": "/st\u{fffd}rung 100%/\n.png",
             "path_percent_encoded": "/st%F6rung%20100%25/%0A.png",

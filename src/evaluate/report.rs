@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
 
-/// How a model did on a test set. Metrics are of raw scores; `None` where one class is missing, for those of pixels
-/// where there are no masks, and for those at a threshold where the model has none.
+/// How a model did on a test set. Metrics are of raw scores; `None` where one class is missing, for those of
+/// pixels where there are no masks, and for those at a threshold where the model has none.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -41,8 +41,8 @@ pub struct Evaluation {
     pub images: Vec<ImageResult>,
 }
 
-/// The reference's four test metrics: of normalised scores clamped to `[0, 1]`, which can tie where raw scores do not,
-/// with a score at the threshold counted as good.
+/// The reference's four test metrics: of normalised scores clamped to `[0, 1]`, which can tie where raw
+/// scores do not, with a score at the threshold counted as good.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Compat {
@@ -112,7 +112,7 @@ impl ImageResult {
             "normalized_score": self.normalized_score,
             "is_anomalous": self.is_anomalous,
         });
-        insert_path(&mut json, &self.path);
+        insert_path(&mut json, "path", &self.path);
         json
     }
 }

@@ -8,7 +8,7 @@ use super::picture::Samples;
 use super::{DecodeOptions, Frame, Limits, Orientation, Photograph, Picture, jpeg, png, tiff, webp};
 use crate::error::{Error, Result};
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, pnm::PnmDecoder, webp::WebPDecoder};
-use image::{DynamicImage, ImageDecoder, ImageError};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Cursor;
@@ -162,17 +162,8 @@ impl Source<'_> {
         let size = (width as usize, height as usize);
         self.check_size(size, decoder.total_bytes())?;
         let decoded = DynamicImage::from_decoder(decoder).map_err(|e| self.refusal(e))?;
-        let (channels, samples) = match decoded {
-            DynamicImage::ImageLuma8(i) => (1, Samples::Eight(i.into_raw())),
-            DynamicImage::ImageLuma16(i) => (1, Samples::Sixteen(i.into_raw())),
-            DynamicImage::ImageLumaA8(_) => (1, Samples::Eight(decoded.into_luma8().into_raw())),
-            DynamicImage::ImageLumaA16(_) => (1, Samples::Sixteen(decoded.into_luma16().into_raw())),
-            DynamicImage::ImageRgb8(i) => (3, Samples::Eight(i.into_raw())),
-            DynamicImage::ImageRgba8(_) => (3, Samples::Eight(decoded.into_rgb8().into_raw())),
-            DynamicImage::ImageRgb16(i) => (3, Samples::Sixteen(i.into_raw())),
-            DynamicImage::ImageRgba16(_) => (3, Samples::Sixteen(decoded.into_rgb16().into_raw())),
-            other => return Err(self.refuse(format!("pixels of the type {:?}", other.color()))),
-        };
+        let (channels, samples) =
+            samples_of(decoded).map_err(|color| self.refuse(format!("pixels of the type {color:?}")))?;
         Ok(Decoded { size, channels, samples, orientation: Tag::UPRIGHT, pages: 1, states_depth: false })
     }
 
@@ -180,6 +171,66 @@ impl Source<'_> {
         match error {
             ImageError::Limits(e) => self.refuse_size(e),
             e => self.refuse(e),
+        }
+    }
+}
+
+/// The channels, 1 or 3, and the samples of an image, without its alpha; the colour type where it has no such samples.
+fn samples_of(image: DynamicImage) -> std::result::Result<(usize, Samples), ColorType> {
+    Ok(match image {
+        DynamicImage::ImageLuma8(i) => (1, Samples::Eight(i.into_raw())),
+        DynamicImage::ImageLuma16(i) => (1, Samples::Sixteen(i.into_raw())),
+        DynamicImage::ImageLumaA8(_) => (1, Samples::Eight(image.into_luma8().into_raw())),
+        DynamicImage::ImageLumaA16(_) => (1, Samples::Sixteen(image.into_luma16().into_raw())),
+        DynamicImage::ImageRgb8(i) => (3, Samples::Eight(i.into_raw())),
+        DynamicImage::ImageRgba8(_) => (3, Samples::Eight(image.into_rgb8().into_raw())),
+        DynamicImage::ImageRgb16(i) => (3, Samples::Sixteen(i.into_raw())),
+        DynamicImage::ImageRgba16(_) => (3, Samples::Sixteen(image.into_rgb16().into_raw())),
+        other => return Err(other.color()),
+    })
+}
+
+/// An image of the `image` crate, without its alpha.
+///
+/// # Errors
+/// The sides are out of a [`Frame`]'s range, or the samples are floating-point numbers.
+impl TryFrom<DynamicImage> for Picture {
+    type Error = Error;
+
+    fn try_from(image: DynamicImage) -> Result<Self> {
+        let size = (image.width() as usize, image.height() as usize);
+        let refuse =
+            |color| Error::argument("image", format!("{color:?}"), "gray or RGB of 8 or 16 bits a sample");
+        let (channels, samples) = samples_of(image).map_err(refuse)?;
+        Self::new(size.0, size.1, channels, samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::PixelFormat;
+    use image::{GrayImage, Rgb32FImage, RgbaImage, imageops};
+
+    #[test]
+    fn an_image_of_the_crate_becomes_a_picture_without_its_alpha() {
+        let rgba = RgbaImage::from_fn(9, 8, |x, y| image::Rgba([x as u8, y as u8, 7, 99]));
+        let picture = Picture::try_from(DynamicImage::from(rgba)).unwrap();
+        assert_eq!((picture.width(), picture.height(), picture.format()), (9, 8, PixelFormat::Rgb8));
+        assert_eq!(picture.data()[3 * (9 * 2 + 5)..][..3], [5, 2, 7]);
+        let gray = GrayImage::from_fn(8, 10, |x, y| image::Luma([(10 * x + y) as u8]));
+        let picture = Picture::try_from(DynamicImage::from(imageops::rotate180(&gray))).unwrap();
+        assert_eq!((picture.format(), picture.data()[0]), (PixelFormat::Gray8, 79));
+    }
+
+    #[test]
+    fn an_image_that_is_no_photograph_is_refused() {
+        for (image, word) in [
+            (DynamicImage::from(Rgb32FImage::new(9, 9)), "Rgb32F"),
+            (DynamicImage::from(GrayImage::new(7, 9)), "7x9"),
+        ] {
+            let message = Picture::try_from(image).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
         }
     }
 }

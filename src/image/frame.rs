@@ -76,8 +76,8 @@ impl<'a> Frame<'a> {
     /// `height` rows of `width` pixels, `stride` bytes from one row to the next.
     ///
     /// # Errors
-    /// A side is below 8 or above 65,535, there are more than 100 million pixels, the stride is shorter than a row, or
-    /// `data` is shorter than the rows.
+    /// A side is below 8 or above 65,535, there are more than 100 million pixels, the stride is shorter than
+    /// a row, or `data` is shorter than the rows.
     pub fn new(
         width: usize,
         height: usize,
@@ -102,8 +102,8 @@ impl<'a> Frame<'a> {
         Ok(Self { width, height, stride, format, data })
     }
 
-    /// The part of `width` x `height` pixels whose upper left pixel lies in column `x` and row `y`; nothing is
-    /// copied.
+    /// The part of `width` x `height` pixels whose upper left pixel lies in column `x` and row `y`; nothing
+    /// is copied.
     ///
     /// # Errors
     /// It does not lie inside the frame, or a side is below 8.
@@ -169,7 +169,8 @@ impl<'a> Frame<'a> {
     /// Whether more than one pixel in a hundred is clearly not grey, by a sample of about 4,096 pixels.
     #[cfg(feature = "train")]
     pub(crate) fn is_colored(&self) -> bool {
-        /// Difference between the channels of a pixel, of 255, that a grey camera's noise and compression do not reach.
+        /// Difference between the channels of a pixel, of 255, that a grey camera's noise and compression do
+        /// not reach.
         const CHROMA: u8 = 24;
         let (bytes, order) = (self.format.bytes(), self.format.order());
         let most_significant = |sample: usize| match (self.format.is_16_bit(), cfg!(target_endian = "little"))

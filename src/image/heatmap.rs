@@ -134,8 +134,8 @@ impl<'a> HeatMap<'a> {
         self.paint(|at| if self.mask[at] { [255; 3] } else { [0; 3] })
     }
 
-    /// `photograph`, scaled to the map's size and tinted where the map is high, with the mask's contour in white
-    /// and black.
+    /// `photograph`, scaled to the map's size and tinted where the map is high, with the mask's contour in
+    /// white and black.
     ///
     /// # Errors
     /// As [`colors`](Self::colors), or the map is larger than an input of a network can be.

@@ -1,21 +1,26 @@
-//! Masks of defective pixels.
+//! Masks: marked pixels.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 #[cfg(feature = "train")]
+use super::Picture;
+#[cfg(feature = "train")]
 use super::picture::Samples;
-use super::{Limits, Picture};
+#[cfg(feature = "decode")]
+use super::{DecodeOptions, Photograph};
+#[cfg(any(feature = "decode", feature = "train"))]
 use crate::error::Result;
+#[cfg(feature = "decode")]
 use std::path::Path;
 
-/// Marks of defective pixels, as drawn: every value but 0 marks.
+/// Marked pixels: those of a defect, or of the part that counts. In a file every value but 0 marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     /// Pixels a row.
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Whether each pixel is defective, row by row.
+    /// Whether each pixel is marked, row by row.
     pub data: Vec<bool>,
 }
 
@@ -31,12 +36,13 @@ impl Mask {
     }
 }
 
-/// Reads a mask from a file of any kind that photographs can be in.
+/// Reads a mask from a file of any kind that photographs can be in, by the options of its photograph. Its
+/// samples have all their bits whatever the camera uses.
 ///
 /// # Errors
-/// As [`Picture::decode`].
-pub fn decode_mask(path: &Path, limits: &Limits) -> Result<Mask> {
-    let picture = Picture::decode(path, limits)?;
-    let data = picture.marked();
-    Ok(Mask { width: picture.width(), height: picture.height(), data })
+/// As [`Photograph::decode`].
+#[cfg(feature = "decode")]
+pub fn decode_mask(path: &Path, options: &DecodeOptions) -> Result<Mask> {
+    let picture = Photograph::decode(path, &DecodeOptions { bit_depth: None, ..*options })?.picture;
+    Ok(Mask { width: picture.width(), height: picture.height(), data: picture.marked() })
 }

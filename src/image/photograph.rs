@@ -2,70 +2,14 @@
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
-use super::Picture;
 use super::decode::decode;
 use super::file_format::EXPECTED;
+use super::size::read_size;
+use super::{DecodeOptions, Limits, Picture};
 use crate::bytes::read_file;
 use crate::error::{Error, Result};
 use std::panic::catch_unwind;
 use std::path::Path;
-
-/// What a file may ask for.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Pixels, checked before anything is decoded. Default: 100 million, which is the most that a frame may have.
-    pub max_pixels: u64,
-    /// Bytes of the file, and of its pixels with what decoding them takes; turning them takes as much again. Default:
-    /// 1 GiB.
-    pub max_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_pixels: 100_000_000, max_bytes: 1 << 30 }
-    }
-}
-
-setters!(Limits { max_pixels: u64, max_bytes: u64 });
-
-/// What to do with the orientation that a file states.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Orientation {
-    /// Turn the photograph as the file says.
-    #[default]
-    Exif,
-    /// Leave the pixels as they are stored. For a camera that looks down, whose sensor of gravity guesses.
-    Ignore,
-}
-
-/// How to read photographs.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct DecodeOptions {
-    /// What a file may ask for.
-    pub limits: Limits,
-    /// Whether the stated orientation is applied.
-    pub orientation: Orientation,
-    /// Bits that are used of samples of 16 bits, 9 to 16: 12 for a camera that writes 0 to 4095. None: all. Files that
-    /// state their depth (of 8 or 12 bits, or PNM's largest value) are read by what they state.
-    pub bit_depth: Option<u8>,
-}
-
-setters!(DecodeOptions { limits: Limits, orientation: Orientation, bit_depth: Option<u8> });
-
-impl DecodeOptions {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// The bit depth is not from 9 to 16.
-    pub fn validate(&self) -> Result<()> {
-        match self.bit_depth {
-            Some(bits) if !(9..=16).contains(&bits) => Err(Error::argument("bit depth", bits, "9 to 16")),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// A photograph, and what its file says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,23 +17,24 @@ impl DecodeOptions {
 pub struct Photograph {
     /// The pixels.
     pub picture: Picture,
-    /// The orientation that the file states in EXIF, XMP or a tag, whether it was applied or not: 1 (as stored, also if
-    /// nothing is stated) to 8, as EXIF counts.
+    /// The orientation that the file states in EXIF, XMP or a tag, whether it was applied or not: 1 (as
+    /// stored, also if nothing is stated) to 8, as EXIF counts.
     pub orientation: u8,
     /// Pages or pictures of the file, of which the first was read. Thumbnails do not count.
     pub pages: usize,
-    /// The largest sample of a file with 16 bits a sample that does not state how many are used. If it is below 4096 in
-    /// all photographs of a camera, the camera writes 12 bits, and [`DecodeOptions::bit_depth`] should say so.
+    /// The largest sample of a file with 16 bits a sample that does not state how many are used. If it is
+    /// below 4096 in all photographs of a camera, the camera writes 12 bits, and [`DecodeOptions::bit_depth`]
+    /// should say so.
     pub largest_sample: Option<u16>,
 }
 
 impl Photograph {
-    /// Reads a PNG, JPEG, BMP, TIFF, WebP or PNM file; its first bytes say which. Alpha is dropped; colours that were
-    /// multiplied by it are divided.
+    /// Reads a PNG, JPEG, BMP, TIFF, WebP or PNM file; its first bytes say which. Alpha is dropped; colours
+    /// that were multiplied by it are divided.
     ///
     /// # Errors
-    /// The options are invalid, or the file cannot be read, is no such photograph, is damaged, is of a kind that is not
-    /// supported, has samples above those of the bit depth, or is larger than the limits.
+    /// The options are invalid, or the file cannot be read, is no such photograph, is damaged, is of a kind
+    /// that is not supported, has samples above those of the bit depth, or is larger than the limits.
     pub fn decode(path: &Path, options: &DecodeOptions) -> Result<Self> {
         let bytes = read_file(path, options.limits.max_bytes)?;
         Self::decode_bytes(&path.display().to_string(), &bytes, options)
@@ -103,6 +48,26 @@ impl Photograph {
         options.validate()?;
         // Some decoders come from elsewhere. Nothing that a panic could leave half done outlives the call.
         catch_unwind(|| decode(source, bytes, options)).unwrap_or_else(|_| {
+            Err(Error::format(source, "damage that its decoder does not get over", EXPECTED))
+        })
+    }
+
+    /// Width and height of the photograph that [`decode`](Self::decode) would return, from the head of its file. The rest may
+    /// still turn out to be damaged, or larger than the limits.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its head is of no photograph that is supported.
+    pub fn read_size(path: &Path, options: &DecodeOptions) -> Result<(usize, usize)> {
+        let bytes = read_file(path, options.limits.max_bytes)?;
+        Self::size_of_bytes(&path.display().to_string(), &bytes, options)
+    }
+
+    /// As [`read_size`](Self::read_size), from memory; `source` names the photograph in errors.
+    ///
+    /// # Errors
+    /// As `read_size`.
+    pub fn size_of_bytes(source: &str, bytes: &[u8], options: &DecodeOptions) -> Result<(usize, usize)> {
+        catch_unwind(|| read_size(source, bytes, options.orientation)).unwrap_or_else(|_| {
             Err(Error::format(source, "damage that its decoder does not get over", EXPECTED))
         })
     }

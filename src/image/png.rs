@@ -1,4 +1,5 @@
-//! What the chunks of a PNG file say besides the pixels. They may stand behind the pixels, where the decoder stops.
+//! What the chunks of a PNG file say besides the pixels. They may stand behind the pixels, where the decoder
+//! stops.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
@@ -83,7 +84,8 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// The text of an iTXt chunk, whose keyword is followed by: compressed, method, language, 0, translation, 0, text.
+/// The text of an iTXt chunk, whose keyword is followed by: compressed, method, language, 0, translation, 0,
+/// text.
 fn international_text(content: &[u8]) -> Option<Vec<u8>> {
     let ([compressed, _method], rest) = content.split_first_chunk::<2>()?;
     let (_language, rest) = split_at_zero(rest)?;

@@ -19,8 +19,8 @@ pub struct Preprocess {
     pub resize: (usize, usize),
     /// Size of the centre that is kept after resizing.
     pub crop: Option<(usize, usize)>,
-    /// Triangle filter that widens when shrinking, as the reference trains and tests; without it plain bilinear, as
-    /// its exported models do.
+    /// Triangle filter that widens when shrinking, as the reference trains and tests; without it plain
+    /// bilinear, as its exported models do.
     pub antialias: bool,
     /// Mean of each channel in [0, 1], subtracted.
     pub mean: [f32; 3],
@@ -49,19 +49,49 @@ setters!(Preprocess {
     std: [f32; 3],
 });
 
+/// Sides that keep the aspect of photographs are multiples of this, so that the maps of layer3 have whole sides.
+const SIDE_STEP: f64 = 16.0;
+/// The sides that keep an aspect of 1:16 and of 16:1. Longer photographs are squashed.
+const KEPT_SIDES: (f64, f64) = (64.0, 1024.0);
+
 /// `n / 2`, halves to the even neighbour, as torchvision's crop rounds.
 pub(crate) fn half_to_even(n: usize) -> usize {
     n / 2 + usize::from(n % 4 == 3)
 }
 
 impl Preprocess {
+    /// Resizes so that the aspect of photographs is kept, with about as many pixels as 256x256 has, so that a prediction
+    /// takes as long. The width is 256 times the root of the aspect, the height 256 divided by it, each rounded to a
+    /// multiple of 16.
+    ///
+    /// `sizes` are widths and heights of the photographs. Where their aspects differ, the median counts. Without
+    /// photographs the size is 256x256.
+    ///
+    /// ```
+    /// use patchcore::image::Preprocess;
+    ///
+    /// let preprocess = Preprocess::default().keep_aspect(&[(1250, 500)]);
+    /// assert_eq!(preprocess.resize, (160, 400)); // height, width
+    /// ```
+    #[must_use]
+    pub fn keep_aspect(self, sizes: &[(usize, usize)]) -> Self {
+        let mut aspects: Vec<f64> = sizes.iter().map(|&(w, h)| w.max(1) as f64 / h.max(1) as f64).collect();
+        aspects.sort_unstable_by(f64::total_cmp);
+        let aspect = aspects.get(aspects.len().saturating_sub(1) / 2).copied().unwrap_or(1.0);
+        let side = |length: f64| {
+            let (least, most) = KEPT_SIDES;
+            ((length / SIDE_STEP).round() * SIDE_STEP).clamp(least, most) as usize
+        };
+        self.resize((side(256.0 / aspect.sqrt()), side(256.0 * aspect.sqrt())))
+    }
+
     /// Height and width of the network's input.
     pub fn output_size(&self) -> (usize, usize) {
         self.crop.unwrap_or(self.resize)
     }
 
-    /// Rows and columns of the resized photograph that lie before the crop: half the difference, rounded to even as
-    /// torchvision does.
+    /// Rows and columns of the resized photograph that lie before the crop: half the difference, rounded to
+    /// even as torchvision does.
     pub fn crop_offset(&self) -> (usize, usize) {
         let (height, width) = self.output_size();
         (
@@ -73,8 +103,8 @@ impl Preprocess {
     /// Checks every field.
     ///
     /// # Errors
-    /// A side is 0 or above 16,384, the crop is larger than the resized photograph, or mean and deviation cannot
-    /// normalise.
+    /// A side is 0 or above 16,384, the crop is larger than the resized photograph, or mean and deviation
+    /// cannot normalise.
     pub fn validate(&self) -> Result<()> {
         let (height, width) = self.resize;
         if height.min(width) == 0 || height.max(width) > MAX_SIDE {
@@ -103,8 +133,8 @@ impl Preprocess {
     }
 }
 
-/// Preprocesses frame after frame with one plan. Owns the memory that this takes; frames of the size of the last one
-/// need no more.
+/// Preprocesses frame after frame with one plan. Owns the memory that this takes; frames of the size of the
+/// last one need no more.
 #[derive(Clone, Debug)]
 pub struct Preprocessor {
     plan: Preprocess,
@@ -139,11 +169,12 @@ impl Preprocessor {
         })
     }
 
-    /// Bytes that preprocessing frames of (height, width) takes beside its output: at most a few more than it will take.
+    /// Bytes that preprocessing frames of (height, width) takes beside its output: at most a few more than it
+    /// will take.
     pub fn bytes(plan: &Preprocess, frame: (usize, usize), format: PixelFormat) -> usize {
         let (height, width) = plan.output_size();
         let taps = |input: usize, output: usize, count: usize| {
-            // Of a row or column while it is made, twice that.
+            // While a row or column is made, it takes twice that.
             let most = 2 * input.div_ceil(output) + 3;
             count * (size_of::<Taps>() + most * size_of::<f32>()) + most * size_of::<f64>()
         };
@@ -213,8 +244,8 @@ impl Preprocessor {
 }
 
 impl Taps {
-    /// The weighted sum of the pixels at the start of `source`, four samples side by side: those after the pixel's own
-    /// are of no meaning.
+    /// The weighted sum of the pixels at the start of `source`, four samples side by side: those after the
+    /// pixel's own are of no meaning.
     fn sum(&self, source: &[f32], samples: usize) -> [f32; 4] {
         let mut sum = [0.0; 4];
         for (weight, at) in self.weights.iter().zip((0..).step_by(samples)) {
@@ -225,8 +256,8 @@ impl Taps {
     }
 }
 
-/// For each of the `count` outputs from `offset` on, of `output` that `input` samples are resized to, what it is made of
-/// (torch's `upsample_bilinear2d`, with its antialiasing variant).
+/// For each of the `count` outputs from `offset` on, of `output` that `input` samples are resized to, what it
+/// is made of (torch's `upsample_bilinear2d`, with its antialiasing variant).
 fn taps(input: usize, output: usize, antialias: bool, offset: usize, count: usize) -> Vec<Taps> {
     let scale = input as f64 / output as f64;
     let support = if antialias { scale.max(1.0) } else { 1.0 };
@@ -244,4 +275,28 @@ fn taps(input: usize, output: usize, antialias: bool, offset: usize, count: usiz
         Taps { first, weights: weights.iter().map(|w| (w / total) as f32).collect() }
     };
     (offset..offset + count).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_aspect_of_photographs_is_kept_at_the_pixels_of_256x256() {
+        let size = |sizes: &[(usize, usize)]| Preprocess::default().keep_aspect(sizes).resize;
+        assert_eq!(size(&[]), (256, 256));
+        assert_eq!(size(&[(1, 1), (99, 100), (4000, 4000)]), (256, 256));
+        assert_eq!(size(&[(3000, 2250)]), (224, 288));
+        assert_eq!(size(&[(2250, 3000)]), (288, 224));
+        assert_eq!(size(&[(500, 1250), (1250, 500), (1250, 500)]), (160, 400), "the median");
+        assert_eq!(size(&[(65_535, 8)]), (64, 1024));
+        for (width, height) in (8..2000).step_by(37).flat_map(|w| (8..2000).step_by(41).map(move |h| (w, h)))
+        {
+            let (rows, columns) = size(&[(width, height)]);
+            let aspect = (width as f64 / height as f64).clamp(1.0 / 16.0, 16.0);
+            assert!((0.85..1.15).contains(&(rows as f64 * columns as f64 / 65536.0)), "{width}x{height}");
+            let kept = columns as f64 / rows as f64 / aspect;
+            assert!((0.85..1.15).contains(&kept), "{width}x{height}: {rows}x{columns}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use crate::parallel::Pool;
 use crate::tensor::ImageTensor;
 
 impl Picture {
-    /// `frame` scaled to `width` x `height`, in 8-bit RGB. A reduced pixel is a weighted mean of those that it
-    /// covers (triangle filter); an enlargement is bilinear.
+    /// `frame` scaled to `width` x `height`, in 8-bit RGB. A reduced pixel is a weighted mean of those that
+    /// it covers (triangle filter); an enlargement is bilinear.
     ///
     /// # Errors
     /// The sides are out of a [`Frame`]'s range, or above 16,384.

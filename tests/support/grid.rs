@@ -1,5 +1,7 @@
 //! Photographs of many encodings with what independent decoders make of them (`pictures/grid.py`).
 
+#![allow(dead_code)] // each test file uses its part
+
 use flate2::read::ZlibDecoder;
 use std::io::Read;
 

@@ -103,7 +103,7 @@ fn view_size(width: usize, height: usize) -> (usize, usize) {
 struct Layout {
     width: usize,
     height: usize,
-    /// Of the crops, with their titles.
+    /// Where the crops lie, with their titles.
     cells: Vec<Rectangle>,
 }
 

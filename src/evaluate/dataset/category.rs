@@ -34,7 +34,8 @@ impl Dataset {
         self.note_unread(tests, &folders_in(tests)?)
     }
 
-    /// Adds the images in `kind`, a folder of `tests`, with their masks from the folder of that name in `masks`.
+    /// Adds the images in `kind`, a folder of `tests`, with their masks from the folder of that name in
+    /// `masks`.
     fn read_kind(&mut self, tests: &Path, kind: &Path, masks: &Path) -> Result<()> {
         let images = self.images(kind)?;
         let place = kind.strip_prefix(tests).unwrap_or(kind);
@@ -96,7 +97,8 @@ fn kinds(tests: &Path) -> Result<Vec<PathBuf>> {
     Ok(kinds)
 }
 
-/// Where the masks of the kind at `place` in the test part lie: at the same place in `masks`, or under its name alone.
+/// Where the masks of the kind at `place` in the test part lie: at the same place in `masks`, or under its
+/// name alone.
 fn mask_folder(masks: &Path, place: &Path) -> Result<PathBuf> {
     let [same, alone] = [place, Path::new(place.file_name().unwrap_or_default())].map(|at| masks.join(at));
     Ok(if !is_folder(&same)? && is_folder(&alone)? { alone } else { same })

@@ -135,7 +135,7 @@ fn parse_row(columns: &Columns, row: &ByteRecord, folder: &Path) -> Result<Sampl
 fn marks_something(mask: Option<&Path>) -> Result<bool> {
     let expected = "good or the name of the defect, or a mask that shows it";
     let mask = mask.ok_or_else(|| Error::format("label", "nothing", expected))?;
-    Ok(crate::image::decode_mask(mask, &crate::image::Limits::default())?.data.contains(&true))
+    Ok(crate::image::decode_mask(mask, &crate::image::DecodeOptions::default())?.data.contains(&true))
 }
 
 #[cfg(not(feature = "decode"))]
@@ -162,6 +162,7 @@ fn line_of(path: &Path, line: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::fs;
 
     /// A folder with a list of this content, and empty photographs of these names.
@@ -269,6 +270,40 @@ mod tests {
         let error = Dataset::open_test(&root.path().join("list.csv"), None).unwrap_err().to_string();
         assert!(error.contains("found no photographs to test"), "{error}");
     }
+
+    proptest! {
+        #[test]
+        fn a_list_of_any_content_is_read_or_refused_in_one_line(
+            parts in prop::collection::vec(prop::sample::select(PARTS_OF_LISTS), 0..40),
+            other in prop::collection::vec(any::<u8>(), 0..20),
+            at in 0usize..40,
+        ) {
+            let root = listed("", &["a.png"]);
+            let mut parts = parts;
+            parts.insert(at.min(parts.len()), &other);
+            fs::write(root.path().join("list.csv"), parts.concat()).unwrap();
+            if let Err(error) = open(&root) {
+                prop_assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+
+    /// What a list consists of, and more of what a damaged one may hold.
+    const PARTS_OF_LISTS: &[&[u8]] = &[
+        b"path,label,mask,split\n",
+        b"path,label\r\n",
+        b"a.png,good\n",
+        b"a.png,,a.png,test\n",
+        b"a.png",
+        b",",
+        b"\"",
+        b"\n",
+        b"\0",
+        b"deeper",
+        b"train",
+        b"\xff",
+        b"\xef\xbb\xbf",
+    ];
 
     #[cfg(target_os = "linux")]
     #[test]

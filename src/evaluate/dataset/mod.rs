@@ -17,21 +17,21 @@ const GOOD: [&str; 3] = ["good", "ok", "normal"];
 /// The images of one category.
 ///
 /// It is read from folders or from a list:
-/// - the layout of MVTec AD (`train/good`, `test/good`, `test/DEFECT`, `ground_truth/DEFECT`), of which all but
-///   `train/good` may be missing. Kinds of defects may lie deeper (`test/defects/chip`), the test part may be called
-///   `test_public`, masks may lie in its `ground_truth`, and a folder of masks in the place of one marks what any of
-///   them marks;
-/// - a plain folder with `good` and, if there is one, `bad`. With `bad` all good images are both trained on and tested: a
-///   model keeps scores of them by memory banks that have not seen them;
+/// - the layout of MVTec AD (`train/good`, `test/good`, `test/DEFECT`, `ground_truth/DEFECT`), of which all
+///   but `train/good` may be missing. Kinds of defects may lie deeper (`test/defects/chip`), the test part
+///   may be called `test_public`, masks may lie in its `ground_truth`, and a folder of masks in the place of
+///   one marks what any of them marks;
+/// - a plain folder with `good` and, if there is one, `bad`. With `bad` all good images are both trained on
+///   and tested: a model keeps scores of them by memory banks that have not seen them;
 /// - a folder of good photographs alone;
-/// - a list, `NAME.csv`, with the header `path,label,mask[,split]`: a label is `good` or the defect's name, or empty where
-///   the mask decides, which then marks nothing on good parts; a split is `train` or `test`, and without that column good
-///   images are used as in a plain folder; paths are relative to the list.
+/// - a list, `NAME.csv`, with the header `path,label,mask[,split]`: a label is `good` or the defect's name,
+///   or empty where the mask decides, which then marks nothing on good parts; a split is `train` or `test`,
+///   and without that column good images are used as in a plain folder; paths are relative to the list.
 ///
 /// `ok` and `normal` mean `good`, in any case.
 ///
-/// Images are known by their first bytes or by their names (jpg, jpeg, png, bmp, tif, tiff). Hidden files and those that end
-/// in `.tmp` or `.part` are passed over; what else is, is noted.
+/// Images are known by their first bytes or by their names (jpg, jpeg, png, bmp, tif, tiff). Hidden files and
+/// those that end in `.tmp` or `.part` are passed over; what else is, is noted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dataset {
     /// Good images to train on, by path; in the order of a list.
@@ -56,11 +56,12 @@ pub struct Sample {
 }
 
 impl Dataset {
-    /// Lists the images of the category in `path`, or in the folder `category` of `path`; `path` may be a list.
+    /// Lists the images of the category in `path`, or in the folder `category` of `path`; `path` may be a
+    /// list.
     ///
     /// # Errors
-    /// A folder is missing, unreadable or without images; masks do not pair with the images; a list is damaged or names
-    /// files that are not there.
+    /// A folder is missing, unreadable or without images; masks do not pair with the images; a list is
+    /// damaged or names files that are not there.
     pub fn open(path: &Path, category: Option<&str>) -> Result<Self> {
         let data = match is_list(path, category)? {
             true => list::read_list(path)?,
@@ -72,8 +73,8 @@ impl Dataset {
         Ok(data)
     }
 
-    /// As [`open`](Self::open), for the images to test: `test` of the first layout is enough, and those of `train` are not
-    /// listed.
+    /// As [`open`](Self::open), for the images to test: `test` of the first layout is enough, and those of
+    /// `train` are not listed.
     ///
     /// # Errors
     /// As of [`open`](Self::open), or there is none to test.
@@ -179,8 +180,8 @@ impl Dataset {
         Ok(())
     }
 
-    /// Trains on the `good` samples and tests them: of photographs that it has learned from, a model keeps scores by memory
-    /// banks that have not seen them.
+    /// Trains on the `good` samples and tests them: of photographs that it has learned from, a model keeps
+    /// scores by memory banks that have not seen them.
     fn train_and_test(&mut self, good: impl Iterator<Item = Sample>) {
         for sample in good {
             self.train.push(sample.path.clone());

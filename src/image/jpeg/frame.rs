@@ -56,6 +56,18 @@ impl Component {
     pub(super) fn plane_stride(&self) -> usize {
         8 * self.stride
     }
+
+    /// Writes the samples of the block in column `x` and row `y` of blocks.
+    #[inline]
+    pub(super) fn put_block(&mut self, x: usize, y: usize, samples: &[[u8; 8]; 8]) {
+        let stride = self.plane_stride();
+        let Some(place) = self.plane.get_mut(8 * (y * stride + x)..) else { return };
+        for (row, samples) in place.chunks_mut(stride).zip(samples) {
+            if let Some(row) = row.first_chunk_mut() {
+                *row = *samples;
+            }
+        }
+    }
 }
 
 impl Frame {
@@ -137,26 +149,9 @@ impl Frame {
                 if !dequantizer.all_in_range() {
                     return Err(BAD_COEFFICIENT);
                 }
-                put_block(
-                    &mut component.plane,
-                    8 * stride,
-                    at % stride,
-                    at / stride,
-                    &idct::transform::<8>(&block),
-                );
+                component.put_block(at % stride, at / stride, &idct::transform::<8>(&block));
             }
         }
         Ok(())
-    }
-}
-
-/// Writes the samples of the block in column `x` and row `y` of blocks.
-#[inline]
-pub(super) fn put_block(plane: &mut [u8], stride: usize, x: usize, y: usize, samples: &[[u8; 8]; 8]) {
-    let Some(place) = plane.get_mut(8 * (y * stride + x)..) else { return };
-    for (row, samples) in place.chunks_mut(stride).zip(samples) {
-        if let Some(row) = row.first_chunk_mut() {
-            *row = *samples;
-        }
     }
 }

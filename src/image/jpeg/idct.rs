@@ -1,7 +1,8 @@
-//! The inverse discrete cosine transform: libjpeg's "islow" (Loeffler, Ligtenberg and Moschytz 1989) to the bit.
+//! The inverse discrete cosine transform: libjpeg's "islow" (Loeffler, Ligtenberg and Moschytz 1989) to the
+//! bit.
 //!
-//! Its sums of products are exact integers between two roundings, so the common factors are multiplied out here: each
-//! output is a sum of products of 16 bits, which compilers turn into vector instructions.
+//! Its sums of products are exact integers between two roundings, so the common factors are multiplied out
+//! here: each output is a sum of products of 16 bits, which compilers turn into vector instructions.
 
 use super::frame::Block;
 
@@ -25,8 +26,8 @@ pub(super) fn natural_order(steps: &[u16; 64]) -> [u16; 64] {
     out
 }
 
-/// Coefficients with the steps of their quantisation multiplied in. Samples of 8 bits give none beyond 2^11; far larger ones
-/// are damage, and would overflow.
+/// Coefficients with the steps of their quantisation multiplied in. Samples of 8 bits give none beyond 2^11;
+/// far larger ones are damage, and would overflow.
 #[derive(Default)]
 pub(super) struct Dequantizer {
     /// The bits of all of them, moved to where those in range have few.
@@ -56,7 +57,8 @@ pub(super) fn transform_flat(dc: i16) -> u8 {
     (sample + 128).clamp(0, 255) as u8
 }
 
-/// Samples of a block of dequantised coefficients. Those beyond the first `SIDE` of the rows and columns are 0.
+/// Samples of a block of dequantised coefficients. Those beyond the first `SIDE` of the rows and columns are
+/// 0.
 pub(super) fn transform<const SIDE: usize>(block: &Block) -> [[u8; 8]; 8] {
     let rows: Rows = std::array::from_fn(|y| std::array::from_fn(|x| block[8 * y + x]));
     let columns = transpose(&pass::<SIDE, { CONST_BITS - PASS_BITS }>(&rows));
@@ -97,8 +99,8 @@ fn saturate(value: i32) -> i16 {
     value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
-/// Columns as rows. A step interleaves the upper half with the lower: the bits of a value's place (row, column) move round
-/// by one, and after three steps of six they have changed sides.
+/// Columns as rows. A step interleaves the upper half with the lower: the bits of a value's place (row,
+/// column) move round by one, and after three steps of six they have changed sides.
 #[inline]
 fn transpose(rows: &Rows) -> Rows {
     let step = |rows: &Rows| -> Rows {

@@ -23,7 +23,8 @@ pub(super) struct ScanHeader {
     /// First and last coefficient, in zigzag order.
     pub(super) first: usize,
     pub(super) last: usize,
-    /// The lowest bit of these coefficients that was read before, 0 if none was, and the lowest that the scan has.
+    /// The lowest bit of these coefficients that was read before, 0 if none was, and the lowest that the scan
+    /// has.
     pub(super) high: u8,
     pub(super) low: u8,
 }

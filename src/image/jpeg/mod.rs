@@ -1,9 +1,9 @@
-//! JPEG (ITU-T T.81): baseline and progressive Huffman coding, 8 bits, 1, 3 or 4 components, every whole-numbered
-//! sampling and every order of scans.
+//! JPEG (ITU-T T.81): baseline and progressive Huffman coding, 8 bits, 1, 3 or 4 components, every
+//! whole-numbered sampling and every order of scans.
 //!
-//! A photograph that is decoded wrongly is worse than one that is refused: a part with a grey half would be scored. So
-//! the decoder takes a file only if every byte of it up to the end marker is accounted for, and refuses whatever
-//! libjpeg-turbo's `djpeg` would warn of.
+//! A photograph that is decoded wrongly is worse than one that is refused: a part with a grey half would be
+//! scored. So the decoder takes a file only if every byte of it up to the end marker is accounted for, and
+//! refuses whatever libjpeg-turbo's `djpeg` would warn of.
 //!
 //! ```text
 //! segments ─ marker ─▶ Frame, tables
@@ -11,12 +11,12 @@
 //! scan data ─ huffman ─▶ scan: a block's coefficients ─ idct ─▶ planes, one a component ─ upsample, color ─▶ pixels
 //! ```
 //!
-//! Blocks of a sequential file are transformed as soon as they are read. A progressive file refines its coefficients scan
-//! by scan; they are kept and transformed at the end. The pixels equal libjpeg's with its defaults ("islow" transform,
-//! "fancy" upsampling).
+//! Blocks of a sequential file are transformed as soon as they are read. A progressive file refines its
+//! coefficients scan by scan; they are kept and transformed at the end. The pixels equal libjpeg's with its
+//! defaults ("islow" transform, "fancy" upsampling).
 //!
-//! Indices in the inner loops are bounded by the shape of what they index: ten bits into 1,024 entries, a place in zigzag
-//! order below 64, blocks of a plane that was allocated for the frame.
+//! Indices in the inner loops are bounded by the shape of what they index: ten bits into 1,024 entries, a
+//! place in zigzag order below 64, blocks of a plane that was allocated for the frame.
 
 mod color;
 mod frame;
@@ -77,6 +77,11 @@ impl<'a> Decoder<'a> {
     /// Width and height.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.frame.width, self.frame.height)
+    }
+
+    /// The blocks of EXIF and XMP that lie before the frame, as they do in what cameras write.
+    pub(super) fn metadata(&self) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+        (self.reader.exif, self.reader.xmp)
     }
 
     /// Components of a pixel as they are stored.

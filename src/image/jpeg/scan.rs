@@ -1,6 +1,6 @@
 //! Entropy-coded data of a scan (T.81, annexes F and G).
 
-use super::frame::{BAD_COEFFICIENT, Block, Component, Frame, Process, put_block};
+use super::frame::{BAD_COEFFICIENT, Block, Component, Frame, Process};
 use super::huffman::{BAD_CODE, Bits, StandardTables, Table, extend};
 use super::idct::{self, Dequantizer, ZIGZAG};
 use super::marker::{ScanComponent, ScanHeader, Tables, expect_restart};
@@ -40,7 +40,7 @@ pub(super) fn decode<'a>(
             let steps = component.steps.as_ref().ok_or(BAD_SCRIPT)?;
             let mut samples = [[0; 8]; 8];
             read_block(&mut state.bits, tables[i], &mut state.dc[i], steps, &mut samples)?;
-            put_block(&mut component.plane, 8 * component.stride, x, y, &samples);
+            component.put_block(x, y, &samples);
             Ok(())
         });
     }

@@ -1,7 +1,7 @@
 //! Samples of a component at every pixel of a row: libjpeg's "fancy" upsampling.
 //!
-//! Where a sample covers two pixels a side, each pixel is 3/4 its own sample and 1/4 the sample next to it. Halves are
-//! rounded up for one of the two pixels and down for the other. Other samplings repeat the sample.
+//! Where a sample covers two pixels a side, each pixel is 3/4 its own sample and 1/4 the sample next to it.
+//! Halves are rounded up for one of the two pixels and down for the other. Other samplings repeat the sample.
 
 use super::frame::{Component, Frame};
 

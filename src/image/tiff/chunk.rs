@@ -60,7 +60,8 @@ fn read_plane<'a>(
         (None, Compression::None) => needed,
         (None, _) => return Err("a damaged TIFF (no lengths of its strips or tiles)".into()),
     };
-    // No compression makes eight bytes of one. Strips that overlap do not take more time than those that do not.
+    // No compression makes eight bytes of one. Strips that overlap do not take more time than those that do
+    // not.
     let most = usize::try_from(needed.saturating_mul(8).saturating_add(MAX_HEAD)).unwrap_or(usize::MAX);
     let needed = usize::try_from(needed).map_err(|_| SHORT)?;
     let stored = tiff.slice(offset, count)?;
@@ -111,8 +112,8 @@ impl Chunk<'_> {
         pixels
     }
 
-    /// The first `count` samples of a row. Those of 8 and 16 bits are bytes and words, others follow bit by bit, the
-    /// highest first.
+    /// The first `count` samples of a row. Those of 8 and 16 bits are bytes and words, others follow bit by
+    /// bit, the highest first.
     fn unpack(&self, row: &[u8], count: usize) -> Vec<u16> {
         match self.bits {
             8 => row.iter().take(count).map(|&byte| byte.into()).collect(),
@@ -216,7 +217,8 @@ fn inflate(stored: &[u8], needed: usize) -> Result<Vec<u8>> {
 fn decode_group_4(stored: &[u8], width: usize, rows: usize) -> Result<Vec<u8>> {
     const DAMAGED: Refusal = Refusal::Borrowed("a damaged TIFF (CCITT Group 4 data)");
     let columns = u16::try_from(width).map_err(|_| DAMAGED)?;
-    let bytes = stored.iter().map(|&byte| Ok::<u8, Infallible>(byte));
+    let mut unread = stored.iter();
+    let bytes = unread.by_ref().map(|&byte| Ok::<u8, Infallible>(byte));
     let mut decoder = Group4Decoder::new(bytes, columns).map_err(|_| DAMAGED)?;
     let mut out = Vec::new();
     for _ in 0..rows {
@@ -232,7 +234,13 @@ fn decode_group_4(stored: &[u8], width: usize, rows: usize) -> Result<Vec<u8>> {
         let pack = |byte: u8, (at, &black): (usize, &bool)| byte | u8::from(black) << (7 - at);
         out.extend(black.chunks(8).map(|bits| bits.iter().enumerate().fold(0, pack)));
     }
-    Ok(out)
+    // Where codes were lost or added, the last row does not lie before the mark of the end. Some writers
+    // leave that out.
+    match decoder.advance() {
+        Ok(DecodeStatus::End) => Ok(out),
+        Err(_) if unread.all(|&byte| byte == 0) => Ok(out),
+        _ => Err(DAMAGED),
+    }
 }
 
 /// Pixels of a JPEG that has the size of the chunk.

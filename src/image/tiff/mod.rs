@@ -1,5 +1,6 @@
-//! TIFF 6.0 and BigTIFF: unsigned samples of 1 to 16 bits in grey, RGB, CMYK or of a palette; in strips or tiles, side by
-//! side or in planes; uncompressed or with PackBits, LZW, Deflate, CCITT Group 4 or JPEG. All else is refused by name.
+//! TIFF 6.0 and BigTIFF: unsigned samples of 1 to 16 bits in grey, RGB, CMYK or of a palette; in strips or
+//! tiles, side by side or in planes; uncompressed or with PackBits, LZW, Deflate, CCITT Group 4 or JPEG. All
+//! else is refused by name.
 //!
 //! ```text
 //! directory: the tags ─▶ page: what they say ─▶ chunk: bytes of a strip or tile ─▶ color: grey or RGB

@@ -307,7 +307,7 @@ fn read_palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u16; 3]>> {
         .collect::<Vec<_>>()
         .try_into()
         .map_err(|_| damaged("a palette of the wrong size"))?;
-    // Of 16 bits; some writers leave the upper ones out.
+    // The values have 16 bits; some writers leave the upper ones out.
     let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
     let color = |value: u64| u16::try_from(value >> shift).unwrap_or(255).min(255);
     Ok(reds.iter().zip(greens).zip(blues).map(|((&r, &g), &b)| [color(r), color(g), color(b)]).collect())

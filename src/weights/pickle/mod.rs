@@ -40,7 +40,7 @@ pub(super) enum Global {
     StorageOf(Dtype),
     /// `torch.Size`, a tuple.
     Size,
-    /// Of anomalib; its values stand for themselves.
+    /// A class of anomalib, whose values stand for themselves.
     PrecisionType,
     /// A class of plain data whose values are [`Value::Unread`].
     Unread,
