@@ -165,8 +165,8 @@ typedef enum {
 } PatchcorePixelFormat;
 
 /**
- * Collects the scores of good photographs that a model has not learned from, for thresholds that fit the present camera,
- * light and parts. Use it from one thread at a time.
+ * Collects the scores of good photographs that a model has not learned from, for thresholds that fit the
+ * present camera, light and parts. Use it from one thread at a time.
  */
 typedef struct PatchcoreCalibrator PatchcoreCalibrator;
 
@@ -524,38 +524,39 @@ PatchcoreStatus patchcore_model_calibrate(PatchcoreModel *model,
                                           double false_alarm_rate);
 
 /**
- * Makes a calibrator that scores with `model` on `threads` threads (as for `patchcore_session_new`), and sets `*calibrator`,
- * which `patchcore_calibrator_free` frees; to NULL if it fails.
+ * Makes a calibrator that scores with `model` on `threads` threads (as for `patchcore_session_new`), and
+ * sets `*calibrator`, which `patchcore_calibrator_free` frees; to NULL if it fails.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibrator` is NULL, which
- * is an error, or valid for writes of a pointer.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibrator`
+ * is NULL, which is an error, or valid for writes of a pointer.
  */
 PatchcoreStatus patchcore_calibrator_new(const PatchcoreModel *model,
                                          size_t threads,
                                          PatchcoreCalibrator **calibrator);
 
 /**
- * Scores `frame`, which shows a good part, and writes its score to `*score`, unless that is NULL; NaN if it fails. A frame
- * that fails does not count, and others may follow. Errors as for `patchcore_session_predict`.
+ * Scores `frame`, which shows a good part, and writes its score to `*score`, unless that is NULL; NaN if it
+ * fails. A frame that fails does not count, and others may follow. Errors as for
+ * `patchcore_session_predict`.
  *
  * # Safety
- * `calibrator` is NULL, which is an error, or a calibrator that nobody else uses during the call. `frame` as for
- * `patchcore_session_predict`. `score` is NULL or valid for writes of a `float`.
+ * `calibrator` is NULL, which is an error, or a calibrator that nobody else uses during the call. `frame` as
+ * for `patchcore_session_predict`. `score` is NULL or valid for writes of a `float`.
  */
 PatchcoreStatus patchcore_calibrator_add(PatchcoreCalibrator *calibrator,
                                          const PatchcoreFrame *frame,
                                          float *score);
 
 /**
- * Sets the thresholds of `model` as `patchcore_model_calibrate` does, from the photographs added to `calibrator`, whose
- * scores `model` then keeps in place of those it had. `model` is the one that the calibrator was made with, or another of
- * the same file. Fewer than two photographs, and a rate that is not above 0 and below 1, are errors, which change nothing.
- * More photographs may be added afterwards.
+ * Sets the thresholds of `model` as `patchcore_model_calibrate` does, from the photographs added to
+ * `calibrator`, whose scores `model` then keeps in place of those it had. `model` is the one that the
+ * calibrator was made with, or another of the same file. Fewer than two photographs, and a rate that is not
+ * above 0 and below 1, are errors, which change nothing. More photographs may be added afterwards.
  *
  * # Safety
- * `calibrator` is NULL, which is an error, or a calibrator that nobody changes or frees during the call. `model` as for
- * `patchcore_model_set_thresholds`.
+ * `calibrator` is NULL, which is an error, or a calibrator that nobody changes or frees during the call.
+ * `model` as for `patchcore_model_set_thresholds`.
  */
 PatchcoreStatus patchcore_calibrator_apply(const PatchcoreCalibrator *calibrator,
                                            PatchcoreModel *model,
@@ -565,7 +566,8 @@ PatchcoreStatus patchcore_calibrator_apply(const PatchcoreCalibrator *calibrator
  * Frees `calibrator`; NULL is ignored. Its threads end as those of a session.
  *
  * # Safety
- * `calibrator` is NULL or a calibrator that was not freed before, and nobody uses it during or after the call.
+ * `calibrator` is NULL or a calibrator that was not freed before, and nobody uses it during or after the
+ * call.
  */
 void patchcore_calibrator_free(PatchcoreCalibrator *calibrator);
 
