@@ -165,6 +165,12 @@ typedef enum {
 } PatchcorePixelFormat;
 
 /**
+ * Collects the scores of good photographs that a model has not learned from, for thresholds that fit the
+ * present camera, light and parts. Use it from one thread at a time.
+ */
+typedef struct PatchcoreCalibrator PatchcoreCalibrator;
+
+/**
  * A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of it, so that it
  * may be changed or freed before them.
  */
@@ -234,6 +240,36 @@ typedef struct {
    */
   PatchcoreFalseAlarmRate false_alarm_rate;
 } PatchcoreCalibration;
+
+/**
+ * A photograph in the caller's memory: at most 100,000,000 pixels.
+ */
+typedef struct {
+  /**
+   * The first byte of the first row, at any address: 16-bit samples need not be aligned.
+   */
+  const uint8_t *data;
+  /**
+   * Bytes at `data`: at least `(height - 1) * stride` and one row.
+   */
+  size_t len;
+  /**
+   * Pixels a row, 8 to 65,535.
+   */
+  size_t width;
+  /**
+   * Rows, 8 to 65,535.
+   */
+  size_t height;
+  /**
+   * Bytes from one row to the next; 0 if there are no gaps between rows.
+   */
+  size_t stride;
+  /**
+   * One of `PatchcorePixelFormat`.
+   */
+  uint32_t format;
+} PatchcoreFrame;
 
 /**
  * The description of a model. The strings are valid until the model is freed.
@@ -373,36 +409,6 @@ typedef struct {
 } PatchcoreRegion;
 
 /**
- * A photograph in the caller's memory: at most 100,000,000 pixels.
- */
-typedef struct {
-  /**
-   * The first byte of the first row, at any address: 16-bit samples need not be aligned.
-   */
-  const uint8_t *data;
-  /**
-   * Bytes at `data`: at least `(height - 1) * stride` and one row.
-   */
-  size_t len;
-  /**
-   * Pixels a row, 8 to 65,535.
-   */
-  size_t width;
-  /**
-   * Rows, 8 to 65,535.
-   */
-  size_t height;
-  /**
-   * Bytes from one row to the next; 0 if there are no gaps between rows.
-   */
-  size_t stride;
-  /**
-   * One of `PatchcorePixelFormat`.
-   */
-  uint32_t format;
-} PatchcoreFrame;
-
-/**
  * The time that each stage of a prediction took, in nanoseconds.
  */
 typedef struct {
@@ -516,6 +522,54 @@ PatchcoreStatus patchcore_model_set_thresholds(PatchcoreModel *model,
  */
 PatchcoreStatus patchcore_model_calibrate(PatchcoreModel *model,
                                           double false_alarm_rate);
+
+/**
+ * Makes a calibrator that scores with `model` on `threads` threads (as for `patchcore_session_new`), and
+ * sets `*calibrator`, which `patchcore_calibrator_free` frees; to NULL if it fails.
+ *
+ * # Safety
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibrator`
+ * is NULL, which is an error, or valid for writes of a pointer.
+ */
+PatchcoreStatus patchcore_calibrator_new(const PatchcoreModel *model,
+                                         size_t threads,
+                                         PatchcoreCalibrator **calibrator);
+
+/**
+ * Scores `frame`, which shows a good part, and writes its score to `*score`, unless that is NULL; NaN if it
+ * fails. A frame that fails does not count, and others may follow. Errors as for
+ * `patchcore_session_predict`.
+ *
+ * # Safety
+ * `calibrator` is NULL, which is an error, or a calibrator that nobody else uses during the call. `frame` as
+ * for `patchcore_session_predict`. `score` is NULL or valid for writes of a `float`.
+ */
+PatchcoreStatus patchcore_calibrator_add(PatchcoreCalibrator *calibrator,
+                                         const PatchcoreFrame *frame,
+                                         float *score);
+
+/**
+ * Sets the thresholds of `model` as `patchcore_model_calibrate` does, from the photographs added to
+ * `calibrator`, whose scores `model` then keeps in place of those it had. `model` is the one that the
+ * calibrator was made with, or another of the same file. Fewer than two photographs, and a rate that is not
+ * above 0 and below 1, are errors, which change nothing. More photographs may be added afterwards.
+ *
+ * # Safety
+ * `calibrator` is NULL, which is an error, or a calibrator that nobody changes or frees during the call.
+ * `model` as for `patchcore_model_set_thresholds`.
+ */
+PatchcoreStatus patchcore_calibrator_apply(const PatchcoreCalibrator *calibrator,
+                                           PatchcoreModel *model,
+                                           double false_alarm_rate);
+
+/**
+ * Frees `calibrator`; NULL is ignored. Its threads end as those of a session.
+ *
+ * # Safety
+ * `calibrator` is NULL or a calibrator that was not freed before, and nobody uses it during or after the
+ * call.
+ */
+void patchcore_calibrator_free(PatchcoreCalibrator *calibrator);
 
 /**
  * Writes the description of `model` to `*info`.

@@ -7,7 +7,7 @@ mod support;
 use patchcore::capi::*;
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::score::CalibrationSource;
-use patchcore::{Backbone, Decision, PatchCore, SearchKind, Session, TrainOptions, Trainer};
+use patchcore::{Backbone, Calibrator, Decision, PatchCore, SearchKind, Session, TrainOptions, Trainer};
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::ptr::null_mut;
@@ -177,6 +177,47 @@ fn a_model_without_thresholds_judges_nothing_until_it_gets_one() {
     assert_eq!(result.decision, PatchcoreDecision::NoThreshold);
     assert!(mask.iter().all(|&value| value == 0));
     assert_eq!((judged.decision, judged.threshold_ratio), (PatchcoreDecision::Anomalous, 2.0));
+}
+
+#[test]
+fn a_calibrator_sets_the_thresholds_that_the_library_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pcore");
+    let opened = train(4);
+    opened.save(&path).unwrap();
+    let photographs: Vec<Vec<u8>> = (10..16).map(pixels).collect();
+    let mut calibrator = Calibrator::new(Session::new(&opened, 1).unwrap());
+    let mut expected_scores = Vec::new();
+    for data in &photographs {
+        let frame = Frame::new(WIDTH, HEIGHT, WIDTH * 3 + 5, PixelFormat::Bgr8, data).unwrap();
+        expected_scores.push(calibrator.add(&frame).unwrap());
+    }
+    let expected = calibrator.finish().unwrap().calibrate(0.2).unwrap();
+
+    let name = CString::new(path.to_str().unwrap()).unwrap();
+    let (mut model, mut calibrator) = (null_mut(), null_mut());
+    let mut scores = vec![0.0; photographs.len()];
+    // SAFETY: every pointer is valid, and handles are freed once, after their last use.
+    let (calibration, kept) = unsafe {
+        ok(patchcore_model_open(name.as_ptr(), 0, &mut model));
+        ok(patchcore_calibrator_new(model, 1, &mut calibrator));
+        assert_eq!(patchcore_calibrator_apply(calibrator, model, 0.2), PatchcoreStatus::Argument);
+        for (data, score) in photographs.iter().zip(&mut scores) {
+            ok(patchcore_calibrator_add(calibrator, &c_frame(data), score));
+        }
+        ok(patchcore_calibrator_apply(calibrator, model, 0.2));
+        patchcore_calibrator_free(calibrator);
+        let (mut calibration, mut info) = (std::mem::MaybeUninit::uninit(), std::mem::MaybeUninit::uninit());
+        ok(patchcore_model_calibration(model, calibration.as_mut_ptr()));
+        ok(patchcore_model_info(model, info.as_mut_ptr()));
+        patchcore_model_free(model);
+        (calibration.assume_init(), info.assume_init().good_scores)
+    };
+    assert_eq!(scores, expected_scores);
+    assert_eq!(kept, photographs.len());
+    assert_eq!(Some(calibration.image_threshold), expected.image_threshold());
+    assert_eq!(Some(calibration.pixel_threshold), expected.pixel_threshold());
+    assert_eq!(calibration.false_alarm_rate.requested, 0.2);
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Check {
         let (found, all) = (self.found(self.threshold), self.defective.len());
         let weakest = self.defective.iter().copied().find(|&score| score >= self.threshold);
         let weakest = weakest.map_or(String::new(), |score| {
-            format!(", the weakest at {:.2} times the threshold", score / self.threshold)
+            format!(", the weakest of these at {:.2} times the threshold", score / self.threshold)
         });
         let mut lines = vec![format!("check: {found} of {all} defective photographs found{weakest}")];
         if found < all {

@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 mod calibration;
+mod calibrator;
 mod float_environment;
 mod frame;
 mod info;
@@ -23,6 +24,10 @@ pub use calibration::{
     PatchcoreCalibration, PatchcoreCalibrationSource, PatchcoreFalseAlarmRate, patchcore_model_calibrate,
     patchcore_model_calibration, patchcore_model_set_thresholds, patchcore_session_calibration,
     patchcore_session_set_thresholds,
+};
+pub use calibrator::{
+    PatchcoreCalibrator, patchcore_calibrator_add, patchcore_calibrator_apply, patchcore_calibrator_free,
+    patchcore_calibrator_new,
 };
 pub use frame::{PatchcoreFrame, PatchcorePixelFormat};
 pub use info::{PatchcoreInfo, PatchcoreMemory, patchcore_model_info, patchcore_model_memory};

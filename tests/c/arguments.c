@@ -388,6 +388,40 @@ static void session_thresholds(PatchcoreSession *session, const PatchcoreCalibra
     CHECK(result.decision == PATCHCORE_DECISION_ANOMALOUS && isinf(result.threshold_ratio));
 }
 
+/* Photographs of good parts set a model's thresholds, and its kept scores. */
+static void calibrator(PatchcoreModel *model)
+{
+    PatchcoreCalibrator *calibrator = (PatchcoreCalibrator *)pixels;
+    PatchcoreCalibration calibration;
+    PatchcoreFrame gray = frame(PATCHCORE_PIXEL_FORMAT_GRAY8, 1), none = gray;
+    PatchcoreInfo info;
+    float score = 0;
+
+    FAILS(ARGUMENT, "model", patchcore_calibrator_new(NULL, 1, &calibrator));
+    CHECK(calibrator == NULL);
+    FAILS(ARGUMENT, "calibrator", patchcore_calibrator_new(model, 1, NULL));
+    patchcore_calibrator_free(NULL);
+    OK(patchcore_calibrator_new(model, 1, &calibrator));
+    FAILS(ARGUMENT, "calibrator", patchcore_calibrator_add(NULL, &gray, &score));
+    CHECK(isnan(score));
+    FAILS(ARGUMENT, "frame", patchcore_calibrator_add(calibrator, NULL, NULL));
+    none.data = NULL;
+    FAILS(ARGUMENT, "data", patchcore_calibrator_add(calibrator, &none, &score));
+    OK(patchcore_calibrator_add(calibrator, &gray, &score));
+    CHECK(score == score_of(model, 1));
+    FAILS(ARGUMENT, "found 1 good photographs", patchcore_calibrator_apply(calibrator, model, 0.01));
+    OK(patchcore_calibrator_add(calibrator, &gray, NULL));
+    FAILS(ARGUMENT, "calibrator", patchcore_calibrator_apply(NULL, model, 0.01));
+    FAILS(ARGUMENT, "model", patchcore_calibrator_apply(calibrator, NULL, 0.01));
+    FAILS(ARGUMENT, "false-alarm rate", patchcore_calibrator_apply(calibrator, model, 1));
+    OK(patchcore_calibrator_apply(calibrator, model, 0.01));
+    patchcore_calibrator_free(calibrator);
+    OK(patchcore_model_calibration(model, &calibration));
+    CHECK(calibration.good_photographs == 2 && calibration.image_threshold > score);
+    OK(patchcore_model_info(model, &info));
+    CHECK(info.good_scores == 2);
+}
+
 /* Thresholds that are set on a model reach later sessions and the model file, and not the sessions before. */
 static void model_thresholds(PatchcoreModel *model)
 {
@@ -415,6 +449,10 @@ static void model_thresholds(PatchcoreModel *model)
     OK(patchcore_model_calibrate(model, 0.1));
     OK(patchcore_model_calibration(model, &calibration));
     CHECK(calibration.image_threshold < threshold);
+
+    calibrator(model);
+    OK(patchcore_model_calibrate(model, 0.1));
+    OK(patchcore_model_calibration(model, &calibration));
 
     OK(patchcore_session_new(model, 1, &before));
     OK(patchcore_model_set_thresholds(model, 2 * calibration.image_threshold, NAN));
