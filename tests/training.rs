@@ -105,6 +105,22 @@ fn a_region_of_interest_of_another_shape_is_refused() {
     assert!(error.unwrap_err().to_string().contains("nothing inside"));
 }
 
+#[test]
+fn a_bounded_memory_bank_holds_the_first_rows_of_the_selection() {
+    let bank = |most: Option<usize>| {
+        let options = TrainOptions::default().threads(1).coreset_ratio(0.2).max_bank_rows(most);
+        let model = finish(trainer(options, 0..3).unwrap()).unwrap();
+        (model.memory_bank().into_owned(), model.info().training().coreset_ratio)
+    };
+    let (whole, ratio) = bank(None);
+    let rows = 3 * 64 / 5;
+    assert_eq!((whole.len() % rows, ratio), (0, 0.2));
+    let (bounded, ratio) = bank(Some(10));
+    assert!(bounded == whole[..10 * (whole.len() / rows)]);
+    assert_eq!(ratio, 10.0 / (3.0 * 64.0));
+    assert!(bank(Some(rows + 1)) == (whole, 0.2));
+}
+
 /// Bytes of all features alone.
 fn feature_bytes() -> u64 {
     let model = train(None, None).unwrap();

@@ -46,7 +46,7 @@ impl FileReport {
         let several = super::counted(self.several_pages, "file");
         let first = self.first_of_several_pages.display();
         (self.several_pages > 0).then(|| {
-            format!("the first of more pages or pictures was read of {several}, such as {first}; thumbnails do not count")
+            format!("{several} with more than one page or picture, such as {first}: only the first was read")
         })
     }
 

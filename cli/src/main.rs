@@ -7,6 +7,7 @@ mod backbone;
 mod benchmark;
 mod calibrate;
 mod coreset;
+mod decoding;
 // It draws, into pictures of its own size; nothing from outside comes in.
 #[allow(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 pub mod demo;

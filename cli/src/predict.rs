@@ -1,17 +1,19 @@
 //! `patchcore predict`
 
+use super::decoding::{Decoded, for_each_decoded};
 use super::file_report::FileReport;
 use super::pictures;
 use super::progress;
-use patchcore::image::{DecodeOptions, Limits, Photograph};
+use patchcore::image::{Limits, Photograph};
 use patchcore::internals::evaluate::{find_images_where_readable, insert_path};
 use patchcore::score::Region;
 use patchcore::{Decision, PatchCore, Session, Timings, Verdict};
 use patchcore::{Error, Result};
 use serde_json::json;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Score photographs, and show where the defects are
 #[derive(clap::Args)]
@@ -123,28 +125,31 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let format = arguments.format();
     let mut summary = Summary::default();
     let mut is_read = format != Format::Csv || super::print_if_read(CSV_HEADER)?;
-    for (path, stem) in paths.iter().zip(&stems) {
+    let mut stems = stems.into_iter();
+    for_each_decoded(&paths, &options, arguments.threads, |path, decoded| {
         progress::check("predict")?;
-        let scored = match score(&mut session, path, &options) {
+        let stem = stems.next().flatten();
+        let scored = match decoded.and_then(|decoded| score(&mut session, path, decoded)) {
             Ok(scored) => scored,
             Err(error) => {
                 summary.unreadable += 1;
                 status = Some(super::report(error));
-                continue;
+                return Ok(ControlFlow::Continue(()));
             }
         };
         summary.count(path, &scored, &model);
         is_read = is_read && super::print_if_read(line(path, &scored, format))?;
         if let Some(stem) = stem {
             if let Err(error) =
-                pictures::write(stem, path, &scored.photograph.picture, &scored.verdict, &session)
+                pictures::write(&stem, path, &scored.photograph.picture, &scored.verdict, &session)
             {
                 status = Some(super::report(error));
             }
         } else if !is_read {
-            break;
+            return Ok(ControlFlow::Break(()));
         }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     if is_read {
         summary.print(&model, format)?;
     }
@@ -199,10 +204,8 @@ fn notes(model: &PatchCore, draws: bool) -> Vec<&'static str> {
     notes
 }
 
-fn score(session: &mut Session, path: &Path, options: &DecodeOptions) -> Result<Scored> {
-    let start = Instant::now();
-    let photograph = Photograph::decode(path, options)?;
-    let decode = start.elapsed();
+fn score(session: &mut Session, path: &Path, decoded: Decoded) -> Result<Scored> {
+    let Decoded { photograph, time: decode } = decoded;
     let verdict = session.predict(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
     let regions = session.regions()?.collect();
     Ok(Scored { photograph, decode, verdict, regions })

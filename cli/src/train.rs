@@ -61,6 +61,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     // Beside the model: the system's temporary folder may lie in memory.
     let folder = arguments.out.parent().filter(|folder| !folder.as_os_str().is_empty());
     arguments.training.spool_folder = Some(folder.unwrap_or(Path::new(".")).into());
+    arguments.training.is_bounded = true;
     arguments.training.threshold_by = arguments.threshold_by;
     let trained = training::train(&dataset, &backbone, &arguments.training)?;
     let mut model = trained.model;
@@ -76,7 +77,8 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
         return super::print(to_json(&model, &trained.report, &dataset.train, check.as_ref()));
     }
     notes(&trained.report, &dataset.train).iter().for_each(|note| super::tell(format!("note: {note}")));
-    super::print(to_text(&arguments.out, &model, check.as_ref(), start.elapsed()))
+    let bounded = arguments.training.describe_bound(&model);
+    super::print(to_text(&arguments.out, &model, bounded, check.as_ref(), start.elapsed()))
 }
 
 /// What the training noticed, a sentence each.
@@ -119,7 +121,13 @@ fn list<T>(notes: &mut Vec<String>, items: &[T], sentence: impl Fn(&T) -> String
     }
 }
 
-fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, time: Duration) -> String {
+fn to_text(
+    out: &Path,
+    model: &PatchCore,
+    bounded: Option<String>,
+    check: Option<&thresholds::Check>,
+    time: Duration,
+) -> String {
     let info = model.info();
     let mut lines = vec![format!(
         "{}: {}, {}{}; memory bank {}",
@@ -129,6 +137,7 @@ fn to_text(out: &Path, model: &PatchCore, check: Option<&thresholds::Check>, tim
         super::info::sampled(info.training()),
         super::info::bank(info),
     )];
+    lines.extend(bounded);
     lines.extend(describe_input(info));
     lines.extend(roi::describe(info));
     lines.extend(thresholds::describe(model));

@@ -1,5 +1,6 @@
 //! What `train`, `benchmark` and `demo` share: the options of a training, and training on a data set.
 
+use super::decoding::for_each_decoded;
 use super::embedding::EmbeddingArguments;
 use super::file_report::FileReport;
 use super::progress::{Bar, TrainingProgress};
@@ -8,19 +9,29 @@ use patchcore::Backbone;
 use patchcore::Precision;
 use patchcore::Result;
 use patchcore::evaluate::{Dataset, Ranked, Sample, check_samples, score_samples};
-use patchcore::image::{DecodeOptions, Limits, Mask, Photograph, Preprocess};
+use patchcore::image::{DecodeOptions, Limits, Mask, Preprocess};
 use patchcore::score::DEFAULT_FALSE_ALARM_RATE;
 use patchcore::{PatchCore, Session, TrainOptions, Trainer, TrainingReport};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+
+/// The reference's coreset ratio.
+const DEFAULT_RATIO: f64 = 0.1;
+/// Rows of a memory bank that are always allowed, and those for each photograph: at 256x256 a photograph gives 102.
+const DEFAULT_ROWS: usize = 16_384;
+const DEFAULT_ROWS_EACH: usize = 128;
+/// Bytes for the training's patches.
+const DEFAULT_MEMORY: u64 = 2 << 30;
 
 /// The options of a training.
 #[derive(Args, Clone)]
 pub struct TrainingArguments {
     #[command(flatten)]
     pub embedding: EmbeddingArguments,
-    /// Share of the patches kept in the memory bank
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = super::usage::share, allow_negative_numbers = true)]
-    coreset_ratio: f64,
+    /// Share of the patches kept in the memory bank: 0.1 by default, or less where that would be more than
+    /// 16384 rows and more than 128 for each photograph
+    #[arg(long, value_name = "SHARE", value_parser = super::usage::share, allow_negative_numbers = true)]
+    coreset_ratio: Option<f64>,
     /// Memory bank rows that re-weight the image score, at most 4096; 1 turns re-weighting off
     #[arg(long, value_name = "COUNT", default_value_t = 9)]
     neighbors: u32,
@@ -30,7 +41,7 @@ pub struct TrainingArguments {
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
-    /// Memory for the training's patches in bytes, or with K, M, G or T (of 1024) as in 500M: past it they go
+    /// Memory for the training's patches in bytes, 2G by default, or with K, M, G or T (of 1024) as in 500M: past it they go
     /// to a temporary file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
@@ -47,6 +58,9 @@ pub struct TrainingArguments {
     /// The part of photographs that counts
     #[arg(skip)]
     pub roi: Option<Mask>,
+    /// Whether bank and memory are bounded where the user says nothing: not where the reference's way is asked for
+    #[arg(skip)]
+    pub is_bounded: bool,
     /// How the thresholds are set
     #[arg(skip)]
     pub threshold_by: ThresholdBy,
@@ -98,7 +112,8 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl TrainingArguments {
-    fn options(&self, preprocess: Preprocess, cross_validate: bool) -> TrainOptions {
+    /// Options of a training on so many photographs.
+    fn options(&self, photographs: usize, preprocess: Preprocess, cross_validate: bool) -> TrainOptions {
         let DecodeOptions { orientation, bit_depth, .. } = self.embedding.decode_options();
         TrainOptions::default()
             .orientation(orientation)
@@ -106,7 +121,8 @@ impl TrainingArguments {
             .layers(self.embedding.layers.clone())
             .preprocess(preprocess)
             .roi(self.roi.clone())
-            .coreset_ratio(self.coreset_ratio)
+            .coreset_ratio(self.coreset_ratio.unwrap_or(DEFAULT_RATIO))
+            .max_bank_rows(self.max_bank_rows(photographs))
             .neighbors(self.neighbors)
             .bank_precision(self.bank_precision.into())
             .seed(self.seed)
@@ -115,8 +131,28 @@ impl TrainingArguments {
             .false_alarm_rate(self.false_alarm_rate)
             .keep_outliers(self.keep_outliers)
             .refer_to_backbone(self.refer_to_backbone)
-            .max_memory(self.max_memory)
+            .max_memory(self.max_memory.or(self.is_bounded.then_some(DEFAULT_MEMORY)))
             .spool_folder(self.spool_folder.clone())
+    }
+
+    /// Where no ratio is given, the most rows: no fewer than photographs of 256x256 give, and as many as a search
+    /// among takes little longer than the network.
+    fn max_bank_rows(&self, photographs: usize) -> Option<usize> {
+        let rows = DEFAULT_ROWS.max(DEFAULT_ROWS_EACH * photographs);
+        (self.is_bounded && self.coreset_ratio.is_none()).then_some(rows)
+    }
+
+    /// That the default ratio gave more rows than the memory bank may have, if it did.
+    pub fn describe_bound(&self, model: &PatchCore) -> Option<String> {
+        let info = model.info();
+        let ratio = info.training().coreset_ratio;
+        let patches = info.training().sampled.unwrap_or(info.training().patches);
+        (self.coreset_ratio.is_none() && ratio < DEFAULT_RATIO).then(|| {
+            format!(
+                "coreset ratio {ratio:.4}, which bounds the memory bank; --coreset-ratio {DEFAULT_RATIO} keeps {:.0} rows",
+                DEFAULT_RATIO * patches as f64
+            )
+        })
     }
 
     /// Whether the test part of `dataset` sets the thresholds.
@@ -137,7 +173,7 @@ pub struct Trained {
 
 /// Fails where a training would because of its options, before any work.
 pub fn check(backbone: &Backbone, arguments: &TrainingArguments) -> Result<()> {
-    Trainer::new(backbone, &arguments.options(arguments.embedding.preprocess(&[])?, false)).map(drop)
+    Trainer::new(backbone, &arguments.options(0, arguments.embedding.preprocess(&[])?, false)).map(drop)
 }
 
 /// Reports what was noticed about a data set.
@@ -155,16 +191,18 @@ pub fn train(dataset: &Dataset, backbone: &Backbone, arguments: &TrainingArgumen
         );
     }
     let preprocess = arguments.embedding.preprocess(&dataset.train)?;
-    let mut trainer = Trainer::new(backbone, &arguments.options(preprocess, !is_set_by_test))?;
+    let mut trainer =
+        Trainer::new(backbone, &arguments.options(dataset.train.len(), preprocess, !is_set_by_test))?;
     let bar = Bar::new("embedding", dataset.train.len());
     let decode_options = arguments.embedding.decode_options();
     let mut files = FileReport::default();
-    for path in &dataset.train {
-        let photograph = Photograph::decode(path, &decode_options)?;
+    for_each_decoded(&dataset.train, &decode_options, arguments.embedding.threads, |path, decoded| {
+        let photograph = decoded?.photograph;
         trainer.add(&photograph.picture.frame()).map_err(|e| e.within(path.display()))?;
         files.add(path, &photograph);
         bar.step()?;
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     drop(bar);
     report_notes(&files.notes(&decode_options));
     let mut progress = TrainingProgress::default();

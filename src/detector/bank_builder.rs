@@ -21,8 +21,21 @@ pub(super) struct Selection {
 /// Bytes that making a memory bank of `rows` patches takes at most, beside the patches: those of the selection, or
 /// later of the bank and its search.
 pub(super) fn bytes(rows: usize, dim: usize, options: &TrainOptions) -> u64 {
-    let count = (rows as f64 * options.coreset_ratio) as usize;
+    let count = bounded((rows as f64 * options.coreset_ratio) as usize, options);
     coreset::bytes(rows, count).max(count as u64 * Index::build_bytes(dim, options.bank_precision))
+}
+
+/// As many of `count` rows as the memory bank may have.
+fn bounded(count: usize, options: &TrainOptions) -> usize {
+    count.min(options.max_bank_rows.unwrap_or(count).max(1))
+}
+
+/// The coreset ratio that `rows` of `patches` are: that of the options, unless the number of rows is bounded.
+pub(super) fn ratio(rows: usize, patches: usize, options: &TrainOptions) -> f64 {
+    match options.max_bank_rows {
+        Some(most) if rows >= most => rows as f64 / patches as f64,
+        _ => options.coreset_ratio,
+    }
 }
 
 /// Projects the patches of some images of `store`, or as many as the bound allows, and selects greedily.
@@ -39,7 +52,7 @@ pub(super) fn select(
     if u32::try_from(rows).is_err() {
         return Err(Error::limit("training patches", rows, "less than 2^32"));
     }
-    let count = coreset::size(rows, options.coreset_ratio)?;
+    let count = bounded(coreset::size(rows, options.coreset_ratio)?, options);
     let mut sample = coreset::sample(all, rows, options.seed);
     // Places among the patches of these images become rows of the store.
     for row in &mut sample {

@@ -52,6 +52,14 @@ impl PatchExtractor {
         Self { roi, ..self }
     }
 
+    /// Gives back the memory that photographs took. No other photograph may follow.
+    #[cfg(feature = "train")]
+    pub(super) fn release_memory(&mut self) {
+        self.image = ImageTensor::default();
+        self.arena = Arena::default();
+        self.embedding = Vec::new();
+    }
+
     /// Bytes that an extractor takes, once it was used on `threads` threads with frames of (height, width).
     pub(super) fn bytes(
         network: &Network,

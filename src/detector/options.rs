@@ -36,6 +36,9 @@ pub struct TrainOptions {
     pub roi: Option<Mask>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
+    /// Rows that the memory bank may have. Where the coreset ratio gives more, a lower ratio is used, which
+    /// [`Training::coreset_ratio`](super::Training#structfield.coreset_ratio) says. Default: `None`, no bound.
+    pub max_bank_rows: Option<usize>,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
     pub neighbors: u32,
     /// Seed of the coreset's start and projection: the same seed gives the same file, on CPUs of the same
@@ -81,6 +84,7 @@ impl Default for TrainOptions {
             bit_depth: None,
             roi: None,
             coreset_ratio: 0.1,
+            max_bank_rows: None,
             neighbors: 9,
             seed: 42,
             threads: 0,
@@ -103,6 +107,7 @@ setters!(TrainOptions {
     bit_depth: Option<u8>,
     roi: Option<Mask>,
     coreset_ratio: f64,
+    max_bank_rows: Option<usize>,
     neighbors: u32,
     seed: u64,
     threads: usize,

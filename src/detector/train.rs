@@ -114,10 +114,12 @@ impl Trainer {
     ///
     /// # Errors
     /// As `finish`.
-    pub fn finish_with_report(self, observer: &mut Observer<'_>) -> Result<(PatchCore, TrainingReport)> {
+    pub fn finish_with_report(mut self, observer: &mut Observer<'_>) -> Result<(PatchCore, TrainingReport)> {
         if self.images() == 0 {
             return Err(Error::argument("training images", "none", "at least one photograph of a good part"));
         }
+        // The choice takes as much memory again.
+        self.extractor.release_memory();
         let Self { store, options, isa, pool, network, roi, looks, .. } = &self;
         let distinct = store.distinct();
         let screening = match options.cross_validate {
@@ -148,7 +150,11 @@ impl Trainer {
             images: learned.len() as u64,
             patches: (learned.len() * store.image_rows()) as u64,
             sampled: selection.sampled.map(|rows| rows as u64),
-            coreset_ratio: options.coreset_ratio,
+            coreset_ratio: bank_builder::ratio(
+                selection.rows.len(),
+                selection.sampled.unwrap_or(learned.len() * store.image_rows()),
+                options,
+            ),
             seed: Some(options.seed),
             photograph_size: Some(report.size),
         };

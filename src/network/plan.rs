@@ -65,7 +65,7 @@ enum Operation {
 }
 
 /// Memory for the activations of one [`Network`], used by one computation at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Arena {
     maps: Vec<Map>,
     workspace: Workspace,
