@@ -14,8 +14,8 @@
 //! ```
 //!
 //! The number of rows is chosen so that all sums stay in registers, with room for the columns and one scalar:
-//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32), 12 with
-//! AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
+//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32; on 32-bit ARM
+//! 4 rows, 8 of 16), 12 with AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
 //! are distributed over tiles or threads.
 //!
 //! For a convolution a window is what lies under the kernel at one output pixel. The channels of a pixel and
