@@ -94,6 +94,7 @@ impl Clone for Aligned {
 impl std::ops::Deref for Aligned {
     type Target = [f32];
 
+    #[inline]
     fn deref(&self) -> &[f32] {
         match &self.memory {
             Memory::Heap { values, start } => &values[*start..][..self.len],
@@ -107,6 +108,7 @@ impl std::ops::Deref for Aligned {
 }
 
 impl std::ops::DerefMut for Aligned {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [f32] {
         match &mut self.memory {
             Memory::Heap { values, start } => &mut values[*start..][..self.len],

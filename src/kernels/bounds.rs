@@ -106,8 +106,14 @@ fn for_products(
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => unsafe { x86_64::avx512(rows.codes, chosen, query.codes, products) },
+            // The compiler finds the instructions itself.
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => portable(rows.codes, chosen, query.codes, products),
+            // SAFETY: the isa proves that the CPU has the instructions.
+            #[cfg(target_arch = "arm")]
+            Kind::Neon => unsafe {
+                super::arm::bounds::dot_products(rows.codes, chosen, query.codes, products);
+            },
         }
         visit(chosen, products);
     }
@@ -120,7 +126,8 @@ fn portable(codes: &[i8], chosen: &[u32], query: &[i16], out: &mut [i32]) {
     }
 }
 
-fn dot(codes: &[i8], query: &[i16]) -> i32 {
+/// The product of two vectors of codes, which wraps.
+pub(super) fn dot(codes: &[i8], query: &[i16]) -> i32 {
     let products = codes.iter().zip(query).map(|(&code, &query)| i32::from(code).wrapping_mul(query.into()));
     products.fold(0, i32::wrapping_add)
 }

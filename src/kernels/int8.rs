@@ -44,7 +44,7 @@ pub(crate) struct Blocks<'a> {
     pub dims: usize,
 }
 
-/// A group of queries.
+/// A group of queries, whose codes are within -127..=127.
 #[derive(Debug, Default)]
 pub(crate) struct Queries {
     /// Interleaved.
@@ -66,11 +66,17 @@ impl Queries {
         GROUP * dims * (size_of::<i8>() + size_of::<i16>())
     }
 
-    /// Sets the first codes of query `lane`, a multiple of `STEP` of them. Each must fit i8.
+    #[cfg(target_arch = "arm")]
+    pub(super) fn codes(&self) -> &[i8] {
+        &self.codes
+    }
+
+    /// Sets the first codes of query `lane`, a multiple of `STEP` of them.
     pub(crate) fn set_all(&mut self, lane: usize, codes: &[i16]) {
         let (fours, _) = codes.as_chunks::<STEP>();
         for (step, &four) in fours.iter().enumerate() {
             let at = step * GROUP + lane;
+            debug_assert!(four.iter().all(|code| (-127..=127).contains(code)));
             self.codes[at * STEP..][..STEP].copy_from_slice(&four.map(|code| code as i8));
             self.halves[at] = [four[0], four[2], four[1], four[3]];
         }
@@ -78,6 +84,7 @@ impl Queries {
 
     /// Sets one code of query `lane`.
     pub(crate) fn set(&mut self, lane: usize, dim: usize, code: i8) {
+        debug_assert!(code > i8::MIN);
         self.codes[interleaved(lane, dim, GROUP)] = code;
         let (step, place) = (dim / STEP, dim % STEP);
         self.halves[step * GROUP + lane][place / 2 + place % 2 * 2] = code.into();
@@ -111,9 +118,24 @@ pub(crate) fn mark_near_rows(
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => unsafe { x86_64::mark_near_rows_avx512(blocks, chosen, queries, thresholds, out) },
         // SAFETY: as above.
+        #[cfg(target_arch = "arm")]
+        Kind::Neon => unsafe { super::arm::int8::mark_near_rows(blocks, chosen, queries, thresholds, out) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Kind::Neon => unsafe { aarch64::mark_near_rows(blocks, chosen, queries, thresholds, out) },
     }
+}
+
+/// The zero point's share of each query's sums: 128 times the sum of its codes, for kernels that multiply signed codes.
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+pub(super) fn zero_points(queries: &Queries, dims: usize) -> [i32; GROUP] {
+    let mut sums = [0; GROUP];
+    for step in queries.codes[..GROUP * dims].chunks_exact(GROUP * STEP) {
+        for (sum, four) in sums.iter_mut().zip(step.chunks_exact(STEP)) {
+            *sum += four.iter().map(|&code| 128 * i32::from(code)).sum::<i32>();
+        }
+    }
+    sums
 }
 
 fn portable(
@@ -163,7 +185,11 @@ mod tests {
             // The queries have one step more, so that reading too far shows.
             let blocks = 5;
             let codes: Vec<u8> = (0..blocks * BLOCK_ROWS * dims).map(|i| byte(i, 1)).collect();
-            let code = |q: usize, dim: usize| byte(dim * GROUP + q, 2) as i8;
+            let code = |q: usize, dim: usize| match byte(dim * GROUP + q, 2) {
+                0 => -127,
+                255 => 127,
+                byte => (byte as i8).max(-127),
+            };
             let mut queries = Queries::default();
             queries.resize(dims + STEP);
             for q in 0..GROUP {

@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     Neon,
 }
 
@@ -55,8 +55,8 @@ impl Isa {
                 all.push(Isa(Kind::Avx2));
             }
         }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+        if super::neon::has_neon() {
             all.push(Isa(Kind::Neon));
         }
         all.push(Self::PORTABLE);
@@ -71,7 +71,7 @@ impl Isa {
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
-            #[cfg(target_arch = "aarch64")]
+            #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
             Kind::Neon => "neon",
         }
     }
@@ -84,8 +84,8 @@ impl Isa {
             Kind::Avx2 => Avx2::LANES,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => Avx512::LANES,
-            #[cfg(target_arch = "aarch64")]
-            Kind::Neon => super::aarch64::Neon::LANES,
+            #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+            Kind::Neon => super::neon::Neon::LANES,
         }
     }
 

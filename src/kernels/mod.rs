@@ -10,6 +10,8 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 pub(crate) mod aligned;
+#[cfg(target_arch = "arm")]
+mod arm;
 pub(crate) mod bounds;
 pub(crate) mod conv;
 mod direct;
@@ -38,3 +40,9 @@ pub(crate) mod winograd;
 mod x86_64;
 
 pub use isa::Isa;
+
+/// NEON, by the processor's word size.
+#[cfg(target_arch = "aarch64")]
+use aarch64 as neon;
+#[cfg(target_arch = "arm")]
+use arm as neon;

@@ -8,7 +8,7 @@
 
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::{Simd, load_strided};
+use super::simd::{Simd, load_strided, multiply_add_values};
 use super::tile::{PANEL_VECTORS, panel_width};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
@@ -90,9 +90,9 @@ impl CenterPanels {
                 Kind::Avx2 => avx2(panel, tile, limits, hits),
                 #[cfg(target_arch = "x86_64")]
                 Kind::Avx512 => avx512(panel, tile, limits, hits),
-                #[cfg(target_arch = "aarch64")]
+                #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
                 Kind::Neon => {
-                    compare_tile::<super::aarch64::Neon, ROWS_OF_16_REGISTERS>(panel, tile, limits, hits);
+                    compare_tile::<super::neon::Neon, ROWS_OF_16_REGISTERS>(panel, tile, limits, hits);
                 }
             }
         }
@@ -129,7 +129,7 @@ unsafe fn compare_tile<V: Simd, const ROWS: usize>(
     unsafe {
         let offsets: [V; PANEL_VECTORS] = load_strided(panel.as_ptr(), V::LANES);
         let centers = panel.as_ptr().add(PANEL_VECTORS * V::LANES);
-        let sums = V::multiply_add([offsets; ROWS], tile.as_ptr(), (1, ROWS), centers, depth);
+        let sums = multiply_add_values([offsets; ROWS], tile.as_ptr(), (1, ROWS), centers, depth);
         let all = u32::MAX >> (32 - PANEL_VECTORS * V::LANES);
         for ((sums, &limit), hits) in sums.iter().zip(limits).zip(hits) {
             let limit = V::splat(limit);

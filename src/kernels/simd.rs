@@ -1,6 +1,7 @@
 //! The vector type that kernels are written over.
 
-use super::tile::PANEL_VECTORS;
+use super::tile::{PANEL_VECTORS, WindowLayout};
+use super::winograd::{self, InputJob, OutputTile};
 use crate::half;
 
 /// A register of `LANES` f32 values.
@@ -11,6 +12,9 @@ use crate::half;
 pub(crate) unsafe trait Simd: Copy {
     /// Values of a register.
     const LANES: usize;
+    /// Whether the register tile is faster where its rows are interleaved register by register: see
+    /// [`StripLayout`](super::tile::StripLayout).
+    const INTERLEAVES: bool = false;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self;
@@ -41,26 +45,68 @@ pub(crate) unsafe trait Simd: Copy {
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 
-    /// The inner loop of the register tile: returns `sums[r][v] + a[r][k] * panel[k][v]` over ascending `k < depth`, where
-    /// `a[r][k]` lies at `a + r * row_stride + k * k_stride`, and `panel` holds the registers of one `k` after the other.
-    /// `a` must be valid for `ROWS` rows of `depth` values, and `panel` for `depth` times `PANEL_VECTORS` registers.
+    /// The sums of the register tile: `sums[r][v]` adds `window[r][k] * panel[k][v]` over ascending `k` from zero, where
+    /// `panel` holds `PANEL_VECTORS` registers for each of a window's values, and window `r` begins at
+    /// `a + r * pixel_stride`. All of that must be valid to read.
     #[inline(always)]
-    unsafe fn multiply_add<const ROWS: usize>(
-        sums: [[Self; PANEL_VECTORS]; ROWS],
+    unsafe fn multiply_windows<const ROWS: usize>(
         a: *const f32,
-        (row_stride, k_stride): (usize, usize),
+        WindowLayout { rows, row_stride, row_len, pixel_stride }: WindowLayout,
         panel: *const f32,
-        depth: usize,
     ) -> [[Self; PANEL_VECTORS]; ROWS] {
         // SAFETY: as the function's contract says.
-        unsafe { multiply_add_values(sums, a, (row_stride, k_stride), panel, depth) }
+        unsafe {
+            let mut sums = [[Self::splat(0.0); PANEL_VECTORS]; ROWS];
+            for row in 0..rows {
+                let a = a.add(row * row_stride);
+                let panel = panel.add(row * row_len * PANEL_VECTORS * Self::LANES);
+                sums = multiply_add_values(sums, a, (pixel_stride, 1), panel, row_len);
+            }
+            sums
+        }
+    }
+
+    /// As [`multiply_windows`](Self::multiply_windows), of `ROWS` rows of `k` values that are interleaved register by
+    /// register.
+    #[inline(always)]
+    unsafe fn multiply_interleaved<const ROWS: usize>(
+        a: *const f32,
+        panel: *const f32,
+        k: usize,
+    ) -> [[Self; PANEL_VECTORS]; ROWS] {
+        let (lanes, rows) = (Self::LANES, k / Self::LANES);
+        let windows = WindowLayout { rows, row_stride: ROWS * lanes, row_len: lanes, pixel_stride: lanes };
+        // SAFETY: as the function's contract says.
+        unsafe { Self::multiply_windows::<ROWS>(a, windows, panel) }
+    }
+
+    /// Winograd's transform of an input tile: see [`winograd`](super::winograd).
+    ///
+    /// # Safety
+    /// As `winograd::transform_input`.
+    #[inline(always)]
+    unsafe fn transform_input(job: &InputJob) {
+        // SAFETY: as the function's contract says.
+        unsafe { winograd::transform_input::<Self>(job) }
+    }
+
+    /// Winograd's transform of a register of an output tile: see [`winograd`](super::winograd).
+    ///
+    /// # Safety
+    /// As `winograd::transform_output`.
+    #[inline(always)]
+    unsafe fn transform_output(tile: &OutputTile) {
+        // SAFETY: as the function's contract says.
+        unsafe { winograd::transform_output::<Self>(tile) }
     }
 }
 
-/// [`Simd::multiply_add`] for every instruction set, one value of each row at a time.
+/// Returns `sums[r][v] + a[r][k] * panel[k][v]` over ascending `k < depth`, where `a[r][k]` lies at
+/// `a + r * row_stride + k * k_stride`, and `panel` holds the registers of one `k` after the other.
 ///
 /// # Safety
-/// As `Simd::multiply_add`.
+/// The CPU has the instructions of `V`; `a` is valid for `ROWS` rows of `depth` values, and `panel` for `depth` times
+/// `PANEL_VECTORS` registers.
 // Indices, because an iterator that is not inlined loses the vector instructions.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
@@ -184,8 +230,8 @@ macro_rules! dispatch {
                     Kind::Avx2 => avx2($($argument),*),
                     #[cfg(target_arch = "x86_64")]
                     Kind::Avx512 => avx512($($argument),*),
-                    #[cfg(target_arch = "aarch64")]
-                    Kind::Neon => $generic::<$crate::kernels::aarch64::Neon>($($argument),*),
+                    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+                    Kind::Neon => $generic::<$crate::kernels::neon::Neon>($($argument),*),
                 }
             }
         }

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! The number of rows is chosen so that all sums stay in registers, with room for the columns and one scalar:
-//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32), 12 with
-//! AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
+//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32; on 32-bit ARM
+//! 4 rows, 8 of 16), 12 with AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
 //! are distributed over tiles or threads.
 //!
 //! For a convolution a window is what lies under the kernel at one output pixel. The channels of a pixel and
@@ -33,7 +33,7 @@
 use super::aligned::Aligned;
 use super::isa::{Isa, Kind};
 use super::portable::F32x8;
-use super::simd::Simd;
+use super::simd::{Simd, load_strided};
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{Avx2, Avx512};
 use crate::parallel::Pool;
@@ -97,8 +97,8 @@ fn tile_rows(isa: Isa) -> usize {
         Kind::Avx2 => 6,
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512 => 12,
-        #[cfg(target_arch = "aarch64")]
-        Kind::Neon => 8,
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+        Kind::Neon => super::neon::TILE_ROWS,
     }
 }
 
@@ -193,6 +193,7 @@ impl PackedPanels {
             let job = Job {
                 a: a.as_ptr(),
                 windows,
+                interleaved: false,
                 panel: self.panel(panel),
                 bias: epilogue.bias.map_or(&[], |bias| &bias[first..]),
                 residual: epilogue.residual.map(|residual| residual.as_ptr().add(first)),
@@ -200,82 +201,158 @@ impl PackedPanels {
                 out: out.as_mut_ptr().add(first),
                 out_stride,
                 columns,
+                strips: Strips::new(m, self.isa),
             };
-            self.multiply_strips(job, m);
+            self.multiply_strips(&job);
         }
     }
 
-    /// Multiplies `m` windows of `a` by the rows of panel `panel` from `first` on, and writes `out` `[m,
-    /// width]`. The panel must have all its columns.
+    /// Multiplies a matrix `[m, k]`, laid out as `layout` says, by the rows of panel `panel` from `first` on, and writes
+    /// `out` `[m, width]`. The panel must have all its columns.
     ///
     /// # Panics
-    /// A slice is too short for that, or the panel ends before the windows do.
+    /// A slice is too short for that, or the panel ends before the matrix does.
     pub(crate) fn multiply_panel(
         &self,
         panel: usize,
         first: usize,
         a: &[f32],
-        windows: WindowLayout,
-        m: usize,
+        layout: StripLayout,
         out: &mut [f32],
     ) {
-        let (width, k) = (self.width(), windows.rows * windows.row_len);
-        assert!((panel + 1) * width <= self.n && first + k <= self.k);
-        assert!(out.len() >= m * width && a.len() >= windows.end(m));
+        let (width, StripLayout { m, k, .. }) = (self.width(), layout);
+        assert!((panel + 1) * width <= self.n && first + k <= self.k && layout.isa == self.isa);
+        assert!(out.len() >= m * width && a.len() >= m * k);
+        let job = Job {
+            a: a.as_ptr(),
+            windows: WindowLayout::matrix(k),
+            interleaved: interleaves(self.isa),
+            panel: &self.panel(panel)[first * width..][..k * width],
+            bias: &[],
+            residual: None,
+            relu: false,
+            out: out.as_mut_ptr(),
+            out_stride: width,
+            columns: width,
+            strips: layout.strips,
+        };
         // SAFETY: the lengths were checked just now.
-        unsafe {
-            self.multiply_strips(
-                Job {
-                    a: a.as_ptr(),
-                    windows,
-                    panel: &self.panel(panel)[first * width..][..k * width],
-                    bias: &[],
-                    residual: None,
-                    relu: false,
-                    out: out.as_mut_ptr(),
-                    out_stride: width,
-                    columns: width,
-                },
-                m,
-            );
-        }
+        unsafe { self.multiply_strips(&job) };
     }
 
+    #[inline]
     fn panel(&self, panel: usize) -> &[f32] {
         let len = self.width() * self.k;
         &self.data[panel * len..][..len]
     }
 
-    /// Splits `m` windows evenly into strips of at most [`tile_rows`].
-    ///
     /// # Safety
-    /// The job's pointers are valid for `m` windows, and its panel is one of this matrix.
-    unsafe fn multiply_strips(&self, job: Job<'_>, m: usize) {
-        let strips = m.div_ceil(tile_rows(self.isa));
-        for strip in 0..strips {
-            let (from, to) = (strip * m / strips, (strip + 1) * m / strips);
-            // SAFETY: an even share of m windows is at most `tile_rows`; the caller grants the rest, and the
-            // isa proves that the CPU has the instructions.
-            unsafe {
-                match self.isa.kind() {
-                    Kind::Portable => portable(&job.after(from), to - from),
-                    #[cfg(target_arch = "x86_64")]
-                    Kind::Avx2 => avx2(&job.after(from), to - from),
-                    #[cfg(target_arch = "x86_64")]
-                    Kind::Avx512 => avx512(&job.after(from), to - from),
-                    #[cfg(target_arch = "aarch64")]
-                    Kind::Neon => neon(&job.after(from), to - from),
-                }
+    /// The job's pointers are valid for its windows, its strips are those of this instruction set, and its panel is one
+    /// of this matrix.
+    unsafe fn multiply_strips(&self, job: &Job<'_>) {
+        // SAFETY: the caller grants the windows, and the isa proves that the CPU has the instructions.
+        unsafe {
+            match self.isa.kind() {
+                Kind::Portable => portable(job),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx2 => avx2(job),
+                #[cfg(target_arch = "x86_64")]
+                Kind::Avx512 => avx512(job),
+                #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+                Kind::Neon => neon(job),
             }
         }
     }
 }
 
-/// A few windows times one panel.
+/// The fewest strips of at most [`tile_rows`] windows. Their heights differ by one at most; the higher ones come first.
+#[derive(Clone, Copy, Debug)]
+struct Strips {
+    count: usize,
+    /// Windows of the lower ones.
+    height: usize,
+    /// How many have one window more.
+    higher: usize,
+}
+
+impl Strips {
+    /// Of `m` windows.
+    fn new(m: usize, isa: Isa) -> Self {
+        let count = m.div_ceil(tile_rows(isa));
+        Self { count, height: m / count.max(1), higher: m % count.max(1) }
+    }
+
+    /// First window of a strip, and their number.
+    fn windows(&self, strip: usize) -> (usize, usize) {
+        (strip * self.height + strip.min(self.higher), self.height + usize::from(strip < self.higher))
+    }
+
+    /// The higher strips and the lower ones: first window, number of strips, and height.
+    #[inline(always)]
+    fn by_height(&self) -> [(usize, usize, usize); 2] {
+        let Self { count, height, higher } = *self;
+        [(0, higher, height + 1), (higher * (height + 1), count - higher, height)]
+    }
+
+    /// The strip that holds a window.
+    fn holding(&self, window: usize) -> usize {
+        let in_higher = self.higher * (self.height + 1);
+        match window.checked_sub(in_higher) {
+            None => window / (self.height + 1),
+            Some(after) => self.higher + after / self.height,
+        }
+    }
+}
+
+/// How a matrix `[m, k]` is laid out that only tiles of `isa` read; `k` is a multiple of its lanes.
+///
+/// Usually it is dense. On instruction sets that [interleave](Simd::INTERLEAVES), the rows of a strip alternate register by
+/// register, so that the tile reads all of them through one pointer:
+///
+/// ```text
+///     dense:         row 0: k0..k3, k4..k7, ...      row 1: k0..k3, k4..k7, ...
+///     interleaved:   k0..k3 of row 0, of row 1, ... of row 7, k4..k7 of row 0, of row 1, ... of row 7, ...
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StripLayout {
+    m: usize,
+    k: usize,
+    isa: Isa,
+    strips: Strips,
+}
+
+impl StripLayout {
+    pub(crate) fn new(m: usize, k: usize, isa: Isa) -> Self {
+        Self { m, k, isa, strips: Strips::new(m, isa) }
+    }
+
+    /// Index of the first value of a row, and the distance from one of its registers to the next.
+    pub(crate) fn row(&self, row: usize) -> (usize, usize) {
+        let lanes = self.isa.lanes();
+        if !interleaves(self.isa) {
+            return (row * self.k, lanes);
+        }
+        let (first, height) = self.strips.windows(self.strips.holding(row));
+        (first * self.k + (row - first) * lanes, height * lanes)
+    }
+}
+
+/// [`Simd::INTERLEAVES`] of an instruction set's vectors.
+fn interleaves(isa: Isa) -> bool {
+    match isa.kind() {
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+        Kind::Neon => super::neon::Neon::INTERLEAVES,
+        _ => false,
+    }
+}
+
+/// Windows times one panel.
 #[derive(Clone, Copy)]
 struct Job<'a> {
     a: *const f32,
     windows: WindowLayout,
+    /// Whether the windows are the rows of a matrix, interleaved as [`StripLayout`] says.
+    interleaved: bool,
     panel: &'a [f32],
     /// The bias of this panel's columns; empty where there is none.
     bias: &'a [f32],
@@ -284,38 +361,24 @@ struct Job<'a> {
     out: *mut f32,
     out_stride: usize,
     columns: usize,
-}
-
-impl Job<'_> {
-    /// The same job without its first `row` windows.
-    ///
-    /// # Safety
-    /// The job has that window.
-    unsafe fn after(self, row: usize) -> Self {
-        // SAFETY: the caller grants the window.
-        unsafe {
-            Self {
-                a: self.a.add(row * self.windows.pixel_stride),
-                residual: self.residual.map(|residual| residual.add(row * self.out_stride)),
-                out: self.out.add(row * self.out_stride),
-                ..self
-            }
-        }
-    }
+    strips: Strips,
 }
 
 /// The kernels of one instruction set: a tile for each number of rows, so that the sums stay in registers.
 macro_rules! tiles {
     ($name:ident, $vector:ty, $($feature:literal)?, $($rows:literal)+) => {
         /// # Safety
-        /// The CPU has the instructions; `rows` is one of the macro's; otherwise as [`tile`].
+        /// The CPU has the instructions; strips have one of the macro's numbers of rows; otherwise as [`tile`].
         $(#[target_feature(enable = $feature)])?
-        unsafe fn $name(job: &Job<'_>, rows: usize) {
-            // SAFETY: as the function's contract says.
-            unsafe {
-                match rows {
-                    $($rows => tile::<$vector, $rows>(job),)+
-                    _ => unreachable!("more rows than a tile has"),
+        unsafe fn $name(job: &Job<'_>) {
+            for (first, strips, rows) in job.strips.by_height() {
+                // SAFETY: as the function's contract says.
+                unsafe {
+                    match rows {
+                        _ if strips == 0 => {}
+                        $($rows => strips_of::<$vector, $rows>(job, first, strips),)+
+                        _ => unreachable!("more rows than a tile has"),
+                    }
                 }
             }
         }
@@ -328,64 +391,93 @@ tiles!(avx2, Avx2, "avx2,fma", 1 2 3 4 5 6);
 #[cfg(target_arch = "x86_64")]
 tiles!(avx512, Avx512, "avx512f,avx512dq,avx512vl", 1 2 3 4 5 6 7 8 9 10 11 12);
 #[cfg(target_arch = "aarch64")]
-tiles!(neon, super::aarch64::Neon, "neon", 1 2 3 4 5 6 7 8);
+tiles!(neon, super::neon::Neon, "neon", 1 2 3 4 5 6 7 8);
+#[cfg(target_arch = "arm")]
+tiles!(neon, super::neon::Neon, , 1 2 3 4);
 
+/// Computes `strips` strips of `ROWS` windows, from window `first` on.
+///
 /// # Safety
-/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` windows.
+/// As [`tile`], for each of the strips.
 #[inline(always)]
-unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>) {
-    let WindowLayout { rows, row_stride, row_len, pixel_stride } = job.windows;
-    debug_assert!(job.panel.len() == rows * row_len * PANEL_VECTORS * V::LANES);
-    // SAFETY: the panel holds PANEL_VECTORS registers for each of a window's values; the caller grants the
-    // windows.
-    let sums = unsafe {
-        let mut sums = [[V::splat(0.0); PANEL_VECTORS]; ROWS];
-        for row in 0..rows {
-            let a = job.a.add(row * row_stride);
-            let panel = job.panel.as_ptr().add(row * row_len * PANEL_VECTORS * V::LANES);
-            sums = V::multiply_add(sums, a, (pixel_stride, 1), panel, row_len);
-        }
-        sums
-    };
-    // SAFETY: the caller grants `columns` columns of ROWS rows.
-    unsafe {
-        if job.columns == PANEL_VECTORS * V::LANES {
-            store(job, sums);
-        } else {
-            store_part(job, sums);
-        }
+unsafe fn strips_of<V: Simd, const ROWS: usize>(job: &Job<'_>, first: usize, strips: usize) {
+    for strip in 0..strips {
+        // SAFETY: as the function's contract says.
+        unsafe { tile::<V, ROWS>(job, first + strip * ROWS) };
     }
 }
 
 /// # Safety
-/// As [`tile`], and the panel has all its columns.
+/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` windows from window `first` on.
 #[inline(always)]
-unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; PANEL_VECTORS]; ROWS]) {
+unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>, first: usize) {
+    let WindowLayout { rows, row_len, pixel_stride, .. } = job.windows;
+    debug_assert!(job.panel.len() == rows * row_len * PANEL_VECTORS * V::LANES);
+    let a = job.a.wrapping_add(first * pixel_stride);
+    // SAFETY: the panel holds PANEL_VECTORS registers for each of a window's values; the caller grants the
+    // windows, and `columns` columns of the output.
+    unsafe {
+        let sums = match V::INTERLEAVES && job.interleaved {
+            true => V::multiply_interleaved::<ROWS>(a, job.panel.as_ptr(), row_len),
+            false => V::multiply_windows::<ROWS>(a, job.windows, job.panel.as_ptr()),
+        };
+        if job.columns == PANEL_VECTORS * V::LANES {
+            store(job, first * job.out_stride, sums);
+        } else {
+            store_part(job, first * job.out_stride, sums);
+        }
+    }
+}
+
+/// Stores whole registers, the first at index `at`.
+///
+/// # Safety
+/// As [`tile`], and the panel has all its columns.
+// Indices, because an iterator that is not inlined loses the vector instructions.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn store<V: Simd, const ROWS: usize>(job: &Job<'_>, at: usize, mut sums: [[V; PANEL_VECTORS]; ROWS]) {
     // SAFETY: column v * LANES of each row is followed by LANES - 1 others, in the output, the residual and
     // the bias.
     unsafe {
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (v, mut sum) in sums.into_iter().enumerate() {
-                let at = r * job.out_stride + v * V::LANES;
-                if !job.bias.is_empty() {
-                    sum = sum.add(V::load(job.bias.as_ptr().add(v * V::LANES)));
+        if !job.bias.is_empty() {
+            let bias: [V; PANEL_VECTORS] = load_strided(job.bias.as_ptr(), V::LANES);
+            for r in 0..ROWS {
+                for v in 0..PANEL_VECTORS {
+                    sums[r][v] = sums[r][v].add(bias[v]);
                 }
-                if let Some(residual) = job.residual {
-                    sum = sum.add(V::load(residual.add(at)));
+            }
+        }
+        if let Some(residual) = job.residual {
+            for r in 0..ROWS {
+                let residual: [V; PANEL_VECTORS] =
+                    load_strided(residual.add(at + r * job.out_stride), V::LANES);
+                for v in 0..PANEL_VECTORS {
+                    sums[r][v] = sums[r][v].add(residual[v]);
                 }
-                if job.relu {
-                    sum = V::splat(0.0).max(sum);
+            }
+        }
+        if job.relu {
+            for r in 0..ROWS {
+                for v in 0..PANEL_VECTORS {
+                    sums[r][v] = V::splat(0.0).max(sums[r][v]);
                 }
-                sum.store(job.out.add(at));
+            }
+        }
+        for r in 0..ROWS {
+            for v in 0..PANEL_VECTORS {
+                sums[r][v].store(job.out.add(at + r * job.out_stride + v * V::LANES));
             }
         }
     }
 }
 
+/// Stores the columns that the panel has, the first at index `at`.
+///
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; PANEL_VECTORS]; ROWS]) {
+unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, at: usize, sums: [[V; PANEL_VECTORS]; ROWS]) {
     let mut row = [0.0; MAX_PANEL_WIDTH];
     for (r, sums) in sums.into_iter().enumerate() {
         for (v, sum) in sums.into_iter().enumerate() {
@@ -396,10 +488,11 @@ unsafe fn store_part<V: Simd, const ROWS: usize>(job: &Job<'_>, sums: [[V; PANEL
             let mut sum = value + job.bias.get(c).copied().unwrap_or(0.0);
             // SAFETY: the caller grants `columns` columns of ROWS rows.
             unsafe {
+                let at = at + r * job.out_stride + c;
                 if let Some(residual) = job.residual {
-                    sum += *residual.add(r * job.out_stride + c);
+                    sum += *residual.add(at);
                 }
-                *job.out.add(r * job.out_stride + c) = if job.relu && sum < 0.0 { 0.0 } else { sum };
+                *job.out.add(at) = if job.relu && sum < 0.0 { 0.0 } else { sum };
             }
         }
     }
@@ -454,29 +547,63 @@ mod tests {
         multiply(6 + 10 + 3, 0, 9, 9);
     }
 
+    /// A matrix `[m, k]` of whole numbers in the layout of `isa`.
+    fn strip_matrix(layout: StripLayout) -> Vec<f32> {
+        let mut a = vec![f32::NAN; layout.m * layout.k];
+        let lanes = layout.isa.lanes();
+        for row in 0..layout.m {
+            let (start, stride) = layout.row(row);
+            (0..layout.k).for_each(|k| a[start + k / lanes * stride + k % lanes] = value(row, k));
+        }
+        a
+    }
+
+    fn value(row: usize, k: usize) -> f32 {
+        ((row * 7 + k * 5) % 11) as f32 - 5.0
+    }
+
     #[test]
-    fn windows_can_start_at_any_row_of_a_panel() {
-        let isa = Isa::best();
-        let width = panel_width(isa);
-        let panels = PackedPanels::new(8, width, isa, &Pool::new(3).unwrap(), |i, j| (i * 100 + j) as f32);
-        let mut out = [0.0; MAX_PANEL_WIDTH];
-        panels.multiply_panel(0, 2, &[1.0; 13], WINDOWS, 1, &mut out);
-        for (j, &sum) in out[..width].iter().enumerate() {
-            assert_eq!(sum, (2..8).map(|i| (i * 100 + j) as f32).sum::<f32>());
+    fn matrices_in_strips_can_meet_a_panel_from_any_row_on() {
+        for isa in Isa::available() {
+            let (width, k) = (panel_width(isa), 2 * isa.lanes());
+            let column = |i: usize, j: usize| ((i * 3 + j) % 7) as f32;
+            let panels = PackedPanels::new(k + 3, width, isa, &Pool::new(3).unwrap(), column);
+            for m in (1..=26).chain([32, 36]) {
+                let layout = StripLayout::new(m, k, isa);
+                let mut out = vec![f32::NAN; m * width];
+                panels.multiply_panel(0, 2, &strip_matrix(layout), layout, &mut out);
+                for (at, &sum) in out.iter().enumerate() {
+                    let terms = (0..k).map(|k| value(at / width, k) * column(2 + k, at % width));
+                    assert_eq!(sum, terms.sum::<f32>(), "{isa:?}, row {} of {m}", at / width);
+                }
+            }
         }
     }
 
     #[test]
     #[should_panic]
-    fn windows_past_the_end_of_a_panel_are_refused() {
-        let panels = PackedPanels::new(8, MAX_PANEL_WIDTH, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
-        panels.multiply_panel(0, 3, &[1.0; 13], WINDOWS, 1, &mut [0.0; MAX_PANEL_WIDTH]);
+    fn a_matrix_that_ends_early_is_refused() {
+        let isa = Isa::best();
+        let panels = PackedPanels::new(isa.lanes(), MAX_PANEL_WIDTH, isa, &Pool::SERIAL, |_, _| 1.0);
+        let layout = StripLayout::new(3, isa.lanes(), isa);
+        panels.multiply_panel(0, 0, &vec![1.0; 3 * isa.lanes() - 1], layout, &mut [0.0; 3 * MAX_PANEL_WIDTH]);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_matrix_past_the_end_of_a_panel_is_refused() {
+        let isa = Isa::best();
+        let panels = PackedPanels::new(isa.lanes() + 2, MAX_PANEL_WIDTH, isa, &Pool::SERIAL, |_, _| 1.0);
+        let layout = StripLayout::new(1, isa.lanes(), isa);
+        panels.multiply_panel(0, 3, &vec![1.0; isa.lanes()], layout, &mut [0.0; MAX_PANEL_WIDTH]);
     }
 
     #[test]
     #[should_panic]
     fn a_panel_with_missing_columns_is_refused_where_whole_registers_are_stored() {
-        let panels = PackedPanels::new(6, 1, Isa::best(), &Pool::SERIAL, |_, _| 1.0);
-        panels.multiply_panel(0, 0, &[1.0; 19], WINDOWS, 3, &mut [0.0; 128]);
+        let isa = Isa::best();
+        let panels = PackedPanels::new(isa.lanes(), 1, isa, &Pool::SERIAL, |_, _| 1.0);
+        let layout = StripLayout::new(3, isa.lanes(), isa);
+        panels.multiply_panel(0, 0, &vec![1.0; 3 * isa.lanes()], layout, &mut [0.0; 3 * MAX_PANEL_WIDTH]);
     }
 }

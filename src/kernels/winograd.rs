@@ -33,8 +33,9 @@ use super::Isa;
 use super::aligned::Aligned;
 use super::map::{Map, Shape, WINOGRAD_TILE};
 use super::simd::{Simd, dispatch, load_strided};
-use super::tile::{MAX_PANEL_WIDTH, PackedPanels, WindowLayout};
+use super::tile::{MAX_PANEL_WIDTH, PackedPanels, StripLayout};
 use crate::parallel::{Pool, SharedMut};
+use std::ptr;
 
 /// Side of an input tile.
 const INPUT_TILE: usize = WINOGRAD_TILE + 2;
@@ -44,6 +45,25 @@ const POINTS: usize = INPUT_TILE * INPUT_TILE;
 const BLOCK_TILES: usize = 32;
 /// Values between the matrices of a block, so that they do not map to the same sets of the cache.
 const SKEW: usize = 16;
+
+/// Executes the block for each constant from 0 to 5. A loop over so much is not unrolled, and an index that varies keeps
+/// the tile in memory.
+macro_rules! for_each_of_six {
+    (|$i:ident| $block:block) => {
+        for_each_of_six!(@each $i $block 0 1 2 3 4 5)
+    };
+    (@each $i:ident $block:block $($value:literal)+) => {
+        for_each_of_six!(@one $i $block $($value)+)
+    };
+    (@one $i:ident $block:block $first:literal $($rest:literal)*) => {
+        {
+            const $i: usize = $first;
+            $block
+        }
+        for_each_of_six!(@one $i $block $($rest)*)
+    };
+    (@one $i:ident $block:block) => {};
+}
 
 /// A 3x3 convolution of stride 1, transformed and packed for one instruction set.
 #[derive(Clone, Debug)]
@@ -252,47 +272,49 @@ impl ActiveConvolution<'_> {
         });
     }
 
-    /// Writes the transformed tiles of row `row` to `values`, the 36 matrices `V_p` `[tiles of the block,
-    /// input]`.
+    /// Layout of each matrix `V_p` of a block.
+    fn layout(&self, block: usize) -> StripLayout {
+        StripLayout::new(self.tiles(block), self.convolution.input, self.convolution.isa)
+    }
+
+    /// Writes the transformed tiles of row `row` to `values`, the 36 matrices `V_p` `[tiles of the block, input]`.
     fn transform_input(&self, block: usize, row: usize, values: &SharedMut<'_>) {
         let (channels, columns) = (self.convolution.input, self.grid.columns);
-        let point_stride = point_stride(self.tiles(block), channels);
-        let first = (row - self.grid.rows_of(block).start) * columns * channels;
+        let (layout, point_stride) = (self.layout(block), point_stride(self.tiles(block), channels));
         let offset = self.source.border() - 1;
         let source = &self.source.data()[self.source.index_of(row * WINOGRAD_TILE + offset, offset)..];
         let row_stride = self.source.row_stride();
+        let row_len = ((columns - 1) * WINOGRAD_TILE + INPUT_TILE) * channels;
         assert!(channels.is_multiple_of(self.convolution.isa.lanes()));
-        assert!(
-            source.len()
-                >= (INPUT_TILE - 1) * row_stride + ((columns - 1) * WINOGRAD_TILE + INPUT_TILE) * channels
-        );
-        assert!(values.len() >= (POINTS - 1) * point_stride + first + columns * channels);
-        // SAFETY: the tiles of the row lie inside the source, and their values inside `values`, where no
-        // other row's do.
-        unsafe {
-            let job = InputJob {
-                source: source.as_ptr(),
-                row_stride,
-                channels,
-                tiles: columns,
-                out: values.pointer_at(first),
-                point_stride,
-            };
-            input_row_on(self.convolution.isa, &job);
+        assert!(source.len() >= (INPUT_TILE - 1) * row_stride + row_len);
+        assert!(values.len() >= (POINTS - 1) * point_stride + self.tiles(block) * channels);
+        let first = (row - self.grid.rows_of(block).start) * columns;
+        for tile in 0..columns {
+            let (start, register_stride) = layout.row(first + tile);
+            // SAFETY: the tile lies inside the source, and its values inside `values`, where no other tile's do.
+            unsafe {
+                let job = InputJob {
+                    source: source[tile * WINOGRAD_TILE * channels..].as_ptr(),
+                    row_stride,
+                    channels,
+                    out: values.pointer_at(start),
+                    register_stride,
+                    point_stride,
+                };
+                input_tile_on(self.convolution.isa, &job);
+            }
         }
     }
 
-    /// Writes the products for one panel of outputs to `sums`, the 36 matrices `M_p` `[tiles, columns of the
-    /// panel]`.
+    /// Writes the products for one panel of outputs to `sums`, the 36 matrices `M_p` `[tiles, columns of the panel]`.
     fn multiply(&self, block: usize, panel: usize, values: &[f32], sums: &mut [f32]) {
         let (tiles, input) = (self.tiles(block), self.convolution.input);
-        let windows = WindowLayout::matrix(input);
-        let weights = &self.convolution.points;
+        let (weights, layout) = (&self.convolution.points, self.layout(block));
         let width = weights.width();
         for p in 0..POINTS {
             let values = &values[p * point_stride(tiles, input)..];
             let sums = &mut sums[p * point_stride(tiles, width)..][..tiles * width];
-            weights.multiply_panel(panel, p * input, values, windows, tiles, sums);
+            weights.multiply_panel(panel, p * input, values, layout, sums);
         }
     }
 
@@ -333,58 +355,62 @@ impl ActiveConvolution<'_> {
     }
 }
 
-/// A row of input tiles to transform.
-struct InputJob {
-    /// First value of the first tile.
+/// An input tile to transform.
+#[repr(C)]
+pub(crate) struct InputJob {
     source: *const f32,
     row_stride: usize,
-    channels: usize,
-    tiles: usize,
+    pub(super) channels: usize,
+    /// The first register of the tile's row of `V_0`.
     out: *mut f32,
+    /// From one register of that row to the next.
+    register_stride: usize,
     point_stride: usize,
 }
 
 dispatch! {
     /// # Safety
-    /// As [`input_row`].
-    unsafe fn input_row_on(job: &InputJob) = input_row
+    /// As [`input_tile`].
+    unsafe fn input_tile_on(job: &InputJob) = input_tile
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six rows of
-/// `4 * tiles + 2` pixels and the output for `tiles * channels` values from each of the 36 points on.
+/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six rows of six pixels,
+/// and the output for the row's registers at each of the 36 points.
 #[inline(always)]
-unsafe fn input_row<V: Simd>(job: &InputJob) {
-    for tile in 0..job.tiles {
-        for channel in (0..job.channels).step_by(V::LANES) {
-            // SAFETY: pixel (y, x) of the tile and the LANES channels from `channel` on lie inside the
-            // source, and those of the tile inside each point.
-            unsafe {
-                let source = job.source.add(tile * WINOGRAD_TILE * job.channels + channel);
-                let mut half = [[V::splat(0.0); INPUT_TILE]; INPUT_TILE];
-                for (x, half) in half.iter_mut().enumerate() {
-                    *half = input_points(load_strided(source.add(x * job.channels), job.row_stride));
+unsafe fn input_tile<V: Simd>(job: &InputJob) {
+    // SAFETY: as the function's contract says.
+    unsafe { V::transform_input(job) }
+}
+
+/// # Safety
+/// As [`input_tile`].
+#[inline(always)]
+pub(super) unsafe fn transform_input<V: Simd>(job: &InputJob) {
+    for register in 0..job.channels / V::LANES {
+        // SAFETY: pixel (y, x) of the tile and the LANES channels of the register lie inside the source; the caller
+        // grants the outputs.
+        unsafe {
+            let source = job.source.add(register * V::LANES);
+            let mut half = [[V::splat(0.0); INPUT_TILE]; INPUT_TILE];
+            for_each_of_six!(|X| {
+                half[X] = input_points(load_strided(source.add(X * job.channels), job.row_stride));
+            });
+            let out = job.out.add(register * job.register_stride);
+            for_each_of_six!(|Y| {
+                let row = input_points(row_across(&half, Y));
+                for (x, value) in row.into_iter().enumerate() {
+                    value.store(out.add((Y * INPUT_TILE + x) * job.point_stride));
                 }
-                let out = job.out.add(tile * job.channels + channel);
-                for y in 0..INPUT_TILE {
-                    let row = input_points(across(&half, y));
-                    for (x, value) in row.into_iter().enumerate() {
-                        value.store(out.add((y * INPUT_TILE + x) * job.point_stride));
-                    }
-                }
-            }
+            });
         }
     }
 }
 
 /// Row `y` of the columns.
 #[inline(always)]
-fn across<V: Simd, const N: usize>(columns: &[[V; N]; INPUT_TILE], y: usize) -> [V; INPUT_TILE] {
-    let mut row = [columns[0][y]; INPUT_TILE];
-    for (value, column) in row.iter_mut().zip(columns) {
-        *value = column[y];
-    }
-    row
+fn row_across<V: Simd, const N: usize>(columns: &[[V; N]; INPUT_TILE], y: usize) -> [V; INPUT_TILE] {
+    [columns[0][y], columns[1][y], columns[2][y], columns[3][y], columns[4][y], columns[5][y]]
 }
 
 /// `B^T d` of a column of inputs.
@@ -441,35 +467,102 @@ dispatch! {
 #[inline(always)]
 unsafe fn output_row<V: Simd>(job: &OutputJob) {
     for tile in 0..job.columns.div_ceil(WINOGRAD_TILE) {
-        let columns = WINOGRAD_TILE.min(job.columns - tile * WINOGRAD_TILE);
         for channel in (0..job.width).step_by(V::LANES) {
+            let at = tile * WINOGRAD_TILE * job.channels + channel;
             // SAFETY: the tile's sums and, for rows and columns inside the map, its outputs are granted by
             // the caller.
             unsafe {
-                let sums = job.sums.add(tile * job.width + channel);
-                let mut half = [[V::splat(0.0); WINOGRAD_TILE]; INPUT_TILE];
-                for (x, half) in half.iter_mut().enumerate() {
-                    *half = output_points(load_strided(
-                        sums.add(x * job.point_stride),
-                        INPUT_TILE * job.point_stride,
-                    ));
-                }
-                let bias = V::load(job.bias.add(channel));
-                for y in 0..job.rows {
-                    let row = output_points(across(&half, y));
-                    for (x, value) in row.into_iter().take(columns).enumerate() {
-                        let at = y * job.row_stride + (tile * WINOGRAD_TILE + x) * job.channels + channel;
-                        let mut value = value.add(bias);
-                        if let Some(residual) = job.residual {
-                            value = value.add(V::load(residual.add(at)));
-                        }
-                        if job.relu {
-                            value = V::splat(0.0).max(value);
-                        }
-                        value.store(job.out.add(at));
-                    }
-                }
+                V::transform_output(&OutputTile {
+                    sums: job.sums.add(tile * job.width + channel),
+                    point_stride: job.point_stride,
+                    bias: job.bias.add(channel),
+                    residual: job.residual.map_or(ptr::null(), |residual| residual.add(at)),
+                    relu: job.relu,
+                    out: job.out.add(at),
+                    row_stride: job.row_stride,
+                    channels: job.channels,
+                    rows: job.rows,
+                    columns: WINOGRAD_TILE.min(job.columns - tile * WINOGRAD_TILE),
+                });
             }
+        }
+    }
+}
+
+/// A register of channels of an output tile to transform.
+#[repr(C)]
+pub(crate) struct OutputTile {
+    sums: *const f32,
+    point_stride: usize,
+    bias: *const f32,
+    /// Null where there is none.
+    residual: *const f32,
+    relu: bool,
+    out: *mut f32,
+    row_stride: usize,
+    channels: usize,
+    /// Rows and columns of outputs that are inside the map: 1 to 4.
+    rows: usize,
+    pub(super) columns: usize,
+}
+
+/// # Safety
+/// The CPU has the instructions of `V`; the sums are valid for a register at each of the 36 points, the bias for a
+/// register, and output and residual for one at each pixel of the rows and columns.
+#[inline(always)]
+pub(super) unsafe fn transform_output<V: Simd>(tile: &OutputTile) {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        let mut half = [[V::splat(0.0); WINOGRAD_TILE]; INPUT_TILE];
+        let stride = INPUT_TILE * tile.point_stride;
+        for_each_of_six!(|X| {
+            half[X] = output_points(load_strided(tile.sums.add(X * tile.point_stride), stride));
+        });
+        let bias = V::load(tile.bias);
+        // The most frequent kind has numbers that the compiler knows, and stays in registers.
+        if (tile.rows, tile.columns) == (WINOGRAD_TILE, WINOGRAD_TILE) {
+            store_row(tile, output_points(row_across(&half, 0)), WINOGRAD_TILE, bias, 0);
+            store_row(tile, output_points(row_across(&half, 1)), WINOGRAD_TILE, bias, tile.row_stride);
+            store_row(tile, output_points(row_across(&half, 2)), WINOGRAD_TILE, bias, 2 * tile.row_stride);
+            store_row(tile, output_points(row_across(&half, 3)), WINOGRAD_TILE, bias, 3 * tile.row_stride);
+        } else {
+            for y in 0..tile.rows {
+                let row = output_points(row_across(&half, y));
+                store_row(tile, row, tile.columns, bias, y * tile.row_stride);
+            }
+        }
+    }
+}
+
+/// Stores the first `columns` pixels of a row of outputs, with the epilogue, from index `at` of the output on.
+///
+/// # Safety
+/// As [`transform_output`]; these pixels are inside the output.
+#[inline(always)]
+unsafe fn store_row<V: Simd>(
+    tile: &OutputTile,
+    mut row: [V; WINOGRAD_TILE],
+    columns: usize,
+    bias: V,
+    at: usize,
+) {
+    // SAFETY: as the function's contract says.
+    unsafe {
+        for value in &mut row {
+            *value = value.add(bias);
+        }
+        if !tile.residual.is_null() {
+            for (x, value) in row.iter_mut().enumerate().take(columns) {
+                *value = value.add(V::load(tile.residual.add(at + x * tile.channels)));
+            }
+        }
+        if tile.relu {
+            for value in &mut row {
+                *value = V::splat(0.0).max(*value);
+            }
+        }
+        for (x, value) in row.into_iter().enumerate().take(columns) {
+            value.store(tile.out.add(at + x * tile.channels));
         }
     }
 }

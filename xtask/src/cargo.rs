@@ -25,7 +25,13 @@ pub fn capture(command: &mut Command) -> Result<String> {
 
 /// The standard output of `cargo` with `arguments`, the lock file as it is.
 pub fn cargo(arguments: &[&str]) -> Result<String> {
-    capture(Command::new(env!("CARGO")).args(arguments).arg("--locked"))
+    cargo_in(&[], arguments)
+}
+
+/// As [`cargo`], with these variables in the environment.
+pub fn cargo_in(environment: &[(&str, &str)], arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(env!("CARGO"));
+    capture(command.args(arguments).arg("--locked").envs(environment.iter().copied()))
 }
 
 /// `cargo metadata` with `options`.

@@ -1,8 +1,9 @@
 //! Counted instructions of fixed work against a committed baseline: a measure of speed without noise.
 //!
 //! Callgrind counts on the machine's own CPU; it has no AVX-512, so `PATCHCORE_ISA` names AVX2 or the portable kernels.
-//! For aarch64, QEMU counts with the plugin `count.c`. The counts depend on the compiler, which the baseline names;
-//! under another compiler they are printed and compared with nothing.
+//! For aarch64, QEMU counts with the plugin `count.c`, on one core with the integer dot product and one without, what
+//! Debian's compiler made; `.ci/setup-aarch64` installs both. The counts depend on the compiler, which the baseline
+//! names; under another compiler they are printed and compared with nothing.
 
 use crate::{Result, cargo};
 use serde_json::Value;
@@ -17,19 +18,34 @@ const TOLERANCE: f64 = 0.02;
 const WORKS: [(&str, u64, u64); 4] =
     [("network", 1, 4), ("search", 1, 4), ("coreset", 1, 2), ("prediction", 2, 5)];
 
-/// Millions of instructions of one repetition, by instruction set and work.
+/// Millions of instructions of one repetition, by variant and work.
 type Counts = BTreeMap<(String, String), f64>;
 
 /// Where the work runs.
 struct Machine {
     name: &'static str,
-    /// Values of `PATCHCORE_ISA`.
-    isas: &'static [&'static str],
+    /// Values of `PATCHCORE_ISA` on x86-64, cores on aarch64.
+    variants: &'static [&'static str],
+    /// Of the compiler, for cargo.
+    environment: &'static [(&'static str, &'static str)],
     count: fn(&Program, &str, &str, u64) -> Result<u64>,
 }
 
-const X86_64: Machine = Machine { name: "x86_64", isas: &["avx2", "portable"], count: count_with_callgrind };
-const AARCH64: Machine = Machine { name: "aarch64", isas: &["neon"], count: count_with_qemu };
+const X86_64: Machine = Machine {
+    name: "x86_64",
+    variants: &["avx2", "portable"],
+    environment: &[],
+    count: count_with_callgrind,
+};
+const AARCH64: Machine = Machine {
+    name: "aarch64",
+    variants: &["cortex-a53", "cortex-a76"],
+    environment: &[
+        ("RUSTC", "/usr/bin/rustc"),
+        ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"),
+    ],
+    count: count_with_qemu,
+};
 
 /// Counts and compares, or with `--write` replaces the baseline of the machine.
 pub fn count(options: &[&str]) -> Result<()> {
@@ -43,7 +59,7 @@ pub fn count(options: &[&str]) -> Result<()> {
     let path = cargo::root().join(BASELINE);
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{BASELINE}: {e}"))?;
     let mut baselines = parse(&text)?;
-    let counted = Baseline { compiler: compiler()?, counts: measure(machine)? };
+    let counted = Baseline { compiler: compiler(machine)?, counts: measure(machine)? };
     let kept = baselines.get(machine.name);
     print_table(&counted, kept);
     if write {
@@ -69,13 +85,17 @@ struct Baseline {
 }
 
 /// The compiler that cargo calls, as it names itself.
-fn compiler() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+fn compiler(machine: &Machine) -> Result<String> {
+    let environment = machine.environment.iter().find(|(name, _)| *name == "RUSTC");
+    let rustc = match environment {
+        Some((_, rustc)) => rustc.into(),
+        None => std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()),
+    };
     let version = cargo::capture(Command::new(rustc).arg("--version"))?;
     Ok(version.trim().to_owned())
 }
 
-/// A baseline a machine. A line is a machine with its compiler, or an instruction set, a work and its count.
+/// A baseline a machine. A line is a machine with its compiler, or a variant, a work and its count.
 fn parse(text: &str) -> Result<BTreeMap<String, Baseline>> {
     let mut baselines = BTreeMap::new();
     let mut machine = None;
@@ -86,12 +106,12 @@ fn parse(text: &str) -> Result<BTreeMap<String, Baseline>> {
             baselines.insert(name.to_owned(), empty);
             machine = Some(name.to_owned());
         } else {
-            let [isa, work, count] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            let [variant, work, count] = line.split_whitespace().collect::<Vec<_>>()[..] else {
                 return Err(unfit());
             };
             let baseline = machine.as_ref().and_then(|name| baselines.get_mut(name)).ok_or_else(unfit)?;
             let count = count.parse().map_err(|_| unfit())?;
-            baseline.counts.insert((isa.into(), work.into()), count);
+            baseline.counts.insert((variant.into(), work.into()), count);
         }
     }
     Ok(baselines)
@@ -99,23 +119,23 @@ fn parse(text: &str) -> Result<BTreeMap<String, Baseline>> {
 
 fn format_baselines(baselines: &BTreeMap<String, Baseline>) -> String {
     let mut text = String::from(
-        "# Millions of instructions of fixed work, by instruction set. Written by `cargo xtask instructions --write`;\n\
+        "# Millions of instructions of fixed work, by instruction set or core. Written by `cargo xtask instructions --write`;\n\
          # the commit that changes it says why.\n",
     );
     for (machine, baseline) in baselines {
         text += &format!("\n{machine}: {}\n", baseline.compiler);
-        for ((isa, work), count) in &baseline.counts {
-            text += &format!("{isa:10} {work:12} {count:10.3}\n");
+        for ((variant, work), count) in &baseline.counts {
+            text += &format!("{variant:10} {work:12} {count:10.3}\n");
         }
     }
     text
 }
 
 fn print_table(counted: &Baseline, kept: Option<&Baseline>) {
-    for (key @ (isa, work), count) in &counted.counts {
+    for (key @ (variant, work), count) in &counted.counts {
         let change = kept.and_then(|kept| kept.counts.get(key)).map(|kept| 100.0 * (count / kept - 1.0));
         let change = change.map_or_else(|| "no baseline".into(), |percent| format!("{percent:+.2} %"));
-        println!("{isa:10} {work:12} {count:10.3} million  {change}");
+        println!("{variant:10} {work:12} {count:10.3} million  {change}");
     }
 }
 
@@ -130,7 +150,7 @@ fn compare(counted: &Counts, kept: &Counts) -> Result<()> {
         .keys()
         .chain(kept.keys().filter(|key| !counted.contains_key(*key)))
         .filter(|key| !is_near(key))
-        .map(|(isa, work)| format!("{work} with {isa}"))
+        .map(|(variant, work)| format!("{work} with {variant}"))
         .collect();
     if off.is_empty() {
         return Ok(());
@@ -153,13 +173,13 @@ struct Program {
 fn measure(machine: &Machine) -> Result<Counts> {
     let program = build(machine)?;
     let mut counts = Counts::new();
-    for isa in machine.isas {
+    for variant in machine.variants {
         for (work, few, many) in WORKS {
             let [less, more] =
-                [few, many].map(|repetitions| (machine.count)(&program, isa, work, repetitions));
+                [few, many].map(|repetitions| (machine.count)(&program, variant, work, repetitions));
             let (less, more) = (less?, more?);
             let each = more.saturating_sub(less) as f64 / (many - few) as f64;
-            counts.insert(((*isa).into(), work.into()), each / 1e6);
+            counts.insert(((*variant).into(), work.into()), each / 1e6);
         }
     }
     Ok(counts)
@@ -173,7 +193,7 @@ fn build(machine: &Machine) -> Result<Program> {
     if machine.name != std::env::consts::ARCH {
         arguments.extend(["--target", "aarch64-unknown-linux-gnu", "--target-dir", "target/aarch64"]);
     }
-    let messages = cargo::cargo(&arguments)?;
+    let messages = cargo::cargo_in(machine.environment, &arguments)?;
     let path = executable(&messages).ok_or("cargo build: found no program fixed_work")?;
     Ok(Program { path, scratch })
 }
@@ -199,13 +219,13 @@ fn collected(log: &str) -> Option<u64> {
     log.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
 }
 
-fn count_with_qemu(program: &Program, isa: &str, work: &str, repetitions: u64) -> Result<u64> {
+fn count_with_qemu(program: &Program, core: &str, work: &str, repetitions: u64) -> Result<u64> {
     let (plugin, log) = (program.scratch.join("count.so"), program.scratch.join("qemu.log"));
     compile_plugin(&plugin)?;
     let mut qemu = Command::new("qemu-aarch64");
-    qemu.args(["-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a53", "-d", "plugin"]);
+    qemu.args(["-L", "/usr/aarch64-linux-gnu", "-cpu", core, "-d", "plugin"]);
     qemu.arg("-D").arg(&log).arg("-plugin").arg(&plugin).arg(&program.path);
-    cargo::capture(qemu.args([work, &repetitions.to_string()]).env("PATCHCORE_ISA", isa))?;
+    cargo::capture(qemu.args([work, &repetitions.to_string()]).env_remove("PATCHCORE_ISA"))?;
     let text = std::fs::read_to_string(&log).map_err(|e| format!("{}: {e}", log.display()))?;
     text.trim().parse().map_err(|_| format!("{}: found {text:?}, expected a number", log.display()))
 }

@@ -1,9 +1,11 @@
 //! The kernels for the integer dot product of Armv8.2 and for plain NEON.
 //!
-//! Both multiply signed bytes. Row codes are signed_codes by 128, so sums start higher by 128 times the sum
+//! Without the dot product, two products are summed in 16 bits before they are widened: 2 * 128 * 127 fits.
+//!
+//! Both multiply signed bytes. Row codes are taken less 128, so sums start higher by 128 times the sum
 //! of the query's codes.
 
-use super::{BLOCK_ROWS, Blocks, GROUP, Queries, STEP};
+use super::{BLOCK_ROWS, Blocks, GROUP, Queries, STEP, zero_points};
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
@@ -127,47 +129,48 @@ unsafe fn with_neon(
                 // STEP bytes, of which query `first + q` has the four read.
                 unsafe {
                     let bias = bias.as_ptr().add(block as usize * BLOCK_ROWS + first_row);
-                    // Two lanes a row, of two rows each.
                     let mut halves = [[[vdupq_n_s32(0); 2]; REGISTERS]; QUERIES];
                     let mut codes = codes.as_ptr().add(block as usize * BLOCK_ROWS * dims + first_row * STEP);
                     let mut query = queries.codes.as_ptr().add(first * STEP);
-                    for _ in 0..dims / STEP {
-                        let rows = [signed_codes(codes), signed_codes(codes.add(LANES * STEP))];
-                        for (q, halves) in halves.iter_mut().enumerate() {
-                            let four = query.add(q * STEP).cast::<i32>().read_unaligned();
-                            let four = vreinterpret_s8_s32(vdup_n_s32(four));
-                            for (sums, &rows) in halves.iter_mut().zip(&rows) {
-                                sums[0] = vpadalq_s16(sums[0], vmull_s8(vget_low_s8(rows), four));
-                                sums[1] = vpadalq_s16(sums[1], vmull_s8(vget_high_s8(rows), four));
-                            }
-                        }
-                        codes = codes.add(BLOCK_ROWS * STEP);
-                        query = query.add(GROUP * STEP);
+                    for _ in 0..dims / STEP / 2 {
+                        let next = codes.add(BLOCK_ROWS * STEP);
+                        let rows = [
+                            [signed_codes(codes), signed_codes(codes.add(LANES * STEP))],
+                            [signed_codes(next), signed_codes(next.add(LANES * STEP))],
+                        ];
+                        let fours = [vld1q_s8(query), vld1q_s8(query.add(GROUP * STEP))];
+                        let [a, b, c, d] = &mut halves;
+                        add_products(a, rows, four_codes::<0>(fours));
+                        add_products(b, rows, four_codes::<1>(fours));
+                        add_products(c, rows, four_codes::<2>(fours));
+                        add_products(d, rows, four_codes::<3>(fours));
+                        codes = codes.add(2 * BLOCK_ROWS * STEP);
+                        query = query.add(2 * GROUP * STEP);
                     }
-                    for (q, halves) in (first..).zip(&halves) {
-                        for (r, sums) in halves.iter().enumerate() {
-                            let start =
-                                vaddq_s32(vld1q_s32(bias.add(r * LANES)), vdupq_n_s32(zero_points[q]));
-                            let sum = vaddq_s32(start, vpaddq_s32(sums[0], sums[1]));
-                            out[q * chosen.len() + i] |=
-                                ge_mask(sum, thresholds[q]) << (first_row + r * LANES);
-                        }
+                    if !(dims / STEP).is_multiple_of(2) {
+                        let zero = vdupq_n_s8(0);
+                        let rows =
+                            [[signed_codes(codes), signed_codes(codes.add(LANES * STEP))], [zero, zero]];
+                        let fours = [vld1q_s8(query), zero];
+                        let [a, b, c, d] = &mut halves;
+                        add_products(a, rows, four_codes::<0>(fours));
+                        add_products(b, rows, four_codes::<1>(fours));
+                        add_products(c, rows, four_codes::<2>(fours));
+                        add_products(d, rows, four_codes::<3>(fours));
+                    }
+                    let bias = [vld1q_s32(bias), vld1q_s32(bias.add(LANES))];
+                    for (q, [a, b]) in (first..).zip(halves) {
+                        let zero_point = vdupq_n_s32(zero_points[q]);
+                        let sums = [
+                            vaddq_s32(vaddq_s32(bias[0], zero_point), vpaddq_s32(a[0], a[1])),
+                            vaddq_s32(vaddq_s32(bias[1], zero_point), vpaddq_s32(b[0], b[1])),
+                        ];
+                        out[q * chosen.len() + i] |= ge_mask_of_eight(sums, thresholds[q]) << first_row;
                     }
                 }
             }
         }
     }
-}
-
-/// The zero point's share of each query's sums: 128 times the sum of its codes.
-fn zero_points(queries: &Queries, dims: usize) -> [i32; GROUP] {
-    let mut sums = [0; GROUP];
-    for step in queries.codes[..GROUP * dims].chunks_exact(GROUP * STEP) {
-        for (sum, four) in sums.iter_mut().zip(step.chunks_exact(STEP)) {
-            *sum += four.iter().map(|&code| 128 * i32::from(code)).sum::<i32>();
-        }
-    }
-    sums
 }
 
 /// The codes of four rows as signed numbers.
@@ -181,6 +184,54 @@ unsafe fn signed_codes(codes: *const u8) -> int8x16_t {
     unsafe { vreinterpretq_s8_u8(veorq_u8(vld1q_u8(codes), vdupq_n_u8(128))) }
 }
 
+/// Four codes of query `Q` in each lane, of two steps.
+#[inline]
+#[target_feature(enable = "neon")]
+fn four_codes<const Q: i32>(fours: [int8x16_t; 2]) -> [int8x16_t; 2] {
+    let [even, odd] = [vreinterpretq_s32_s8(fours[0]), vreinterpretq_s32_s8(fours[1])];
+    [vreinterpretq_s8_s32(vdupq_laneq_s32::<Q>(even)), vreinterpretq_s8_s32(vdupq_laneq_s32::<Q>(odd))]
+}
+
+/// Adds the products of eight rows with the codes of a query, of two steps. Each row has two lanes of the sums.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_products(sums: &mut [[int32x4_t; 2]; 2], rows: [[int8x16_t; 2]; 2], query: [int8x16_t; 2]) {
+    let [[a, b], [c, d]] = sums;
+    // SAFETY: the instructions touch registers alone, and are part of NEON. As intrinsics they become half as many
+    // again: the compiler moves the upper halves of the rows to registers of their own, and runs out of these.
+    unsafe {
+        asm!(
+            "smull {0:v}.8h, {even_0:v}.8b, {even:v}.8b",
+            "smull2 {1:v}.8h, {even_0:v}.16b, {even:v}.16b",
+            "smull {2:v}.8h, {even_1:v}.8b, {even:v}.8b",
+            "smull2 {3:v}.8h, {even_1:v}.16b, {even:v}.16b",
+            "smlal {0:v}.8h, {odd_0:v}.8b, {odd:v}.8b",
+            "smlal2 {1:v}.8h, {odd_0:v}.16b, {odd:v}.16b",
+            "smlal {2:v}.8h, {odd_1:v}.8b, {odd:v}.8b",
+            "smlal2 {3:v}.8h, {odd_1:v}.16b, {odd:v}.16b",
+            "sadalp {a:v}.4s, {0:v}.8h",
+            "sadalp {b:v}.4s, {1:v}.8h",
+            "sadalp {c:v}.4s, {2:v}.8h",
+            "sadalp {d:v}.4s, {3:v}.8h",
+            out(vreg) _,
+            out(vreg) _,
+            out(vreg) _,
+            out(vreg) _,
+            a = inout(vreg) *a,
+            b = inout(vreg) *b,
+            c = inout(vreg) *c,
+            d = inout(vreg) *d,
+            even_0 = in(vreg) rows[0][0],
+            even_1 = in(vreg) rows[0][1],
+            odd_0 = in(vreg) rows[1][0],
+            odd_1 = in(vreg) rows[1][1],
+            even = in(vreg) query[0],
+            odd = in(vreg) query[1],
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+}
+
 /// A bit for each lane that is at least `threshold`.
 #[inline]
 #[target_feature(enable = "neon")]
@@ -188,6 +239,18 @@ fn ge_mask(sum: int32x4_t, threshold: i32) -> u32 {
     // SAFETY: the array holds four values.
     let weights = unsafe { vld1q_u32([1, 2, 4, 8].as_ptr()) };
     vaddvq_u32(vandq_u32(vcgeq_s32(sum, vdupq_n_s32(threshold)), weights))
+}
+
+/// A bit for each lane of both registers that is at least `threshold`.
+#[inline]
+#[target_feature(enable = "neon")]
+fn ge_mask_of_eight([low, high]: [int32x4_t; 2], threshold: i32) -> u32 {
+    let threshold = vdupq_n_s32(threshold);
+    let (low, high) = (vcgeq_s32(low, threshold), vcgeq_s32(high, threshold));
+    let near = vuzp1q_u16(vreinterpretq_u16_u32(low), vreinterpretq_u16_u32(high));
+    // SAFETY: the array holds eight values.
+    let weights = unsafe { vld1q_u16([1, 2, 4, 8, 16, 32, 64, 128].as_ptr()) };
+    vaddvq_u16(vandq_u16(near, weights)).into()
 }
 
 #[cfg(test)]
@@ -200,7 +263,8 @@ mod tests {
         let mut queries = Queries::default();
         queries.resize(12);
         for q in 0..GROUP {
-            (0..12).for_each(|dim| queries.set(q, dim, (q * 12 + dim).wrapping_mul(37) as u8 as i8));
+            (0..12)
+                .for_each(|dim| queries.set(q, dim, ((q * 12 + dim).wrapping_mul(37) as u8 as i8).max(-127)));
         }
         let codes: Vec<u8> = (0..3 * BLOCK_ROWS * 12).map(|i| (i * 91 >> 2) as u8).collect();
         let bias: Vec<i32> = (0..3 * BLOCK_ROWS as i32).map(|i| i * 900 - 40_000).collect();

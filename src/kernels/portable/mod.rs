@@ -1,13 +1,19 @@
 //! Plain Rust: the kernels that all others are tested against.
 
 use super::simd::Simd;
+#[cfg(target_arch = "arm")]
+use super::tile::{PANEL_VECTORS, WindowLayout};
 use crate::half;
 
-/// Eight lanes, which the compiler maps to what the target has.
+/// `N` lanes, a power of two, which the compiler maps to what the target has.
 #[derive(Clone, Copy)]
-pub(crate) struct F32x8([f32; 8]);
+#[repr(transparent)]
+pub(crate) struct Values<const N: usize>([f32; N]);
 
-impl F32x8 {
+/// The lanes of the portable kernels.
+pub(crate) type F32x8 = Values<8>;
+
+impl<const N: usize> Values<N> {
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
         Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
@@ -15,32 +21,32 @@ impl F32x8 {
 }
 
 // SAFETY: no instruction beyond the target's baseline is used.
-unsafe impl Simd for F32x8 {
-    const LANES: usize = 8;
+unsafe impl<const N: usize> Simd for Values<N> {
+    const LANES: usize = N;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        Self([value; 8])
+        Self([value; N])
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller grants eight readable values.
-        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+        // SAFETY: the caller grants N readable values.
+        Self(unsafe { from.cast::<[f32; N]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn load_u8(from: *const u8) -> Self {
-        // SAFETY: the caller grants eight readable bytes.
-        Self(unsafe { from.cast::<[u8; 8]>().read() }.map(f32::from))
+        // SAFETY: the caller grants N readable bytes.
+        Self(unsafe { from.cast::<[u8; N]>().read() }.map(f32::from))
     }
     #[inline(always)]
     unsafe fn load_half(from: *const u16) -> Self {
-        // SAFETY: the caller grants eight readable halves.
-        Self(unsafe { from.cast::<[u16; 8]>().read_unaligned() }.map(half::to_f32))
+        // SAFETY: the caller grants N readable halves.
+        Self(unsafe { from.cast::<[u16; N]>().read_unaligned() }.map(half::to_f32))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller grants eight writable values.
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
+        // SAFETY: the caller grants N writable values.
+        unsafe { to.cast::<[f32; N]>().write_unaligned(self.0) }
     }
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
@@ -64,11 +70,50 @@ unsafe impl Simd for F32x8 {
     }
     #[inline(always)]
     unsafe fn ge_mask(self, other: Self) -> u32 {
-        (0..8).fold(0, |bits, i| bits | u32::from(self.0[i] >= other.0[i]) << i)
+        (0..N).fold(0, |bits, i| bits | u32::from(self.0[i] >= other.0[i]) << i)
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
-        let v = self.0;
-        ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]))
+        // Halves onto one another, down to one lane.
+        let (mut lanes, mut half) = (self.0, N / 2);
+        while half > 0 {
+            (0..half).for_each(|i| lanes[i] += lanes[i + half]);
+            half /= 2;
+        }
+        lanes[0]
+    }
+
+    /// 32-bit ARM has 32 registers of one value: four columns at a time, so that the sums stay in them.
+    #[cfg(target_arch = "arm")]
+    #[inline(always)]
+    unsafe fn multiply_windows<const ROWS: usize>(
+        a: *const f32,
+        WindowLayout { rows, row_stride, row_len, pixel_stride }: WindowLayout,
+        panel: *const f32,
+    ) -> [[Self; PANEL_VECTORS]; ROWS] {
+        const COLUMNS: usize = 4;
+        let mut all = [[Self([0.0; N]); PANEL_VECTORS]; ROWS];
+        for first in (0..PANEL_VECTORS * N).step_by(COLUMNS) {
+            let mut sums = [[0.0; COLUMNS]; ROWS];
+            for row in 0..rows {
+                for k in 0..row_len {
+                    // SAFETY: the caller grants ROWS windows, and PANEL_VECTORS registers for each of their values.
+                    unsafe {
+                        let at = (row * row_len + k) * PANEL_VECTORS * N + first;
+                        let columns = panel.add(at).cast::<[f32; COLUMNS]>().read_unaligned();
+                        for r in 0..ROWS {
+                            let value = *a.add(r * pixel_stride + row * row_stride + k);
+                            for c in 0..COLUMNS {
+                                sums[r][c] += value * columns[c];
+                            }
+                        }
+                    }
+                }
+            }
+            for (all, sums) in all.iter_mut().zip(sums) {
+                all[first / N].0[first % N..][..COLUMNS].copy_from_slice(&sums);
+            }
+        }
+        all
     }
 }
