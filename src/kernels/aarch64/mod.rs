@@ -173,7 +173,7 @@ unsafe impl Simd for Neon {
 #[inline(always)]
 fn hide_origin(mut pointer: *const f32) -> *const f32 {
     // SAFETY: there is no instruction.
-    unsafe { asm!("/* {} */", inout(reg) pointer, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe { asm!("/* {} */", inout(reg) pointer, options(pure, readonly, nostack, preserves_flags)) };
     pointer
 }
 
