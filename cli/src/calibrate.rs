@@ -59,7 +59,7 @@ fn calibrate(mut model: PatchCore, arguments: &Arguments) -> Result<PatchCore> {
     if arguments.data.is_some() || arguments.false_alarm_rate.is_some() || !sets_by_hand {
         let scores = model.info().good_scores();
         if scores.len() < 2 {
-            let found = super::counted(scores.len() as u64, "score of a good photograph");
+            let found = super::counted(scores.len() as u64, "good photograph");
             return Err(Error::argument(arguments.model.display(), found, "two or more")
                 .hint("give photographs of good parts with --data, or a number with --threshold"));
         }

@@ -118,6 +118,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Some(folder) = out {
         pictures::check_folder(folder)?;
     }
+    if arguments.fail_on_anomaly && model.calibration().image_threshold().is_none() {
+        let expected = "a model with a threshold: patchcore calibrate MODEL --threshold SCORE sets one";
+        return Err(Error::argument("--fail-on-anomaly", "a model without one", expected));
+    }
     for note in notes(&model, out.is_some()) {
         super::tell(format!("note: {}: {note}", arguments.model.display()));
     }

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Photographs of one kind that are named before the rest is counted.
 const NAMED: usize = 10;
 
+/// Fewer good photographs say too little of one another: one that does not fit widens what seems normal.
+const ENOUGH_TO_COMPARE: u64 = 15;
+
 /// Learn what good parts look like
 #[derive(clap::Args)]
 #[command(mut_arg("image_size", |flag| flag.default_value("auto")))]
@@ -141,6 +144,11 @@ fn to_text(
     lines.extend(describe_input(info));
     lines.extend(roi::describe(info));
     lines.extend(thresholds::describe(model));
+    if (2..ENOUGH_TO_COMPARE).contains(&info.training().images) {
+        lines.push(format!(
+            "fewer than {ENOUGH_TO_COMPARE} photographs cannot show that one does not fit the others: look through them"
+        ));
+    }
     lines.extend(check.into_iter().flat_map(thresholds::Check::lines));
     lines.push(format!("done in {:.1} s", time.as_secs_f64()));
     lines.join("\n")

@@ -254,6 +254,11 @@ fn a_model_without_thresholds_labels_nothing_and_says_so() {
 
     let photographs = demo().path("parts/test/chip");
     let predict = ["predict", "--model", text(&model), text(&photographs)];
+    let gate = [&predict[..], &["--fail-on-anomaly"]].concat();
+    patchcore_refuses(
+        gate,
+        &["--fail-on-anomaly: found a model without one, expected a model with a threshold"],
+    );
     let run = patchcore([&predict[..], &["--out", text(&out)]].concat());
     let (printed, said) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{said}");
