@@ -63,6 +63,8 @@ pub enum Setting {
     MaxMemory,
     /// [`TrainOptions::neighbors`](crate::TrainOptions#structfield.neighbors)
     Neighbors,
+    /// [`TrainOptions::roi`](crate::TrainOptions#structfield.roi)
+    Roi,
 }
 
 impl Setting {
@@ -76,6 +78,7 @@ impl Setting {
             Self::Layers => "layers",
             Self::MaxMemory => "max memory",
             Self::Neighbors => "neighbors",
+            Self::Roi => "region of interest",
         }
     }
 }

@@ -13,6 +13,7 @@ pub fn name_flag(error: Error) -> Error {
         Some(Setting::Layers) => "--layers",
         Some(Setting::MaxMemory) => "--max-memory",
         Some(Setting::Neighbors) => "--neighbors",
+        Some(Setting::Roi) => "--roi and --ignore",
         _ => return error,
     };
     error.about(flag)

@@ -7,7 +7,7 @@ mod program;
 mod support;
 
 use program::demo::{SMALL, demo};
-use program::{patchcore, patchcore_fails, patchcore_notes, patchcore_ok};
+use program::{patchcore, patchcore_fails, patchcore_notes, patchcore_ok, patchcore_refuses};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -458,7 +458,7 @@ fn the_region_of_interest_is_what_both_masks_leave() {
     ]);
     let flags =
         ["train", "--data", text(&data), "--out", text(&out), "--roi", text(&left), "--ignore", text(&left)];
-    patchcore_fails(flags, &["region of interest: found nothing inside"]);
+    patchcore_refuses(flags, &["--roi and --ignore: found nothing inside"]);
 }
 
 #[test]

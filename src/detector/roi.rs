@@ -6,7 +6,7 @@
 //! resized from does; a patch counts if any pixel of its cell does. From there on only patches that count are stored,
 //! searched and scored.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Setting};
 use crate::image::Preprocess;
 #[cfg(feature = "train")]
 use crate::image::{Frame, Mask, PixelFormat, Preprocessor};
@@ -68,7 +68,7 @@ impl Roi {
         let patches: Vec<u32> =
             (0..).zip(&counts).filter(|(_, counts)| **counts).map(|(patch, _)| patch).collect();
         if patches.is_empty() {
-            return Err(Error::argument("region of interest", "nothing inside", "a part of the photograph")
+            return Err(Error::wrong_setting(Setting::Roi, "nothing inside", "a part of the photograph")
                 .hint("after resizing, whole pixels have to lie inside"));
         }
         Ok(Self { inside, patches, all: counts.len() })
@@ -94,6 +94,7 @@ impl Roi {
     }
 
     /// Whether each pixel of the network's input counts, eight a byte, the first in the lowest bit.
+    #[cfg(feature = "train")]
     pub(super) fn to_bits(&self) -> Vec<u8> {
         let byte =
             |pixels: &[bool]| pixels.iter().rev().fold(0, |byte, &inside| byte << 1 | u8::from(inside));
@@ -106,6 +107,7 @@ impl Roi {
     }
 
     /// Patches that count.
+    #[cfg(feature = "train")]
     pub(super) fn patches(&self) -> usize {
         self.patches.len()
     }
@@ -165,7 +167,7 @@ pub(super) fn check_aspect(mask: &Mask, frame: &Frame<'_>) -> Result<()> {
     }
     let found = format!("{}x{}", mask.width, mask.height);
     let expected = format!("the size of the photograph, {}x{}, or its aspect", frame.width(), frame.height());
-    Err(Error::argument("region of interest", found, expected))
+    Err(Error::wrong_setting(Setting::Roi, found, expected))
 }
 
 #[cfg(all(test, feature = "train"))]
