@@ -2,8 +2,8 @@
 //!
 //!     cargo bench --bench end_to_end
 //!
-//! The photographs are drawn parts (the demo's) and the weights the embedded default's; the memory bank holds patches
-//! of the drawn parts, so that its spectrum is that of real features.
+//! The photographs are drawn parts (the demo's) and the weights the embedded default's; the memory bank holds
+//! patches of the drawn parts, so that its spectrum is that of real features.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use patchcore::internals::parts;

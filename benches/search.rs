@@ -1,5 +1,5 @@
-//! Exact nearest neighbours of an image's patches, in memory banks whose variance falls off over the directions as that of
-//! real features does, quickly (an object on a plain ground) or slowly (a texture).
+//! Exact nearest neighbours of an image's patches, in memory banks whose variance falls off over the
+//! directions as that of real features does, quickly (an object on a plain ground) or slowly (a texture).
 //!
 //!     cargo bench --bench search
 
@@ -19,8 +19,8 @@ fn noise(seed: usize, at: usize) -> f32 {
     (z >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
-/// `rows` rows whose direction `i` has the deviation `(i + 1)^-decay`; rows `shared` apart have half of each in common, as
-/// neighbouring patches have.
+/// `rows` rows whose direction `i` has the deviation `(i + 1)^-decay`; rows `shared` apart have half of each
+/// in common, as neighbouring patches have.
 fn features(rows: usize, dim: usize, decay: f32, shared: usize, seed: usize) -> Vec<f32> {
     let value = |at: usize| {
         let (row, i) = (at / dim, at % dim);

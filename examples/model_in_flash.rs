@@ -1,5 +1,5 @@
-//! A model that is part of the program, as firmware has it in flash: no file is read, and the memory bank stays where it
-//! lies.
+//! A model that is part of the program, as firmware has it in flash: no file is read, and the memory bank
+//! stays where it lies.
 //!
 //!     cargo run --release --example model_in_flash
 //!

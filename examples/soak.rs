@@ -1,5 +1,5 @@
-//! Predicts for a given time in two threads that share one model, and watches what must not change: allocations, memory,
-//! scores. Prints the latencies.
+//! Predicts for a given time in two threads that share one model, and watches what must not change:
+//! allocations, memory, scores. Prints the latencies.
 //!
 //!     cargo run --release --example soak -- [SECONDS] [MODEL.pcore]
 

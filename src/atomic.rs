@@ -6,10 +6,11 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
-/// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a part.
+/// Writes `path` by `content`, so that a crash or a power cut leaves the old file or the new one, never a
+/// part.
 ///
-/// If `path` is a link, its target is written. The new file keeps the permissions of the one it replaces, and its owner and
-/// group as far as the system allows; else it has those of any new file.
+/// If `path` is a link, its target is written. The new file keeps the permissions of the one it replaces, and
+/// its owner and group as far as the system allows; else it has those of any new file.
 ///
 /// # Errors
 /// The folder cannot be written, `path` is not an ordinary file, or `content` fails; no trace is left then.
@@ -116,8 +117,8 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead nowhere"))
 }
 
-/// Gives `file` the permissions of the one it will replace, and owner and group where that is allowed. In another group
-/// the rights of the group are not its own, and lapse.
+/// Gives `file` the permissions of the one it will replace, and owner and group where that is allowed. In
+/// another group the rights of the group are not its own, and lapse.
 #[cfg(unix)]
 fn keep_permissions(file: &File, replaced: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -134,8 +135,8 @@ fn keep_permissions(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a new name survive a power cut, which only Unix needs and not every folder can: one that may not be listed is not
-/// opened, and some file systems sync none. The old file or the new one is whole either way.
+/// Makes a new name survive a power cut, which only Unix needs and not every folder can: one that may not be
+/// listed is not opened, and some file systems sync none. The old file or the new one is whole either way.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     let Ok(folder) = File::open(folder) else { return Ok(()) };
     match folder.sync_all() {

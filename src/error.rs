@@ -44,8 +44,8 @@ struct Inner {
     io: Option<io::Error>,
 }
 
-/// A setting of [`TrainOptions`](crate::TrainOptions) or its parts that only the work itself can find wrong, so that a
-/// program can name its own flag for it.
+/// A setting of [`TrainOptions`](crate::TrainOptions) or its parts that only the work itself can find wrong,
+/// so that a program can name its own flag for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Setting {
@@ -170,7 +170,8 @@ impl Error {
         self
     }
 
-    /// As [`within`](Self::within), of an argument that came from the file `path`: it is the file that is wrong.
+    /// As [`within`](Self::within), of an argument that came from the file `path`: it is the file that is
+    /// wrong.
     pub(crate) fn of_file(mut self, path: impl Display) -> Self {
         if self.0.kind == ErrorKind::Argument {
             self.0.kind = ErrorKind::Format;

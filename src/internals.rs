@@ -1,5 +1,5 @@
-//! What this project's program, benches, tests and fuzzers use beside the public interface. It may change in any
-//! release: do not build on it.
+//! What this project's program, benches, tests and fuzzers use beside the public interface. It may change in
+//! any release: do not build on it.
 
 #[cfg(feature = "train")]
 pub mod atomic {

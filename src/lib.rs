@@ -1,25 +1,28 @@
-//! PatchCore finds defects in photographs of manufactured parts, having seen only good ones
-//! ([arXiv 2106.08265](https://arxiv.org/abs/2106.08265)). It runs on CPUs without accelerators, reproduces the scores of
-//! anomalib 2.7 (here "the reference") to within rounding, uses exact nearest-neighbour search, and needs no Python.
+//! PatchCore finds defects in photographs of manufactured parts, having seen only good ones ([arXiv
+//! 2106.08265](https://arxiv.org/abs/2106.08265)). It runs on CPUs without accelerators, reproduces the
+//! scores of anomalib 2.7 (here "the reference") to within rounding, uses exact nearest-neighbour search, and
+//! needs no Python.
 //!
 //! # The method
 //!
 //! 1. A photograph is resized and normalised ([`image`]).
-//! 2. A network that was trained on other pictures turns it into feature maps ([`Backbone`]). Two of its middle layers are
-//!    used.
-//! 3. Each position of the maps, averaged with its neighbours, is the embedding of a patch ([`PatchExtractor`]).
-//! 4. Training ([`Trainer`]) collects the patches of good parts and keeps a tenth of them, the coreset, chosen so that none
-//!    of the others is far from a kept one. They are the memory bank.
+//! 2. A network that was trained on other pictures turns it into feature maps ([`Backbone`]). Two of its
+//!    middle layers are used.
+//! 3. Each position of the maps, averaged with its neighbours, is the embedding of a patch
+//!    ([`PatchExtractor`]).
+//! 4. Training ([`Trainer`]) collects the patches of good parts and keeps a tenth of them, the coreset,
+//!    chosen so that none of the others is far from a kept one. They are the memory bank.
 //! 5. The score of a patch of a new part is its distance to the nearest row of the memory bank ([`Session`]).
-//! 6. The highest patch score, weighted by how crowded the bank is around that row, is the score of the part. All patch
-//!    scores, smoothed, are the anomaly map.
-//! 7. A threshold, set by good photographs for a false-alarm rate, turns the score into a [`Verdict`], and the map into
-//!    regions and a mask ([`score`]).
+//! 6. The highest patch score, weighted by how crowded the bank is around that row, is the score of the part.
+//!    All patch scores, smoothed, are the anomaly map.
+//! 7. A threshold, set by good photographs for a false-alarm rate, turns the score into a [`Verdict`], and
+//!    the map into regions and a mask ([`score`]).
 //!
 //! # Example
 //!
-//! [`PatchCore`] is a trained model, which threads share. Each thread scores with a [`Session`] of its own, which allocates
-//! nothing after its first prediction. [`Trainer`] takes the photographs of good parts one by one.
+//! [`PatchCore`] is a trained model, which threads share. Each thread scores with a [`Session`] of its own,
+//! which allocates nothing after its first prediction. [`Trainer`] takes the photographs of good parts one by
+//! one.
 //!
 //! ```
 //! # #[cfg(all(feature = "train", feature = "embedded-small"))]
@@ -70,8 +73,9 @@
 //! | `ndarray` | conversions from and to `ndarray` views | no |
 //! | `capi` | the C interface | no |
 //!
-//! A device that only predicts needs none of them: a model holds a copy of its backbone, unless it was trained with
-//! [`TrainOptions::refer_to_backbone`]. `default-features = false` is the library with the fewest crates.
+//! A device that only predicts needs none of them: a model holds a copy of its backbone, unless it was
+//! trained with [`TrainOptions::refer_to_backbone`]. `default-features = false` is the library with the
+//! fewest crates.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

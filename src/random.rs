@@ -27,8 +27,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform below `bound` (which must not be 0), by the high half of a product: biased by less than 2^-32 for
-    /// bounds below 2^32.
+    /// Uniform below `bound` (which must not be 0), by the high half of a product: biased by less than 2^-32
+    /// for bounds below 2^32.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }

@@ -1,4 +1,5 @@
-//! The embedded backbones: what the library brings is what the files and their card say, and models refer to it or copy it.
+//! The embedded backbones: what the library brings is what the files and their card say, and models refer to
+//! it or copy it.
 
 #![cfg(all(feature = "train", feature = "embedded-default", feature = "embedded-small"))]
 

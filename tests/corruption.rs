@@ -1,4 +1,5 @@
-//! A damaged model file is refused; where the user turned checksums off, what opens gives a finite answer or an error.
+//! A damaged model file is refused; where the user turned checksums off, what opens gives a finite answer or
+//! an error.
 
 #![cfg(all(feature = "train", feature = "embedded-default"))]
 
@@ -135,7 +136,8 @@ fn sections_are_told_by_name_and_must_have_their_size() {
             for j in 0..i {
                 let mut swapped = whole.clone();
                 (swapped[i].1, swapped[j].1) = (whole[j].1.clone(), whole[i].1.clone());
-                // With checksums to fit, which no damage has, only sections of one length can be taken for each other.
+                // With checksums to fit, which no damage has, only sections of one length can be taken for
+                // each other.
                 let refused = predict(verified(), &assemble(&swapped)).is_err();
                 assert!(refused || whole[i].1.len() == whole[j].1.len(), "{name} and {}", whole[j].0);
             }

@@ -1,5 +1,5 @@
-//! The documentation's relative links lead to files and headings that exist, the index names every page, and the tests
-//! that keep a promise exist.
+//! The documentation's relative links lead to files and headings that exist, the index names every page, and
+//! the tests that keep a promise exist.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

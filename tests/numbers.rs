@@ -1,4 +1,5 @@
-//! Photographs, banks and data sets at the edges: every number that comes out is finite, or said to be undefined.
+//! Photographs, banks and data sets at the edges: every number that comes out is finite, or said to be
+//! undefined.
 
 #![cfg(all(feature = "train", feature = "decode", feature = "embedded-default"))]
 

@@ -1,6 +1,7 @@
 //! Model files of every format version since tagged metadata open, and score as they did.
 //!
-//! A new version adds its file: `PATCHCORE_WRITE_MODEL=tests/models/VERSION.pcore cargo test --test old_models`.
+//! A new version adds its file: `PATCHCORE_WRITE_MODEL=tests/models/VERSION.pcore cargo test --test
+//! old_models`.
 
 #![cfg(feature = "train")]
 

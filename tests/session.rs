@@ -1,4 +1,5 @@
-//! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count and from every copy of a model.
+//! What a session promises: the memory it said, no allocation once warm, the same bits at every thread count
+//! and from every copy of a model.
 
 mod support;
 
@@ -80,7 +81,8 @@ fn bits(session: &mut Session, seed: usize) -> Vec<u32> {
     std::iter::once(found.score).chain(session.map().unwrap().iter().copied()).map(f32::to_bits).collect()
 }
 
-// Without the test harness: the counter counts the whole process, and the harness allocates when a test takes long.
+// Without the test harness: the counter counts the whole process, and the harness allocates when a test takes
+// long.
 fn main() {
     ALONE.store(running(), Ordering::Relaxed);
     for precision in [Precision::Single, Precision::Half] {
@@ -107,8 +109,8 @@ fn check_many() {
     assert_none(ALLOCATIONS.load(Ordering::Relaxed) - before, "70 predictions at 2 threads");
 }
 
-/// A training keeps to its bound: the patches past it go to a file, and the memory bank and its search fit as well, up to what
-/// does not grow with the rows.
+/// A training keeps to its bound: the patches past it go to a file, and the memory bank and its search fit as
+/// well, up to what does not grow with the rows.
 fn check_training() {
     const BOUND: u64 = 1 << 20;
     const FIXED: usize = 400_000;
@@ -140,7 +142,8 @@ fn running() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
-/// Waits until the threads of earlier sessions have ended and the `threads` of this one have begun, which allocate meanwhile.
+/// Waits until the threads of earlier sessions have ended and the `threads` of this one have begun, which
+/// allocate meanwhile.
 fn settle(threads: usize) {
     let expected = ALONE.load(Ordering::Relaxed) + if threads > 1 { threads } else { 0 };
     for _ in 0..1000 {
@@ -152,8 +155,8 @@ fn settle(threads: usize) {
     std::thread::sleep(Duration::from_millis(50));
 }
 
-/// No allocations. Under ThreadSanitizer, and only then, the thread pool's library keeps books that allocate; `.ci/sanitize`
-/// sets the variable.
+/// No allocations. Under ThreadSanitizer, and only then, the thread pool's library keeps books that allocate;
+/// `.ci/sanitize` sets the variable.
 #[track_caller]
 fn assert_none(allocated: usize, what: &str) {
     assert!(allocated == 0 || std::env::var_os("TSAN_OPTIONS").is_some(), "{what}: {allocated} allocations");

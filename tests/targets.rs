@@ -1,4 +1,5 @@
-//! Scores that are the same on every machine: what a network of weights from a formula gives for photographs from a formula.
+//! Scores that are the same on every machine: what a network of weights from a formula gives for photographs
+//! from a formula.
 
 #![cfg(feature = "train")]
 

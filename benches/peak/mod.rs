@@ -8,8 +8,8 @@ use std::time::Instant;
 const CHAINS: usize = 12;
 const ROUNDS: usize = 200_000;
 
-/// Floating-point operations a second of one core that only multiplies and adds in registers: the best of ten tries of
-/// about a millisecond each.
+/// Floating-point operations a second of one core that only multiplies and adds in registers: the best of ten
+/// tries of about a millisecond each.
 pub fn peak_flops(isa: Isa) -> f64 {
     let once = || {
         let start = Instant::now();

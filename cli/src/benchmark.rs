@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 const TABLES: [&str; 3] = ["benchmark.md", "benchmark.csv", "benchmark.json"];
 
-/// Train and evaluate on every category, and print the reference's tables with the published values beside ours
+/// Train and evaluate on every category, and print the reference's tables with the published values beside
+/// ours
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder of the categories, in the MVTec AD layout
@@ -34,7 +35,8 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// Runs the command. A category that fails, or a signal to stop, does not cost the results that there are, but the exit status tells.
+/// Runs the command. A category that fails, or a signal to stop, does not cost the results that there are,
+/// but the exit status tells.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let networks = networks(&arguments)?;
     let datasets = datasets(&arguments)?;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Set a model's thresholds anew, without training
 ///
-/// Without --data the scores that the model keeps of its own good photographs are used. The file is replaced as a whole or
-/// not at all; its memory bank stays as it is.
+/// Without --data the scores that the model keeps of its own good photographs are used. The file is replaced
+/// as a whole or not at all; its memory bank stays as it is.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The model file, which is changed
@@ -103,7 +103,8 @@ fn score_good(model: &PatchCore, folder: &Path, threads: usize) -> Result<patchc
     calibrator.finish()
 }
 
-/// The photographs of good parts in `folder`: those of a data set's training part, or all of a folder of photographs.
+/// The photographs of good parts in `folder`: those of a data set's training part, or all of a folder of
+/// photographs.
 fn good_photographs(folder: &Path) -> Result<Vec<PathBuf>> {
     match Dataset::open(folder, None) {
         Ok(dataset) => Ok(dataset.train),

@@ -21,8 +21,8 @@ impl Decoded {
     }
 }
 
-/// Decodes `paths` one after the other, and gives each to `take`, until that breaks. With more than one thread the next
-/// photograph is decoded in the meantime.
+/// Decodes `paths` one after the other, and gives each to `take`, until that breaks. With more than one
+/// thread the next photograph is decoded in the meantime.
 ///
 /// # Errors
 /// That of `take`, which ends the work.

@@ -81,7 +81,8 @@ fn drawings(folder: &Path) -> Vec<Drawing> {
     training.chain(tested).chain(defective).collect()
 }
 
-/// Fails where `folder` holds images that are not those of the demo: they would be overwritten, or learned from.
+/// Fails where `folder` holds images that are not those of the demo: they would be overwritten, or learned
+/// from.
 fn check_parts(folder: &Path, drawings: &[Drawing]) -> Result<()> {
     if !folder.exists() {
         return Ok(());

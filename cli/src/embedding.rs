@@ -13,8 +13,8 @@ pub struct EmbeddingArguments {
     /// Layers whose maps make the embedding
     #[arg(long, value_name = "LAYERS", value_delimiter = ',', default_value = "layer2,layer3")]
     pub layers: Vec<Layer>,
-    /// Side length after resizing, or HEIGHTxWIDTH: sides of 32 to 8192, 4194304 pixels at most; `auto` keeps the photographs'
-    /// aspect with about as many pixels as 256, or is 256 with a centre crop
+    /// Side length after resizing, or HEIGHTxWIDTH: sides of 32 to 8192, 4194304 pixels at most; `auto` keeps
+    /// the photographs' aspect with about as many pixels as 256, or is 256 with a centre crop
     #[arg(long, value_name = "PIXELS", default_value = "256", value_parser = parse_image_size)]
     image_size: ImageSize,
     /// Side length of a centre crop after resizing, or HEIGHTxWIDTH, at least 32 a side; none by default

@@ -11,8 +11,9 @@ pub struct Arguments {
     /// The model file
     #[arg(long, value_name = "MODEL.pcore")]
     model: PathBuf,
-    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, or a list
-    /// LIST.csv. Of good photographs that the model has learned from, the scores that training kept are used
+    /// A category in the MVTec AD layout, or their root with --category, or a folder with good/ and bad/, or
+    /// a list LIST.csv. Of good photographs that the model has learned from, the scores that training kept
+    /// are used
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Which category of --data

@@ -91,7 +91,8 @@ fn main() -> ExitCode {
 /// Where the last panic was, and its message.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// Notes panics instead of printing them: the library makes an error of a decoder's panic, and `main` reports others.
+/// Notes panics instead of printing them: the library makes an error of a decoder's panic, and `main` reports
+/// others.
 fn keep_panics_quiet() {
     panic::set_hook(Box::new(|panic| {
         if let Ok(mut last) = LAST_PANIC.lock() {
@@ -121,8 +122,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
 /// Maps the model file `path`, so that its memory bank stays in pages that processes share.
 #[allow(unsafe_code)]
 fn open_mapped(path: &Path, threads: usize) -> Result<PatchCore> {
-    // SAFETY: models are replaced by renaming, by this program as by `save`; the documentation asks nobody to write into
-    // one that is in use.
+    // SAFETY: models are replaced by renaming, by this program as by `save`; the documentation asks nobody to
+    // write into one that is in use.
     let file = unsafe { MappedFile::open(path)? };
     OpenOptions::default().threads(threads).open_mapped(file)
 }
@@ -142,8 +143,8 @@ fn tell(text: impl Display) {
     let _ = writeln!(std::io::stderr(), "{}", in_one_line(text));
 }
 
-/// Writes `text` to standard output, and a line end unless it has one. That nobody reads any more is no error, as with
-/// `| head`.
+/// Writes `text` to standard output, and a line end unless it has one. That nobody reads any more is no
+/// error, as with `| head`.
 fn print(text: impl Display) -> Result<()> {
     print_if_read(text).map(drop)
 }
@@ -159,7 +160,8 @@ fn print_if_read(text: impl Display) -> Result<bool> {
     }
 }
 
-/// `text` with what steers a terminal, but for line ends, as `\u001b`, which JSON reads as well: names of files are not ours.
+/// `text` with what steers a terminal, but for line ends, as `\u001b`, which JSON reads as well: names of
+/// files are not ours.
 fn without_controls(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

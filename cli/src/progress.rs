@@ -13,8 +13,8 @@ use std::sync::{Arc, LazyLock};
 
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From now on the first Ctrl-C, or signal to end or hang up, asks the work to stop, so that it can clear up behind itself; the
-/// second ends the process. What the caller has ignored, as `nohup` does, stays ignored.
+/// From now on the first Ctrl-C, or signal to end or hang up, asks the work to stop, so that it can clear up
+/// behind itself; the second ends the process. What the caller has ignored, as `nohup` does, stays ignored.
 pub fn catch_interrupts() {
     let signals = [
         SIGINT,

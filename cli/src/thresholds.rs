@@ -73,7 +73,8 @@ pub struct Check {
 }
 
 impl Check {
-    /// The check of `model`'s threshold by the defective photographs among `scored`; `None` where there is neither.
+    /// The check of `model`'s threshold by the defective photographs among `scored`; `None` where there is
+    /// neither.
     pub fn new(model: &PatchCore, scored: &Ranked) -> Option<Self> {
         let threshold = model.calibration().image_threshold()?;
         let mut defective: Vec<f32> = scored.images().defective_scores().collect();

@@ -154,7 +154,8 @@ fn to_text(
     lines.join("\n")
 }
 
-/// How large the network sees the photographs, and how large a defect has to be to show, where they are shrunk.
+/// How large the network sees the photographs, and how large a defect has to be to show, where they are
+/// shrunk.
 fn describe_input(info: ModelInfo<'_>) -> Option<String> {
     let (width, height) = info.training().photograph_size?;
     let (rows, columns) = info.preprocess().resize;

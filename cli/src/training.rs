@@ -17,7 +17,8 @@ use std::path::PathBuf;
 
 /// The reference's coreset ratio.
 const DEFAULT_RATIO: f64 = 0.1;
-/// Rows of a memory bank that are always allowed, and those for each photograph: at 256x256 a photograph gives 102.
+/// Rows of a memory bank that are always allowed, and those for each photograph: at 256x256 a photograph
+/// gives 102.
 const DEFAULT_ROWS: usize = 16_384;
 const DEFAULT_ROWS_EACH: usize = 128;
 /// Bytes for the training's patches.
@@ -41,8 +42,8 @@ pub struct TrainingArguments {
     /// How precisely the memory bank is kept: f16 halves it, and `info` says by how much distances may be off
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = BankPrecision::F32)]
     bank_precision: BankPrecision,
-    /// Memory for the training's patches in bytes, 2G by default, or with K, M, G or T (of 1024) as in 500M: past it they go
-    /// to a temporary file, and are sampled if need be
+    /// Memory for the training's patches in bytes, 2G by default, or with K, M, G or T (of 1024) as in 500M:
+    /// past it they go to a temporary file, and are sampled if need be
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     max_memory: Option<u64>,
     /// Learn also from photographs that do not fit the others; they are named either way
@@ -58,7 +59,8 @@ pub struct TrainingArguments {
     /// The part of photographs that counts
     #[arg(skip)]
     pub roi: Option<Mask>,
-    /// Whether bank and memory are bounded where the user says nothing: not where the reference's way is asked for
+    /// Whether bank and memory are bounded where the user says nothing: not where the reference's way is
+    /// asked for
     #[arg(skip)]
     pub is_bounded: bool,
     /// How the thresholds are set
@@ -135,8 +137,8 @@ impl TrainingArguments {
             .spool_folder(self.spool_folder.clone())
     }
 
-    /// Where no ratio is given, the most rows: no fewer than photographs of 256x256 give, and as many as a search
-    /// among takes little longer than the network.
+    /// Where no ratio is given, the most rows: no fewer than photographs of 256x256 give, and as many as a
+    /// search among takes little longer than the network.
     fn max_bank_rows(&self, photographs: usize) -> Option<usize> {
         let rows = DEFAULT_ROWS.max(DEFAULT_ROWS_EACH * photographs);
         (self.is_bounded && self.coreset_ratio.is_none()).then_some(rows)

@@ -93,7 +93,8 @@ fn a_list_gives_what_the_folders_give() {
     }
 }
 
-/// Copies of the demo's photographs and masks in the layout of another data set: pairs of their names there and here.
+/// Copies of the demo's photographs and masks in the layout of another data set: pairs of their names there
+/// and here.
 fn laid_out(folder: &Path, files: &[(&str, &str)]) {
     files.iter().for_each(|(name, from)| copy(from, &folder.join(name)));
 }

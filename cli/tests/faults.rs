@@ -1,5 +1,5 @@
-//! What a model file goes through: a program that is killed, a folder or disk that takes nothing, two that write at
-//! once, a file that changes while it is open.
+//! What a model file goes through: a program that is killed, a folder or disk that takes nothing, two that
+//! write at once, a file that changes while it is open.
 
 #![cfg(unix)]
 
@@ -36,8 +36,8 @@ fn training<'a>(data: &'a Path, out: &'a Path, seed: &'a str) -> Vec<&'a str> {
     [&flags[..], &["--seed", seed, "--data", text(data), "--out", text(out)]].concat()
 }
 
-/// Lets the program write over an old model and kills it `rounds` times, half of them while it writes: the file is the old
-/// one or the new one, whole, and whatever else is left does not look like a model.
+/// Lets the program write over an old model and kills it `rounds` times, half of them while it writes: the
+/// file is the old one or the new one, whole, and whatever else is left does not look like a model.
 fn kill_at_random(arguments: &[&str], out: &Path, rounds: u32) {
     let start = Instant::now();
     patchcore_ok(arguments);
@@ -284,7 +284,8 @@ fn a_model_that_was_read_does_not_mind_what_becomes_of_its_file() {
     assert_eq!(answer(&read_again, &photograph(9)).unwrap(), expected);
 }
 
-/// In a process with little memory a bounded training succeeds where an unbounded one does not; neither harms a file.
+/// In a process with little memory a bounded training succeeds where an unbounded one does not; neither harms
+/// a file.
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_that_runs_out_harms_no_file_and_a_bound_keeps_within() {

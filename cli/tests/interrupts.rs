@@ -20,14 +20,16 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Whether the process has a handler for SIGTERM (number 15), the second of those that it catches, and so for SIGINT.
+/// Whether the process has a handler for SIGTERM (number 15), the second of those that it catches, and so for
+/// SIGINT.
 fn catches_interrupts(child: &Child) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
     u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
 }
 
-/// `signal`, of that number, or SIGTERM where it is ignored, as by `nohup` and behind a shell's `&`, and stays so in the program.
+/// `signal`, of that number, or SIGTERM where it is ignored, as by `nohup` and behind a shell's `&`, and
+/// stays so in the program.
 fn unless_ignored(signal: &'static str, number: u32) -> &'static str {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -39,8 +41,8 @@ fn send(signal: &str, child: &Child) {
     assert!(kill.success());
 }
 
-/// Starts work that takes minutes, sends it `signal` when `ready`, and returns what it left in `folder`, which is its
-/// temporary folder as well.
+/// Starts work that takes minutes, sends it `signal` when `ready`, and returns what it left in `folder`,
+/// which is its temporary folder as well.
 fn interrupt(
     signal: &str,
     arguments: &[&str],

@@ -45,8 +45,8 @@ fn brick_defects_are_found() {
     assert!(image >= 0.99 && pixel >= 0.99, "{image} {pixel}");
 }
 
-/// With 10 good and 15 defective photographs the image AUROC moves by 0.1 with the coreset's random start, so the mean
-/// over some must hold beside the default's.
+/// With 10 good and 15 defective photographs the image AUROC moves by 0.1 with the coreset's random start, so
+/// the mean over some must hold beside the default's.
 fn grass_defects_are_found() {
     let runs: Vec<[f64; 2]> = (42..45).map(|seed| on_photographs("grass", seed)).collect();
     let mean = runs.iter().map(|[image, _]| image).sum::<f64>() / runs.len() as f64;

@@ -42,7 +42,8 @@ fn is_alike(found: &str, shown: &str) -> bool {
 /// Commands that are not run: their output is times, or they need a file that is not part of the repository.
 const NOT_RUN: [&str; 2] = ["patchcore profile", "patchcore import"];
 
-/// Runs the console commands of `page` in a folder with the demo, and compares at least `least` lines of their output.
+/// Runs the console commands of `page` in a folder with the demo, and compares at least `least` lines of
+/// their output.
 fn check_page(page: &str, least: usize) {
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_patchcore")).parent().unwrap();

@@ -48,8 +48,8 @@ fn mend_weights_checksum(bytes: &mut [u8]) {
     }
 }
 
-/// Lays the sections of a model file one behind the other and puts the length and all checksums right, so that a mutation
-/// gets past them. What is no header is left.
+/// Lays the sections of a model file one behind the other and puts the length and all checksums right, so
+/// that a mutation gets past them. What is no header is left.
 pub fn mend_model(bytes: &mut Vec<u8>) {
     const HEADER: usize = 32;
     const ENTRY: usize = 40;
@@ -103,7 +103,8 @@ pub fn mend_zip(bytes: &mut [u8]) {
     }
 }
 
-/// Lets the panics of crates of the registry pass, which the library catches where it calls them. Others end the fuzzer.
+/// Lets the panics of crates of the registry pass, which the library catches where it calls them. Others end
+/// the fuzzer.
 pub fn let_other_decoders_panic() {
     let end = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

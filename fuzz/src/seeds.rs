@@ -141,9 +141,11 @@ fn plain_data() -> Py {
     ])
 }
 
-/// The pickle of a checkpoint, as the target `ckpt` takes it: its tensors are views of two storages that lie ready.
+/// The pickle of a checkpoint, as the target `ckpt` takes it: its tensors are views of two storages that lie
+/// ready.
 fn checkpoint(network: &str, whole: bool) -> Vec<u8> {
-    // Views of shared storages: the writer gives each tensor its own, so that the keys are put in place by hand.
+    // Views of shared storages: the writer gives each tensor its own, so that the keys are put in place by
+    // hand.
     let mut state: Vec<(String, Vec<usize>)> = vec![("model.memory_bank".into(), vec![5, 32])];
     for kind in ["image", "pixel"] {
         for name in ["min", "max"] {

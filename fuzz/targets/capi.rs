@@ -1,4 +1,5 @@
-//! The C interface with arguments of every kind that its contract allows: null, misaligned, absurd sizes, wrong orders.
+//! The C interface with arguments of every kind that its contract allows: null, misaligned, absurd sizes,
+//! wrong orders.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -40,7 +41,8 @@ fn calls(u: &mut Unstructured<'_>) -> Result<()> {
     mend_model(&mut bytes);
     let flags = if u.ratio(1, 8)? { u.arbitrary()? } else { *u.choose(&[0, 2, 6])? };
     let (mut model, mut session) = (null_mut::<PatchcoreModel>(), null_mut::<PatchcoreSession>());
-    // SAFETY: every pointer is null, misaligned, or valid for the length that goes with it; handles are freed once.
+    // SAFETY: every pointer is null, misaligned, or valid for the length that goes with it; handles are freed
+    // once.
     unsafe {
         let length = if u.ratio(1, 8)? { u.int_in_range(0..=bytes.len())? } else { bytes.len() };
         let data = if u.ratio(1, 16)? { null() } else { bytes.as_ptr() };
@@ -122,7 +124,8 @@ unsafe fn call_session(
     let out = buffer.as_mut_ptr().wrapping_byte_add(shift);
     // Misaligned ones are refused before they are followed.
     let out = if u.ratio(1, 16)? { null_mut() } else { out };
-    // SAFETY: the buffer holds more values than any length that is passed; the frame's bytes are as many as it says.
+    // SAFETY: the buffer holds more values than any length that is passed; the frame's bytes are as many as
+    // it says.
     let status = unsafe {
         match u.int_in_range(0..=6)? {
             0 => patchcore_session_map(session, out, length(u, pixels)?),

@@ -1,5 +1,5 @@
-//! A checkpoint with any pickle becomes a model or is refused, and what is said of it is short. The numbers of its tensors lie
-//! ready in two storages.
+//! A checkpoint with any pickle becomes a model or is refused, and what is said of it is short. The numbers
+//! of its tensors lie ready in two storages.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,8 +16,8 @@ fn around() -> &'static (Vec<u8>, Vec<u8>) {
         let numbers = |count: usize| PyTensor::f32(&[count], &vec![0.01; count]);
         let object = |tensors: [PyTensor; 2]| Py::List(tensors.map(Py::Tensor).to_vec());
         let whole = save_legacy(&object([numbers(200_000), numbers(640)]));
-        // The list of keys, two counts and the numbers are at the end; the magic number and two pickles are what an
-        // empty file begins with.
+        // The list of keys, two counts and the numbers are at the end; the magic number and two pickles are
+        // what an empty file begins with.
         let end = whole.len() - (200_000 + 640) * 4 - 16;
         let keys = save_legacy(&Py::List(["0", "1"].map(text).to_vec()));
         let empty = save_legacy(&Py::None);

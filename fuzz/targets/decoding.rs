@@ -1,5 +1,5 @@
-//! A file of any content is decoded or refused, in every kind of photograph and with every option. The first byte chooses
-//! the options.
+//! A file of any content is decoded or refused, in every kind of photograph and with every option. The first
+//! byte chooses the options.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! The sections of a search hold anything: it opens or not; when it does, searches end and answer with rows of the bank.
+//! The sections of a search hold anything: it opens or not; when it does, searches end and answer with rows
+//! of the bank.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

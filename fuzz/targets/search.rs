@@ -10,8 +10,8 @@ use patchcore::internals::search::{Index, MemoryBank, Precision, Scratch, Search
 use patchcore::internals::tensor::{Neighbor, Patches};
 use std::ops::RangeInclusive;
 
-/// Values a row: within the coarse sketch, about as many as it has, beyond it, beyond the fine one and what is rounded at
-/// once. To fit many axes takes long, so that most are few.
+/// Values a row: within the coarse sketch, about as many as it has, beyond it, beyond the fine one and what
+/// is rounded at once. To fit many axes takes long, so that most are few.
 const DIMS: [RangeInclusive<usize>; 6] = [1..=8, 1..=16, 8..=40, 60..=70, 64..=100, 126..=300];
 /// MemoryBank: of few blocks, of many, and of more than a chunk of the sweep.
 const ROWS: [RangeInclusive<usize>; 3] = [1..=40, 30..=300, 300..=1500];

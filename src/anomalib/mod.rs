@@ -19,15 +19,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 const BANK: &str = "model.memory_bank";
-/// Normalised image scores that are no further above the threshold count as on it. The reference's threshold is the score of
-/// one of its samples, which its strict rule labels good; the same sample computed here is a few roundings beside it.
+/// Normalised image scores that are no further above the threshold count as on it. The reference's threshold
+/// is the score of one of its samples, which its strict rule labels good; the same sample computed here is a
+/// few roundings beside it.
 const ON_THRESHOLD: f32 = 1e-4;
 
 /// A checkpoint of anomalib's PatchCore as a model, and what its user should know.
 #[derive(Debug)]
 pub struct Import {
-    /// The model. It scores, normalises and labels as the checkpoint does under the reference's test and predict; a
-    /// normalised score up to 0.0001 above the threshold counts as on it, which the reference labels good.
+    /// The model. It scores, normalises and labels as the checkpoint does under the reference's test and
+    /// predict; a normalised score up to 0.0001 above the threshold counts as on it, which the reference
+    /// labels good.
     pub model: PatchCore,
     /// Sentences about what the checkpoint leaves open, or what becomes different; each in one short line.
     pub notes: Vec<String>,
@@ -37,11 +39,11 @@ pub struct Import {
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
-    /// Height and width that photographs are resized to, for a checkpoint that does not say. The reference's default is
-    /// 256 x 256.
+    /// Height and width that photographs are resized to, for a checkpoint that does not say. The reference's
+    /// default is 256 x 256.
     pub image_size: Option<(usize, usize)>,
-    /// Height and width of the centre crop behind it, if there is one. The default of anomalib 2.0 is 224 x 224, that of
-    /// later versions none.
+    /// Height and width of the centre crop behind it, if there is one. The default of anomalib 2.0 is 224 x
+    /// 224, that of later versions none.
     pub center_crop: Option<(usize, usize)>,
     /// Limits on the file.
     pub limits: WeightLimits,
@@ -54,8 +56,8 @@ setters!(ImportOptions {
 });
 
 impl PatchCore {
-    /// Takes the network, memory bank, thresholds and ranges out of `path`, a `.ckpt` of anomalib's PatchCore. See
-    /// [`Import`] for what the user of such a model should know.
+    /// Takes the network, memory bank, thresholds and ranges out of `path`, a `.ckpt` of anomalib's
+    /// PatchCore. See [`Import`] for what the user of such a model should know.
     ///
     /// # Errors
     /// See [`Import::open`].
@@ -68,9 +70,9 @@ impl Import {
     /// Reads the checkpoint `path`. Nothing in it is executed.
     ///
     /// # Errors
-    /// It cannot be read, is damaged or of another model, was not fitted, does not say how photographs are prepared, uses
-    /// a network or a transform that there is none of here, or has an input of more pixels than [`OpenOptions::default`]
-    /// opens.
+    /// It cannot be read, is damaged or of another model, was not fitted, does not say how photographs are
+    /// prepared, uses a network or a transform that there is none of here, or has an input of more pixels
+    /// than [`OpenOptions::default`] opens.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, &ImportOptions::default())
     }

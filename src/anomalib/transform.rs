@@ -1,4 +1,5 @@
-//! The reference's pre-processing, as its checkpoints describe it: torchvision's transforms by class and arguments.
+//! The reference's pre-processing, as its checkpoints describe it: torchvision's transforms by class and
+//! arguments.
 
 use super::{ImportOptions, is_enabled};
 use crate::error::{Error, Result, Setting};
@@ -128,7 +129,8 @@ fn resize(arguments: &Field<'_, '_>, options: &ImportOptions, plan: &mut Preproc
     Ok(())
 }
 
-/// Height and width of photographs whose shorter side becomes `shorter`: the options say which shape they have.
+/// Height and width of photographs whose shorter side becomes `shorter`: the options say which shape they
+/// have.
 fn keeping_shape(field: &Field<'_, '_>, shorter: usize, options: &ImportOptions) -> Result<(usize, usize)> {
     match options.image_size {
         Some((height, width)) if height.min(width) == shorter => Ok((height, width)),

@@ -1,4 +1,5 @@
-//! Which patches of the training images the memory bank keeps, within a bound of memory, and the search over them.
+//! Which patches of the training images the memory bank keeps, within a bound of memory, and the search over
+//! them.
 
 use super::options::{Observer, Stage, TrainOptions};
 use super::patch_store::PatchStore;
@@ -18,8 +19,8 @@ pub(super) struct Selection {
     pub sampled: Option<usize>,
 }
 
-/// Bytes that making a memory bank of `rows` patches takes at most, beside the patches: those of the selection, or
-/// later of the bank and its search.
+/// Bytes that making a memory bank of `rows` patches takes at most, beside the patches: those of the
+/// selection, or later of the bank and its search.
 pub(super) fn bytes(rows: usize, dim: usize, options: &TrainOptions) -> u64 {
     let count = bounded((rows as f64 * options.coreset_ratio) as usize, options);
     coreset::bytes(rows, count).max(count as u64 * Index::build_bytes(dim, options.bank_precision))

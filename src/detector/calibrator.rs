@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::image::Frame;
 use crate::score::GoodScores;
 
-/// Collects the scores of good photographs that a model has not learned from, for thresholds that fit the present
-/// camera, light and parts.
+/// Collects the scores of good photographs that a model has not learned from, for thresholds that fit the
+/// present camera, light and parts.
 ///
 /// ```no_run
 /// # fn frames() -> Vec<patchcore::image::Frame<'static>> { Vec::new() }

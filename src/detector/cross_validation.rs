@@ -17,7 +17,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 const MAX_FOLDS: usize = 5;
-/// Patches that the choices of all folds begin with, about, so that they do not take much longer than the model's choice.
+/// Patches that the choices of all folds begin with, about, so that they do not take much longer than the
+/// model's choice.
 const PATCHES: usize = 300_000;
 const PURPOSE: u64 = 0x466F_6C64;
 
@@ -42,12 +43,13 @@ pub(super) struct CrossValidation<'a> {
 }
 
 impl CrossValidation<'_> {
-    /// Splits `photographs` into folds at random, chooses a memory bank from all but one fold, scores the photographs of
-    /// that fold, and so on. Each of `photographs` is one photograph with its copies, which count once: a bank that knows
-    /// one of them says nothing of new parts.
+    /// Splits `photographs` into folds at random, chooses a memory bank from all but one fold, scores the
+    /// photographs of that fold, and so on. Each of `photographs` is one photograph with its copies, which
+    /// count once: a bank that knows one of them says nothing of new parts.
     ///
-    /// There are five folds, down to two where there are many patches. Scores are a little high, since each bank knows less
-    /// than the model's. The list is empty where the other folds leave no memory bank, as of a single photograph.
+    /// There are five folds, down to two where there are many patches. Scores are a little high, since each
+    /// bank knows less than the model's. The list is empty where the other folds leave no memory bank, as of
+    /// a single photograph.
     ///
     /// # Errors
     /// Memory runs out, patches cannot be read, or `observer` stopped it.
@@ -78,7 +80,8 @@ impl CrossValidation<'_> {
         Ok(held_out)
     }
 
-    /// Scores `images` by a memory bank of the images `others`. The list is empty where these leave no memory bank.
+    /// Scores `images` by a memory bank of the images `others`. The list is empty where these leave no memory
+    /// bank.
     ///
     /// # Errors
     /// As [`score_all`](Self::score_all).
@@ -140,7 +143,8 @@ fn report(observer: &mut Observer<'_>, done: usize, total: usize) -> Result<()> 
     }
 }
 
-/// `0..count` in a random order, so that the photographs of every camera and every series fall into every fold.
+/// `0..count` in a random order, so that the photographs of every camera and every series fall into every
+/// fold.
 fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     Random::new(seed, PURPOSE).shuffle(&mut order, count);

@@ -75,8 +75,8 @@ impl PatchExtractor {
         Ok(preprocessor + image + network.arena_bytes(threads) + embedder.bytes())
     }
 
-    /// The embeddings of `frame`'s patches, one row a position of the finest layer's grid, and what the stages so far
-    /// took.
+    /// The embeddings of `frame`'s patches, one row a position of the finest layer's grid, and what the
+    /// stages so far took.
     ///
     /// # Errors
     /// The network takes photographs of another size than the preprocessing gives.

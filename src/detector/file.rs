@@ -46,8 +46,8 @@ pub struct OpenOptions {
     pub mode: Mode,
     /// Instruction set; `None` detects the best. Default: `None`.
     pub isa: Option<Isa>,
-    /// Threads that prepare the network's weights, until the model is open; 0 means one for each core. Default: 1, which
-    /// starts none.
+    /// Threads that prepare the network's weights, until the model is open; 0 means one for each core.
+    /// Default: 1, which starts none.
     pub threads: usize,
 }
 
@@ -77,15 +77,17 @@ impl OpenOptions {
     /// Reads the model file `path` into memory: what happens to the file afterwards does not matter.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged ([`ErrorKind::Format`](crate::ErrorKind::Format)); it is of another format
-    /// version, or needs an embedded backbone that this build does not have
-    /// ([`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)); a limit is exceeded; or a thread cannot be started.
+    /// The file cannot be read or is damaged ([`ErrorKind::Format`](crate::ErrorKind::Format)); it is of
+    /// another format version, or needs an embedded backbone that this build does not have
+    /// ([`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)); a limit is exceeded; or a thread cannot
+    /// be started.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<PatchCore> {
         let path = path.as_ref();
         self.open_bytes(&path.display().to_string(), Bytes::read(path, self.max_bytes)?)
     }
 
-    /// Opens the model in a mapped file, in place: the memory bank stays in the file's pages, which processes share.
+    /// Opens the model in a mapped file, in place: the memory bank stays in the file's pages, which processes
+    /// share.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -94,8 +96,8 @@ impl OpenOptions {
         self.open_bytes(&name, file.into())
     }
 
-    /// Opens a model that lies in memory for the program's whole life, such as one linked into flash, where it
-    /// lies: the memory bank is not copied. The first byte must be aligned to 64.
+    /// Opens a model that lies in memory for the program's whole life, such as one linked into flash, where
+    /// it lies: the memory bank is not copied. The first byte must be aligned to 64.
     ///
     /// # Errors
     /// As [`open`](Self::open), and where the bytes are not aligned.
@@ -186,7 +188,8 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
     metadata.calibration.validate()
 }
 
-/// Checks the (height, width) of the network's input, whose sides are checked, against the limit on its pixels.
+/// Checks the (height, width) of the network's input, whose sides are checked, against the limit on its
+/// pixels.
 pub(crate) fn check_input((height, width): (usize, usize), max_pixels: usize) -> Result<()> {
     if height * width <= max_pixels {
         return Ok(());
@@ -256,11 +259,12 @@ impl PatchCore {
         OpenOptions::default().open_mapped(file)
     }
 
-    /// Writes the model to `path`: to a temporary file in the same folder first, synced, then renamed, so that there
-    /// is always the old file or the new one, whole.
+    /// Writes the model to `path`: to a temporary file in the same folder first, synced, then renamed, so
+    /// that there is always the old file or the new one, whole.
     ///
     /// # Errors
-    /// The file cannot be written, or a number of the calibration is infinite; an existing file is then untouched.
+    /// The file cannot be written, or a number of the calibration is infinite; an existing file is then
+    /// untouched.
     #[cfg(feature = "train")]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let parts = self.parts()?;

@@ -12,8 +12,8 @@ use crate::search::Search;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
-    /// What the model takes, which its sessions share: the network's weights as the kernels want them, and the model
-    /// file, unless it is mapped or was opened in place.
+    /// What the model takes, which its sessions share: the network's weights as the kernels want them, and
+    /// the model file, unless it is mapped or was opened in place.
     pub model: usize,
     /// What each session takes, once it has predicted.
     pub session: usize,
@@ -25,12 +25,12 @@ const SMALL: usize = 16 * 1024;
 const THREAD: usize = 8 * 1024;
 
 impl PatchCore {
-    /// What this model takes on the heap, and what a [`Session`](super::Session) of `threads` threads (0: one for each core)
-    /// on frames of such a size and format would take, with its map.
-    /// What this itself allocates is small and gone when it returns.
+    /// What this model takes on the heap, and what a [`Session`](super::Session) of `threads` threads (0: one
+    /// for each core) on frames of such a size and format would take, with its map. What this itself
+    /// allocates is small and gone when it returns.
     ///
-    /// Not counted are the stacks of the threads that a session of more than one starts (2 MiB of addresses each, of
-    /// which few are touched), pages of a mapped model file, and what a k-d tree takes.
+    /// Not counted are the stacks of the threads that a session of more than one starts (2 MiB of addresses
+    /// each, of which few are touched), pages of a mapped model file, and what a k-d tree takes.
     ///
     /// # Errors
     /// There would be more than 1024 threads, or a frame cannot be of such a size.

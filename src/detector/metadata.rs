@@ -260,11 +260,12 @@ impl<'a> ModelInfo<'a> {
         &self.model.metadata.preprocess
     }
 
-    /// About how many pixels of a photograph across a defect has to be so that the network can see it: it then covers 1.5
-    /// pixels of the network's input, along the axis that is shrunk more. At least 1.5, and `None` where the size of
-    /// the photographs is unknown. Faint defects have to be larger.
+    /// About how many pixels of a photograph across a defect has to be so that the network can see it: it
+    /// then covers 1.5 pixels of the network's input, along the axis that is shrunk more. At least 1.5, and
+    /// `None` where the size of the photographs is unknown. Faint defects have to be larger.
     ///
-    /// Measured on drawn pits (docs/choosing.md, "Image size"): those that covered less were found now and then.
+    /// Measured on drawn pits (docs/choosing.md, "Image size"): those that covered less were found now and
+    /// then.
     pub fn smallest_defect(&self) -> Option<f64> {
         let (width, height) = self.training().photograph_size?;
         let resize = self.preprocess().resize;

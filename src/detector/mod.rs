@@ -107,7 +107,8 @@ impl PatchCore {
         Ok(Self(Arc::new(model)))
     }
 
-    /// The same model with other scores of good photographs, from which its thresholds can be set anew. The thresholds stay.
+    /// The same model with other scores of good photographs, from which its thresholds can be set anew. The
+    /// thresholds stay.
     #[must_use]
     pub fn with_good_scores(self, scores: GoodScores) -> Self {
         let mut model = Arc::unwrap_or_clone(self.0);
@@ -115,8 +116,8 @@ impl PatchCore {
         Self(Arc::new(model))
     }
 
-    /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy where it is of
-    /// half precision.
+    /// The memory bank: `[rows, dim]` embeddings of good patches, in the order the coreset chose them. A copy
+    /// where it is of half precision.
     pub fn memory_bank(&self) -> Cow<'_, [f32]> {
         self.0.index.bank().all()
     }

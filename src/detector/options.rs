@@ -31,13 +31,14 @@ pub struct TrainOptions {
     /// Bits that are used of photographs' samples of 16 bits, 9 to 16, from which decoding brought them to
     /// full scale; the model keeps it for the photographs that it judges. Default: `None`, all.
     pub bit_depth: Option<u8>,
-    /// Marks the part of photographs that counts, in a mask of their size or of their aspect. Outside nothing is
-    /// learned, scored or found, whatever is there. Default: `None`, the whole photograph.
+    /// Marks the part of photographs that counts, in a mask of their size or of their aspect. Outside nothing
+    /// is learned, scored or found, whatever is there. Default: `None`, the whole photograph.
     pub roi: Option<Mask>,
     /// Share of the patches kept in the memory bank, in (0, 1]. Default: 0.1.
     pub coreset_ratio: f64,
     /// Rows that the memory bank may have. Where the coreset ratio gives more, a lower ratio is used, which
-    /// [`Training::coreset_ratio`](super::Training#structfield.coreset_ratio) says. Default: `None`, no bound.
+    /// [`Training::coreset_ratio`](super::Training#structfield.coreset_ratio) says. Default: `None`, no
+    /// bound.
     pub max_bank_rows: Option<usize>,
     /// Bank rows that re-weight the image score; 1 turns re-weighting off. Default: 9.
     pub neighbors: u32,

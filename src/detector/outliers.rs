@@ -1,8 +1,10 @@
-//! Photographs among the good ones that do not fit the others: a defective part, another part, a hand in the picture.
+//! Photographs among the good ones that do not fit the others: a defective part, another part, a hand in the
+//! picture.
 //!
-//! One defective photograph in the memory bank hides its defect for ever, and its score lifts the threshold above faint
-//! defects. Each photograph is therefore scored by a memory bank that has not seen it. Several defective photographs can
-//! vouch for one another, so that the highest scores are looked at again, against a bank of the others alone:
+//! One defective photograph in the memory bank hides its defect for ever, and its score lifts the threshold
+//! above faint defects. Each photograph is therefore scored by a memory bank that has not seen it. Several
+//! defective photographs can vouch for one another, so that the highest scores are looked at again, against a
+//! bank of the others alone:
 //!
 //! ```text
 //! suspects   the fifth of the photographs with the highest cross-validated scores
@@ -76,9 +78,9 @@ pub(super) fn screen(
     separate(good, rescored)
 }
 
-/// Splits `scored` into photographs that fit and outliers; `rescored` are the suspects among them, scored again, the lowest
-/// score first. Testing outwards keeps outliers from hiding one another (Davies and Gather, "The Identification of Multiple
-/// Outliers", 1993).
+/// Splits `scored` into photographs that fit and outliers; `rescored` are the suspects among them, scored
+/// again, the lowest score first. Testing outwards keeps outliers from hiding one another (Davies and Gather,
+/// "The Identification of Multiple Outliers", 1993).
 fn separate(scored: Vec<HeldOut>, rescored: Vec<HeldOut>) -> Result<Screening> {
     let is_suspect = |held_out: &HeldOut| rescored.iter().any(|suspect| suspect.image == held_out.image);
     let (suspects, mut good): (Vec<HeldOut>, Vec<HeldOut>) = scored.into_iter().partition(is_suspect);
@@ -97,7 +99,8 @@ fn separate(scored: Vec<HeldOut>, rescored: Vec<HeldOut>) -> Result<Screening> {
     Ok(Screening { good, outliers })
 }
 
-/// The scores that a model keeps, in the order of the photographs. `checksum` gives that of a photograph by its number.
+/// The scores that a model keeps, in the order of the photographs. `checksum` gives that of a photograph by
+/// its number.
 ///
 /// # Errors
 /// A score is not finite.

@@ -49,8 +49,8 @@ impl PatchStore {
         Ok(())
     }
 
-    /// From now on keeps the patches in a temporary file in `folder` that is gone when the process is, however it
-    /// ends.
+    /// From now on keeps the patches in a temporary file in `folder` that is gone when the process is,
+    /// however it ends.
     ///
     /// # Errors
     /// The file cannot be made, or the disk is full; the patches are then kept where they were.

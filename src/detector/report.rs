@@ -4,7 +4,8 @@ use super::Outlier;
 use crate::image::Frame;
 use std::collections::HashMap;
 
-/// What a training noticed about its photographs. Photographs are named by their number, in the order of being added.
+/// What a training noticed about its photographs. Photographs are named by their number, in the order of
+/// being added.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TrainingReport {

@@ -3,7 +3,8 @@
 use crate::image::Preprocess;
 use crate::score::{MapRegion, Region};
 
-/// Columns that are scaled together: their samples stay in the nearest cache, and need no memory of their own.
+/// Columns that are scaled together: their samples stay in the nearest cache, and need no memory of their
+/// own.
 const COLUMNS: usize = 256;
 
 /// Between two samples: that before, that behind, and the share of the latter.
@@ -44,14 +45,15 @@ impl Axis {
     }
 }
 
-/// Writes the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole photograph,
-/// to `out`, whose rows have `width` values. Outside a centre crop there is no map, and 0 is written.
+/// Writes the anomaly map of photographs that are prepared by `preprocess`, bilinearly scaled over the whole
+/// photograph, to `out`, whose rows have `width` values. Outside a centre crop there is no map, and 0 is
+/// written.
 pub(super) fn map_over_image(map: &[f32], preprocess: &Preprocess, width: usize, out: &mut [f32]) {
     over_image(map, preprocess, width, out, |value, _, _| value);
 }
 
-/// Writes the mask of a map to `out`, scaled as by [`map_over_image`]: 255 where the scaled value reaches the cut of the
-/// nearest pixel of the map (see [`RegionFinder`](crate::score::RegionFinder)), else 0.
+/// Writes the mask of a map to `out`, scaled as by [`map_over_image`]: 255 where the scaled value reaches the
+/// cut of the nearest pixel of the map (see [`RegionFinder`](crate::score::RegionFinder)), else 0.
 pub(super) fn mask_over_image(
     map: &[f32],
     cuts: &[f32],
@@ -66,8 +68,8 @@ pub(super) fn mask_over_image(
     });
 }
 
-/// Column and row, in a photograph of `width` x `height` that was prepared by `preprocess`, of the centre of a pixel of the
-/// map, given by row and column.
+/// Column and row, in a photograph of `width` x `height` that was prepared by `preprocess`, of the centre of
+/// a pixel of the map, given by row and column.
 #[cfg(feature = "train")]
 pub(super) fn place_in_image(
     (row, column): (usize, usize),
@@ -116,7 +118,8 @@ pub(super) fn region_in_image(
     }
 }
 
-/// Writes what `of` makes of each scaled value and its place along both axes. Outside a centre crop the default is written.
+/// Writes what `of` makes of each scaled value and its place along both axes. Outside a centre crop the
+/// default is written.
 fn over_image<T: Copy + Default>(
     map: &[f32],
     preprocess: &Preprocess,

@@ -1,10 +1,10 @@
 //! The region of interest: which pixels of the network's input, and which patches, count.
 //!
-//! What lies outside must not matter, whatever it is. A patch sees far beyond itself, since the network's layers look at
-//! neighbours of neighbours. So the pixels outside are blanked before the network runs: all photographs look the same there,
-//! in training and in prediction. A pixel of the input counts as inside if every pixel of the photograph that it is
-//! resized from does; a patch counts if any pixel of its cell does. From there on only patches that count are stored,
-//! searched and scored.
+//! What lies outside must not matter, whatever it is. A patch sees far beyond itself, since the network's
+//! layers look at neighbours of neighbours. So the pixels outside are blanked before the network runs: all
+//! photographs look the same there, in training and in prediction. A pixel of the input counts as inside if
+//! every pixel of the photograph that it is resized from does; a patch counts if any pixel of its cell does.
+//! From there on only patches that count are stored, searched and scored.
 
 use crate::error::{Error, Result, Setting};
 use crate::image::Preprocess;
@@ -32,7 +32,8 @@ pub(crate) struct Roi {
 }
 
 impl Roi {
-    /// The region that `mask` marks on a photograph, for a network that gives a grid of (rows, columns) patches.
+    /// The region that `mask` marks on a photograph, for a network that gives a grid of (rows, columns)
+    /// patches.
     ///
     /// # Errors
     /// The mask is of a size that no photograph has, or no pixel of the input lies inside.

@@ -55,8 +55,8 @@ impl fmt::Display for Decision {
     }
 }
 
-/// The result of one prediction. It borrows nothing: ask the [`Session`] for the anomaly map, the regions and the mask
-/// afterwards.
+/// The result of one prediction. It borrows nothing: ask the [`Session`] for the anomaly map, the regions and
+/// the mask afterwards.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Verdict {
@@ -64,8 +64,8 @@ pub struct Verdict {
     pub score: f32,
     /// The score in units of the image threshold: 1 is the limit. `None` where the model has no threshold.
     pub threshold_ratio: Option<f32>,
-    /// The reference's normalised score in `[0, 1]`, with the threshold at 0.5; `None` where the model knows no range of
-    /// scores.
+    /// The reference's normalised score in `[0, 1]`, with the threshold at 0.5; `None` where the model knows
+    /// no range of scores.
     pub normalized_score: Option<f32>,
     /// What the score means.
     pub decision: Decision,
@@ -96,8 +96,8 @@ impl Timings {
     }
 }
 
-/// Scores photographs with one model. Owns its working memory: make one a thread, and keep it. Its threads end soon after
-/// it is dropped.
+/// Scores photographs with one model. Owns its working memory: make one a thread, and keep it. Its threads
+/// end soon after it is dropped.
 ///
 /// ```no_run
 /// use patchcore::image::{Frame, PixelFormat};
@@ -166,9 +166,9 @@ impl Session {
 
     /// Scores `frame` and decides whether it is anomalous.
     ///
-    /// A frame allocates if it is the first, has another size than the one before, has more samples a pixel than any
-    /// before, or fails; others do not, except with [`SearchKind::KdTree`](crate::SearchKind), which always allocates.
-    /// After a failure there is no map, region or mask.
+    /// A frame allocates if it is the first, has another size than the one before, has more samples a pixel
+    /// than any before, or fails; others do not, except with [`SearchKind::KdTree`](crate::SearchKind), which
+    /// always allocates. After a failure there is no map, region or mask.
     ///
     /// # Errors
     /// The model is damaged so that the score is no finite number.
@@ -214,8 +214,8 @@ impl Session {
         Ok(())
     }
 
-    /// The image score of `frame` alone: the same as [`predict`](Self::predict) gives, sooner, because patches that cannot be the
-    /// strongest are left. The map and mask stay those of the last prediction.
+    /// The image score of `frame` alone: the same as [`predict`](Self::predict) gives, sooner, because
+    /// patches that cannot be the strongest are left. The map and mask stay those of the last prediction.
     ///
     /// # Errors
     /// As [`predict`](Self::predict).
@@ -241,8 +241,8 @@ impl Session {
         self.last_frame().map(|_| &self.scorer.map[..])
     }
 
-    /// Where the photograph of the last prediction looks defective, in its pixels, the highest first; at most 256. An
-    /// anomalous photograph has at least one region, any other none.
+    /// Where the photograph of the last prediction looks defective, in its pixels, the highest first; at most
+    /// 256. An anomalous photograph has at least one region, any other none.
     ///
     /// # Errors
     /// Nothing was predicted yet, or the last prediction failed.
@@ -259,8 +259,9 @@ impl Session {
         self.predicted.ok_or_else(|| Error::argument("session", "no prediction", expected))
     }
 
-    /// Writes the anomaly map of the last prediction, scaled to `width` columns and `height` rows over the whole
-    /// photograph, in the score's units. Outside a centre crop, which the network does not see, the map is 0.
+    /// Writes the anomaly map of the last prediction, scaled to `width` columns and `height` rows over the
+    /// whole photograph, in the score's units. Outside a centre crop, which the network does not see, the map
+    /// is 0.
     ///
     /// # Errors
     /// Nothing was predicted yet, the last prediction failed, or `out` does not hold `width * height` values.
@@ -270,8 +271,8 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 in the
-    /// [regions](Self::regions), else 0.
+    /// Writes the mask of the last prediction, scaled like [`map_over_image`](Self::map_over_image): 255 in
+    /// the [regions](Self::regions), else 0.
     ///
     /// # Errors
     /// As `map_over_image`.
@@ -319,7 +320,8 @@ impl Session {
     }
 }
 
-/// Finds the regions of `map` where the photograph is anomalous, and where there is a threshold for pixels alone.
+/// Finds the regions of `map` where the photograph is anomalous, and where there is a threshold for pixels
+/// alone.
 fn find_regions(regions: &mut RegionFinder, map: &[f32], decision: Decision, calibration: &Calibration) {
     let typical = calibration.typical_map_value;
     match (decision, calibration.pixel_threshold()) {

@@ -38,8 +38,8 @@ impl Trainer {
     /// A trainer that embeds with `backbone`.
     ///
     /// # Errors
-    /// An option is out of its range, [`TrainOptions::max_memory`] leaves no room for the patches of one photograph, or a
-    /// thread cannot be started.
+    /// An option is out of its range, [`TrainOptions::max_memory`] leaves no room for the patches of one
+    /// photograph, or a thread cannot be started.
     pub fn new(backbone: &Backbone, options: &TrainOptions) -> Result<Self> {
         options.validate()?;
         let isa = Isa::detect()?;

@@ -8,8 +8,8 @@ use std::fmt::Write;
 /// Results over networks and categories: tables of image AUROC, pixel AUROC and image F1.
 ///
 /// Columns are the average, then the categories of MVTec AD in the published order, then others by name. Only
-/// categories that were run have a column. The average is over those of MVTec AD among them (over all where there are
-/// none) for which the network has a result, and the average of the published row is over the same.
+/// categories that were run have a column. The average is over those of MVTec AD among them (over all where
+/// there are none) for which the network has a result, and the average of the published row is over the same.
 ///
 /// F1 is that of the best threshold, since the reference too sets its threshold on the test set.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,8 @@ struct Row<'a> {
 }
 
 impl Benchmark {
-    /// Adds the result of `net` (as the command line names it) on `category`; a second one replaces the first.
+    /// Adds the result of `net` (as the command line names it) on `category`; a second one replaces the
+    /// first.
     pub fn add(&mut self, net: &str, category: &str, result: &Evaluation) {
         self.runs.retain(|run| (run.net.as_str(), run.category.as_str()) != (net, category));
         let figures = [result.image_auroc, result.pixel_auroc, result.image_f1_max];

@@ -7,8 +7,8 @@ use crate::score::{Calibration, LabelRule, Normalization, Ranking, RankingBuilde
 use crate::tensor::not_finite;
 use std::path::PathBuf;
 
-/// Collects raw scores and maps of a test set: about 4 bytes a pixel, 45 MB for 170 images of 256 x 256; up to twice
-/// that while the buffers grow.
+/// Collects raw scores and maps of a test set: about 4 bytes a pixel, 45 MB for 170 images of 256 x 256; up
+/// to twice that while the buffers grow.
 #[derive(Debug)]
 pub struct Evaluator {
     map_len: usize,
@@ -50,11 +50,12 @@ impl Evaluator {
         }
     }
 
-    /// Adds one image: whether it has a defect, its raw score and anomaly map, and the mask of its defects at the map's
-    /// size. The pixels of a defective image without a mask count for the range of the maps alone.
+    /// Adds one image: whether it has a defect, its raw score and anomaly map, and the mask of its defects at
+    /// the map's size. The pixels of a defective image without a mask count for the range of the maps alone.
     ///
     /// # Errors
-    /// The map or the mask has another size, or a score or a map value is NaN or infinite. Nothing of the image counts then.
+    /// The map or the mask has another size, or a score or a map value is NaN or infinite. Nothing of the
+    /// image counts then.
     pub fn add(
         &mut self,
         path: impl Into<PathBuf>,
@@ -69,7 +70,8 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Adds a good image of which only the score is known, as of a photograph that the model has learned from.
+    /// Adds a good image of which only the score is known, as of a photograph that the model has learned
+    /// from.
     ///
     /// # Errors
     /// The score is NaN or infinite.
@@ -80,8 +82,9 @@ impl Evaluator {
         Ok(())
     }
 
-    /// Counts the pixels that the model marks in the image that was added last, against its defective ones: with all images
-    /// counted, the F1 of pixels is that of the model's own masks. `mask` as for [`add`](Self::add).
+    /// Counts the pixels that the model marks in the image that was added last, against its defective ones:
+    /// with all images counted, the F1 of pixels is that of the model's own masks. `mask` as for
+    /// [`add`](Self::add).
     ///
     /// # Errors
     /// The masks differ in length.
@@ -148,7 +151,8 @@ impl Ranked {
         Calibration::from_labels(&self.images, self.pixels.ranking(), self.map_range)
     }
 
-    /// Good photographs that the model has learned from, whose scores are those by memory banks that had not seen them.
+    /// Good photographs that the model has learned from, whose scores are those by memory banks that had not
+    /// seen them.
     pub fn kept_scores(&self) -> usize {
         self.kept_scores
     }
@@ -158,8 +162,9 @@ impl Ranked {
         &self.images
     }
 
-    /// Computes all metrics; labels and normalised scores are those of `calibration`. The F1 of pixels is that of the masks
-    /// that were [counted](Evaluator::add_marks), or, where none were, of all pixels that reach the pixel threshold.
+    /// Computes all metrics; labels and normalised scores are those of `calibration`. The F1 of pixels is
+    /// that of the masks that were [counted](Evaluator::add_marks), or, where none were, of all pixels that
+    /// reach the pixel threshold.
     pub fn evaluate(&self, calibration: &Calibration) -> Evaluation {
         let (images, pixels) = (&self.images, self.pixels.ranking());
         let (image, pixel) = (calibration.image, calibration.pixel);

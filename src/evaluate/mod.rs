@@ -1,7 +1,7 @@
 //! How good a model is: data sets on disk, metrics, reports.
 //!
-//! Metrics are computed on raw scores, exactly: every distinct score is a threshold. Where one class is missing a metric
-//! is undefined (`None`), not 0 or 0.5.
+//! Metrics are computed on raw scores, exactly: every distinct score is a threshold. Where one class is
+//! missing a metric is undefined (`None`), not 0 or 0.5.
 
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]
 

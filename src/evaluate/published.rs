@@ -1,4 +1,5 @@
-//! The figures that the reference publishes for MVTec AD (anomalib, `models/image/patchcore/README.md`, seed 42).
+//! The figures that the reference publishes for MVTec AD (anomalib, `models/image/patchcore/README.md`, seed
+//! 42).
 
 /// The categories of MVTec AD in the order of the published tables.
 pub(super) const CATEGORIES: [&str; 15] = [

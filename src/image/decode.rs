@@ -175,7 +175,8 @@ impl Source<'_> {
     }
 }
 
-/// The channels, 1 or 3, and the samples of an image, without its alpha; the colour type where it has no such samples.
+/// The channels, 1 or 3, and the samples of an image, without its alpha; the colour type where it has no such
+/// samples.
 fn samples_of(image: DynamicImage) -> std::result::Result<(usize, Samples), ColorType> {
     Ok(match image {
         DynamicImage::ImageLuma8(i) => (1, Samples::Eight(i.into_raw())),

@@ -52,8 +52,8 @@ impl Photograph {
         })
     }
 
-    /// Width and height of the photograph that [`decode`](Self::decode) would return, from the head of its file. The rest may
-    /// still turn out to be damaged, or larger than the limits.
+    /// Width and height of the photograph that [`decode`](Self::decode) would return, from the head of its
+    /// file. The rest may still turn out to be damaged, or larger than the limits.
     ///
     /// # Errors
     /// The file cannot be read, or its head is of no photograph that is supported.

@@ -49,7 +49,8 @@ setters!(Preprocess {
     std: [f32; 3],
 });
 
-/// Sides that keep the aspect of photographs are multiples of this, so that the maps of layer3 have whole sides.
+/// Sides that keep the aspect of photographs are multiples of this, so that the maps of layer3 have whole
+/// sides.
 const SIDE_STEP: f64 = 16.0;
 /// The sides that keep an aspect of 1:16 and of 16:1. Longer photographs are squashed.
 const KEPT_SIDES: (f64, f64) = (64.0, 1024.0);
@@ -60,12 +61,12 @@ pub(crate) fn half_to_even(n: usize) -> usize {
 }
 
 impl Preprocess {
-    /// Resizes so that the aspect of photographs is kept, with about as many pixels as 256x256 has, so that a prediction
-    /// takes as long. The width is 256 times the root of the aspect, the height 256 divided by it, each rounded to a
-    /// multiple of 16.
+    /// Resizes so that the aspect of photographs is kept, with about as many pixels as 256x256 has, so that a
+    /// prediction takes as long. The width is 256 times the root of the aspect, the height 256 divided by it,
+    /// each rounded to a multiple of 16.
     ///
-    /// `sizes` are widths and heights of the photographs. Where their aspects differ, the median counts. Without
-    /// photographs the size is 256x256.
+    /// `sizes` are widths and heights of the photographs. Where their aspects differ, the median counts.
+    /// Without photographs the size is 256x256.
     ///
     /// ```
     /// use patchcore::image::Preprocess;

@@ -126,7 +126,8 @@ pub(crate) fn mark_near_rows(
     }
 }
 
-/// The zero point's share of each query's sums: 128 times the sum of its codes, for kernels that multiply signed codes.
+/// The zero point's share of each query's sums: 128 times the sum of its codes, for kernels that multiply
+/// signed codes.
 #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
 pub(super) fn zero_points(queries: &Queries, dims: usize) -> [i32; GROUP] {
     let mut sums = [0; GROUP];

@@ -45,9 +45,9 @@ pub(crate) unsafe trait Simd: Copy {
     /// Sum of the lanes, in a fixed order.
     unsafe fn sum(self) -> f32;
 
-    /// The sums of the register tile: `sums[r][v]` adds `window[r][k] * panel[k][v]` over ascending `k` from zero, where
-    /// `panel` holds `PANEL_VECTORS` registers for each of a window's values, and window `r` begins at
-    /// `a + r * pixel_stride`. All of that must be valid to read.
+    /// The sums of the register tile: `sums[r][v]` adds `window[r][k] * panel[k][v]` over ascending `k` from
+    /// zero, where `panel` holds `PANEL_VECTORS` registers for each of a window's values, and window `r`
+    /// begins at `a + r * pixel_stride`. All of that must be valid to read.
     #[inline(always)]
     unsafe fn multiply_windows<const ROWS: usize>(
         a: *const f32,
@@ -66,8 +66,8 @@ pub(crate) unsafe trait Simd: Copy {
         }
     }
 
-    /// As [`multiply_windows`](Self::multiply_windows), of `ROWS` rows of `k` values that are interleaved register by
-    /// register.
+    /// As [`multiply_windows`](Self::multiply_windows), of `ROWS` rows of `k` values that are interleaved
+    /// register by register.
     #[inline(always)]
     unsafe fn multiply_interleaved<const ROWS: usize>(
         a: *const f32,
@@ -105,8 +105,8 @@ pub(crate) unsafe trait Simd: Copy {
 /// `a + r * row_stride + k * k_stride`, and `panel` holds the registers of one `k` after the other.
 ///
 /// # Safety
-/// The CPU has the instructions of `V`; `a` is valid for `ROWS` rows of `depth` values, and `panel` for `depth` times
-/// `PANEL_VECTORS` registers.
+/// The CPU has the instructions of `V`; `a` is valid for `ROWS` rows of `depth` values, and `panel` for
+/// `depth` times `PANEL_VECTORS` registers.
 // Indices, because an iterator that is not inlined loses the vector instructions.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]

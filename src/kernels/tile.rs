@@ -14,9 +14,9 @@
 //! ```
 //!
 //! The number of rows is chosen so that all sums stay in registers, with room for the columns and one scalar:
-//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32; on 32-bit ARM
-//! 4 rows, 8 of 16), 12 with AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result does not depend on how rows
-//! are distributed over tiles or threads.
+//! 4 rows of the portable vectors, 6 with AVX2 (12 sums of 16 registers), 8 with NEON (16 of 32; on 32-bit
+//! ARM 4 rows, 8 of 16), 12 with AVX-512 (24 of 32). Each sum runs over ascending `k` from zero, so a result
+//! does not depend on how rows are distributed over tiles or threads.
 //!
 //! For a convolution a window is what lies under the kernel at one output pixel. The channels of a pixel and
 //! the pixels of a row are contiguous, so a window is one contiguous run for each kernel row, and nothing is
@@ -207,8 +207,8 @@ impl PackedPanels {
         }
     }
 
-    /// Multiplies a matrix `[m, k]`, laid out as `layout` says, by the rows of panel `panel` from `first` on, and writes
-    /// `out` `[m, width]`. The panel must have all its columns.
+    /// Multiplies a matrix `[m, k]`, laid out as `layout` says, by the rows of panel `panel` from `first` on,
+    /// and writes `out` `[m, width]`. The panel must have all its columns.
     ///
     /// # Panics
     /// A slice is too short for that, or the panel ends before the matrix does.
@@ -247,8 +247,8 @@ impl PackedPanels {
     }
 
     /// # Safety
-    /// The job's pointers are valid for its windows, its strips are those of this instruction set, and its panel is one
-    /// of this matrix.
+    /// The job's pointers are valid for its windows, its strips are those of this instruction set, and its
+    /// panel is one of this matrix.
     unsafe fn multiply_strips(&self, job: &Job<'_>) {
         // SAFETY: the caller grants the windows, and the isa proves that the CPU has the instructions.
         unsafe {
@@ -265,7 +265,8 @@ impl PackedPanels {
     }
 }
 
-/// The fewest strips of at most [`tile_rows`] windows. Their heights differ by one at most; the higher ones come first.
+/// The fewest strips of at most [`tile_rows`] windows. Their heights differ by one at most; the higher ones
+/// come first.
 #[derive(Clone, Copy, Debug)]
 struct Strips {
     count: usize,
@@ -306,8 +307,8 @@ impl Strips {
 
 /// How a matrix `[m, k]` is laid out that only tiles of `isa` read; `k` is a multiple of its lanes.
 ///
-/// Usually it is dense. On instruction sets that [interleave](Simd::INTERLEAVES), the rows of a strip alternate register by
-/// register, so that the tile reads all of them through one pointer:
+/// Usually it is dense. On instruction sets that [interleave](Simd::INTERLEAVES), the rows of a strip
+/// alternate register by register, so that the tile reads all of them through one pointer:
 ///
 /// ```text
 ///     dense:         row 0: k0..k3, k4..k7, ...      row 1: k0..k3, k4..k7, ...
@@ -368,7 +369,8 @@ struct Job<'a> {
 macro_rules! tiles {
     ($name:ident, $vector:ty, $($feature:literal)?, $($rows:literal)+) => {
         /// # Safety
-        /// The CPU has the instructions; strips have one of the macro's numbers of rows; otherwise as [`tile`].
+        /// The CPU has the instructions; strips have one of the macro's numbers of rows; otherwise as
+        /// [`tile`].
         $(#[target_feature(enable = $feature)])?
         unsafe fn $name(job: &Job<'_>) {
             for (first, strips, rows) in job.strips.by_height() {
@@ -408,7 +410,8 @@ unsafe fn strips_of<V: Simd, const ROWS: usize>(job: &Job<'_>, first: usize, str
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` windows from window `first` on.
+/// The CPU has the instructions of `V`; the job's pointers are valid for `ROWS` windows from window `first`
+/// on.
 #[inline(always)]
 unsafe fn tile<V: Simd, const ROWS: usize>(job: &Job<'_>, first: usize) {
     let WindowLayout { rows, row_len, pixel_stride, .. } = job.windows;

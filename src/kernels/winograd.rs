@@ -46,8 +46,8 @@ const BLOCK_TILES: usize = 32;
 /// Values between the matrices of a block, so that they do not map to the same sets of the cache.
 const SKEW: usize = 16;
 
-/// Executes the block for each constant from 0 to 5. A loop over so much is not unrolled, and an index that varies keeps
-/// the tile in memory.
+/// Executes the block for each constant from 0 to 5. A loop over so much is not unrolled, and an index that
+/// varies keeps the tile in memory.
 macro_rules! for_each_of_six {
     (|$i:ident| $block:block) => {
         for_each_of_six!(@each $i $block 0 1 2 3 4 5)
@@ -277,7 +277,8 @@ impl ActiveConvolution<'_> {
         StripLayout::new(self.tiles(block), self.convolution.input, self.convolution.isa)
     }
 
-    /// Writes the transformed tiles of row `row` to `values`, the 36 matrices `V_p` `[tiles of the block, input]`.
+    /// Writes the transformed tiles of row `row` to `values`, the 36 matrices `V_p` `[tiles of the block,
+    /// input]`.
     fn transform_input(&self, block: usize, row: usize, values: &SharedMut<'_>) {
         let (channels, columns) = (self.convolution.input, self.grid.columns);
         let (layout, point_stride) = (self.layout(block), point_stride(self.tiles(block), channels));
@@ -291,7 +292,8 @@ impl ActiveConvolution<'_> {
         let first = (row - self.grid.rows_of(block).start) * columns;
         for tile in 0..columns {
             let (start, register_stride) = layout.row(first + tile);
-            // SAFETY: the tile lies inside the source, and its values inside `values`, where no other tile's do.
+            // SAFETY: the tile lies inside the source, and its values inside `values`, where no other tile's
+            // do.
             unsafe {
                 let job = InputJob {
                     source: source[tile * WINOGRAD_TILE * channels..].as_ptr(),
@@ -306,7 +308,8 @@ impl ActiveConvolution<'_> {
         }
     }
 
-    /// Writes the products for one panel of outputs to `sums`, the 36 matrices `M_p` `[tiles, columns of the panel]`.
+    /// Writes the products for one panel of outputs to `sums`, the 36 matrices `M_p` `[tiles, columns of the
+    /// panel]`.
     fn multiply(&self, block: usize, panel: usize, values: &[f32], sums: &mut [f32]) {
         let (tiles, input) = (self.tiles(block), self.convolution.input);
         let (weights, layout) = (&self.convolution.points, self.layout(block));
@@ -375,8 +378,8 @@ dispatch! {
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six rows of six pixels,
-/// and the output for the row's registers at each of the 36 points.
+/// The CPU has the instructions of `V`; the channels are whole registers; the source is valid for six rows of
+/// six pixels, and the output for the row's registers at each of the 36 points.
 #[inline(always)]
 unsafe fn input_tile<V: Simd>(job: &InputJob) {
     // SAFETY: as the function's contract says.
@@ -388,8 +391,8 @@ unsafe fn input_tile<V: Simd>(job: &InputJob) {
 #[inline(always)]
 pub(super) unsafe fn transform_input<V: Simd>(job: &InputJob) {
     for register in 0..job.channels / V::LANES {
-        // SAFETY: pixel (y, x) of the tile and the LANES channels of the register lie inside the source; the caller
-        // grants the outputs.
+        // SAFETY: pixel (y, x) of the tile and the LANES channels of the register lie inside the source; the
+        // caller grants the outputs.
         unsafe {
             let source = job.source.add(register * V::LANES);
             let mut half = [[V::splat(0.0); INPUT_TILE]; INPUT_TILE];
@@ -507,8 +510,8 @@ pub(crate) struct OutputTile {
 }
 
 /// # Safety
-/// The CPU has the instructions of `V`; the sums are valid for a register at each of the 36 points, the bias for a
-/// register, and output and residual for one at each pixel of the rows and columns.
+/// The CPU has the instructions of `V`; the sums are valid for a register at each of the 36 points, the bias
+/// for a register, and output and residual for one at each pixel of the rows and columns.
 #[inline(always)]
 pub(super) unsafe fn transform_output<V: Simd>(tile: &OutputTile) {
     // SAFETY: as the function's contract says.
@@ -534,7 +537,8 @@ pub(super) unsafe fn transform_output<V: Simd>(tile: &OutputTile) {
     }
 }
 
-/// Stores the first `columns` pixels of a row of outputs, with the epilogue, from index `at` of the output on.
+/// Stores the first `columns` pixels of a row of outputs, with the epilogue, from index `at` of the output
+/// on.
 ///
 /// # Safety
 /// As [`transform_output`]; these pixels are inside the output.

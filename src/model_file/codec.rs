@@ -5,12 +5,12 @@
 //! flags    1: a reader that does not know the tag must refuse the file, since it would score differently
 //! ```
 //!
-//! A reader skips a field that it does not know, unless the flag forbids it, so that a later release can add fields
-//! without breaking older programs, and opens older files, which lack them. A tag never changes its meaning or the
-//! layout of its record; 0 is no tag.
+//! A reader skips a field that it does not know, unless the flag forbids it, so that a later release can add
+//! fields without breaking older programs, and opens older files, which lack them. A tag never changes its
+//! meaning or the layout of its record; 0 is no tag.
 //!
-//! This is the only module that calls `bincode` (fixed-width little-endian integers), so that it can be exchanged. The
-//! section's checksum guards the bytes.
+//! This is the only module that calls `bincode` (fixed-width little-endian integers), so that it can be
+//! exchanged. The section's checksum guards the bytes.
 
 use super::sections::Sections;
 use crate::bytes::{u16_at, u32_at};
@@ -128,7 +128,8 @@ impl<'a> Fields<'a> {
         Ok(Self { sections, section, places, bytes })
     }
 
-    /// The record of the field `tag`, all of whose bytes it must take; `None` where the file has no such field.
+    /// The record of the field `tag`, all of whose bytes it must take; `None` where the file has no such
+    /// field.
     ///
     /// # Errors
     /// The field holds something else.

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 compile_error!("model files are used in place and are little-endian");
 
 pub(super) const MAGIC: &[u8; 8] = b"PCORE\r\n\x1a";
-/// The version of the container. Versions before 4 had no tagged metadata and were never released; from 4 on every
-/// later release opens every earlier model.
+/// The version of the container. Versions before 4 had no tagged metadata and were never released; from 4 on
+/// every later release opens every earlier model.
 pub(super) const VERSION: u32 = 4;
 pub(super) const HEADER: usize = 32;
 pub(super) const ENTRY: usize = 40;
@@ -28,8 +28,8 @@ pub(super) const NAME: usize = 16;
 /// More than any version writes; bounds what a damaged header can ask for.
 const MAX_SECTIONS: usize = 64;
 
-/// The length of the model file that begins with `start`, as its header says; 0 where that is of no model file, or of one of another
-/// version.
+/// The length of the model file that begins with `start`, as its header says; 0 where that is of no model
+/// file, or of one of another version.
 pub(super) fn length_said(start: &[u8]) -> u64 {
     let known = start.len() >= HEADER && array_at(start, 0) == *MAGIC && u32_at(start, 8) == VERSION;
     if known { u64_at(start, 16) } else { 0 }

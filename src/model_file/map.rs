@@ -10,7 +10,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Sections and the start of the file's bytes lie on this boundary: a cache line, and enough for every vector type.
+/// Sections and the start of the file's bytes lie on this boundary: a cache line, and enough for every vector
+/// type.
 pub const ALIGNMENT: usize = 64;
 
 /// Numbers that any bit pattern is a valid value of, stored little-endian.
@@ -66,7 +67,8 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// A model file that is mapped into memory: processes share its pages, and opening a model reads little of it.
+/// A model file that is mapped into memory: processes share its pages, and opening a model reads little of
+/// it.
 ///
 /// ```no_run
 /// use patchcore::{MappedFile, PatchCore};
@@ -89,10 +91,10 @@ impl MappedFile {
     /// The file cannot be opened or mapped, or is a folder.
     ///
     /// # Safety
-    /// As long as this, or a model or session opened from it, lives, nobody changes the bytes of the file or truncates
-    /// it: a truncated file ends the process with a signal (`SIGBUS`), a changed one is undefined behaviour. A file that
-    /// is *replaced*, by renaming another over it as [`PatchCore::save`](crate::PatchCore::save) does, stays mapped as
-    /// it was.
+    /// As long as this, or a model or session opened from it, lives, nobody changes the bytes of the file or
+    /// truncates it: a truncated file ends the process with a signal (`SIGBUS`), a changed one is undefined
+    /// behaviour. A file that is *replaced*, by renaming another over it as
+    /// [`PatchCore::save`](crate::PatchCore::save) does, stays mapped as it was.
     pub unsafe fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = open(path)?;
@@ -138,9 +140,10 @@ impl Bytes {
             .map_err(|e| Error::io(path, "read", &e))
     }
 
-    /// Reads what `reader` gives, into aligned memory: to its end, or as far as it takes to see that it is no model file or
-    /// longer than its header says. `expected` is its length, 0 where nobody knows. Room for the whole is made once, and
-    /// taken from the system as bytes come, so that a header can ask for no more memory than what follows it.
+    /// Reads what `reader` gives, into aligned memory: to its end, or as far as it takes to see that it is no
+    /// model file or longer than its header says. `expected` is its length, 0 where nobody knows. Room for
+    /// the whole is made once, and taken from the system as bytes come, so that a header can ask for no more
+    /// memory than what follows it.
     pub fn from_reader(mut reader: io::Take<impl Read>, expected: u64) -> io::Result<Self> {
         const STEP: usize = 1 << 20;
         let mut lines = vec![Line([0; ALIGNMENT])];
@@ -204,8 +207,8 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Source::Mapped(map) => map,
-            // SAFETY: `lines` holds at least `len` initialised bytes, contiguous because Line is 64 bytes with
-            // alignment 64.
+            // SAFETY: `lines` holds at least `len` initialised bytes, contiguous because Line is 64 bytes
+            // with alignment 64.
             Source::Owned { lines, len } => unsafe {
                 std::slice::from_raw_parts(lines.as_ptr().cast(), *len)
             },
@@ -225,7 +228,8 @@ enum Place<T> {
 }
 
 impl<T: Plain> Slice<T> {
-    /// The numbers at `range` of `bytes`, or `None` where the range is outside, misaligned or not whole numbers.
+    /// The numbers at `range` of `bytes`, or `None` where the range is outside, misaligned or not whole
+    /// numbers.
     pub fn inside(bytes: &Arc<Bytes>, range: std::ops::Range<usize>) -> Option<Self> {
         let part = bytes.get(range.clone())?;
         let whole = part.len() % size_of::<T>() == 0 && part.as_ptr().addr() % align_of::<T>() == 0;
@@ -266,8 +270,8 @@ impl<T: Plain> Deref for Slice<T> {
         match &self.0 {
             Place::Owned(values) => values,
             Place::Inside { bytes, offset, len } => {
-                // SAFETY: `inside` checked that `len` whole values lie at `offset`, aligned for T; `bytes` never
-                // moves nor changes while it is shared, and every bit pattern is a valid T.
+                // SAFETY: `inside` checked that `len` whole values lie at `offset`, aligned for T; `bytes`
+                // never moves nor changes while it is shared, and every bit pattern is a valid T.
                 unsafe { std::slice::from_raw_parts(bytes.as_ptr().add(*offset).cast(), *len) }
             }
         }

@@ -39,8 +39,8 @@ enum Weights {
 }
 
 impl Backbone {
-    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions. The deepest layers may be
-    /// missing, as in checkpoints of models that use none of them.
+    /// Folds the batch norms of torchvision's or timm's state dict into its convolutions. The deepest layers
+    /// may be missing, as in checkpoints of models that use none of them.
     ///
     /// # Errors
     /// A tensor is missing, has another shape, is not finite, or belongs to these layers of another network.
@@ -162,7 +162,8 @@ impl Backbone {
         matches!(self.weights, Weights::Embedded(_))
     }
 
-    /// All folded weights and biases as [`flat`](Self::flat) has them, in half precision, if that is what they are kept in.
+    /// All folded weights and biases as [`flat`](Self::flat) has them, in half precision, if that is what
+    /// they are kept in.
     pub(crate) fn halves(&self) -> Option<Cow<'_, [u16]>> {
         match &self.weights {
             Weights::Flat(_) => None,

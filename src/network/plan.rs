@@ -78,8 +78,8 @@ impl Network {
     /// weights are packed on the threads of `pool`.
     ///
     /// # Errors
-    /// `layers` is empty or repeats one, one is deeper than the weights go, or a side of the input is below 32 or above
-    /// 8,192.
+    /// `layers` is empty or repeats one, one is deeper than the weights go, or a side of the input is below
+    /// 32 or above 8,192.
     pub fn new(
         backbone: &Backbone,
         layers: &[Layer],

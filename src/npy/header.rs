@@ -49,7 +49,8 @@ fn fill(input: &mut impl Read, bytes: &mut [u8]) -> Result<()> {
     input.read_exact(bytes).map_err(|e| Error::format("header", e, "a NumPy .npy file"))
 }
 
-/// The header as NumPy writes it: version 1.0, padded so that the values are aligned. `shape` has few dimensions.
+/// The header as NumPy writes it: version 1.0, padded so that the values are aligned. `shape` has few
+/// dimensions.
 pub(super) fn encode(descr: &str, shape: &[usize]) -> Vec<u8> {
     let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
     // A tuple of one keeps its comma.
@@ -88,7 +89,8 @@ fn decode(text: &str) -> Result<(Kind, Vec<usize>)> {
     Ok((kind, shape))
 }
 
-/// The rest of a text that is being read; `None` from any of its functions means that something else stands there.
+/// The rest of a text that is being read; `None` from any of its functions means that something else stands
+/// there.
 struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {

@@ -54,7 +54,8 @@ fn parse(input: &mut impl Read, length: u64) -> Result<Array> {
     let Header { kind, shape, bytes } = Header::read(input)?;
     let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
     let size = count.and_then(|count| count.checked_mul(kind.size()));
-    // The length is compared before anything is allocated, so that no header can ask for more than the file holds.
+    // The length is compared before anything is allocated, so that no header can ask for more than the file
+    // holds.
     let (Some(count), Some(size)) = (count, size.filter(|&size| size as u64 == length.saturating_sub(bytes)))
     else {
         let expected = size.map_or("less".into(), |size| (size as u64).saturating_add(bytes).to_string());
@@ -134,8 +135,8 @@ element!(f32, "<f4");
 element!(i64, "<i8");
 element!(u32, "<u4");
 
-/// Writes an array piece by piece. The file appears at its path, whole, with [`finish`](Self::finish), and not at all
-/// where the writer is dropped before.
+/// Writes an array piece by piece. The file appears at its path, whole, with [`finish`](Self::finish), and
+/// not at all where the writer is dropped before.
 pub struct Writer<T> {
     path: PathBuf,
     file: AtomicFile,
@@ -149,7 +150,8 @@ impl<T: Element> Writer<T> {
     /// Starts an array of `shape`.
     ///
     /// # Errors
-    /// `shape` has not one to three dimensions, has no value or more than memory addresses, or the file cannot be created.
+    /// `shape` has not one to three dimensions, has no value or more than memory addresses, or the file
+    /// cannot be created.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self> {
         let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
         let left = count.filter(|&count| count > 0 && (1..=header::MAX_RANK).contains(&shape.len()));

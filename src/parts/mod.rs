@@ -103,7 +103,8 @@ impl Part {
         }
     }
 
-    /// The hole that `position` is nearest to: offset from its centre and distance. `None` where it was not drilled.
+    /// The hole that `position` is nearest to: offset from its centre and distance. `None` where it was not
+    /// drilled.
     fn nearest_hole(&self, position: [f32; 2]) -> Option<([f32; 2], f32)> {
         let holes = (0..BOLT_DIRECTIONS.len()).filter_map(|hole| {
             let center = self.hole(hole)?;

@@ -1,5 +1,5 @@
-//! Noise and the small functions that drawing needs: only `+ - * /` and square roots, so that every platform gives the
-//! same bits.
+//! Noise and the small functions that drawing needs: only `+ - * /` and square roots, so that every platform
+//! gives the same bits.
 
 use crate::random::Random;
 

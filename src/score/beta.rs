@@ -25,8 +25,8 @@ impl Beta {
         high.exp()
     }
 
-    /// The share of the distribution below `x`: the regularised incomplete beta function, by Lentz's continued fraction
-    /// (Press et al., "Numerical Recipes", 6.4).
+    /// The share of the distribution below `x`: the regularised incomplete beta function, by Lentz's
+    /// continued fraction (Press et al., "Numerical Recipes", 6.4).
     pub fn cumulative(self, x: f64) -> f64 {
         if x <= 0.0 || x >= 1.0 {
             return if x <= 0.0 { 0.0 } else { 1.0 };
@@ -68,7 +68,8 @@ fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
-/// The logarithm of the gamma function, for arguments above 0 (Lanczos' approximation with g = 7 and nine terms).
+/// The logarithm of the gamma function, for arguments above 0 (Lanczos' approximation with g = 7 and nine
+/// terms).
 fn ln_gamma(x: f64) -> f64 {
     const TERMS: [f64; 9] = [
         0.999_999_999_999_809_9,

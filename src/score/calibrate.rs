@@ -11,9 +11,10 @@ impl Normalization {
 }
 
 impl Calibration {
-    /// From validation images of both kinds: their raw scores, the values of their maps as far as masks tell what they
-    /// should be, and the lowest and highest value of all maps, masks or not. Without a defective pixel the maps take the
-    /// threshold of the images, as in the reference. `None` where one kind of image is missing.
+    /// From validation images of both kinds: their raw scores, the values of their maps as far as masks tell
+    /// what they should be, and the lowest and highest value of all maps, masks or not. Without a defective
+    /// pixel the maps take the threshold of the images, as in the reference. `None` where one kind of image
+    /// is missing.
     pub fn from_labels(images: &Ranking, pixels: &Ranking, map_range: (f32, f32)) -> Option<Self> {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let threshold = f1_halfway(images)?;

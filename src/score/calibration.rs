@@ -64,8 +64,9 @@ pub struct Calibration {
     pub pixel: Normalization,
     /// What holds at the threshold.
     pub rule: LabelRule,
-    /// The value that maps of good photographs have in most places, for the edges of [regions](super::Region); NaN where it
-    /// is unknown: masks then mark all pixels that reach the pixel threshold, as the reference's do.
+    /// The value that maps of good photographs have in most places, for the edges of
+    /// [regions](super::Region); NaN where it is unknown: masks then mark all pixels that reach the pixel
+    /// threshold, as the reference's do.
     pub typical_map_value: f32,
     /// Where the thresholds come from.
     pub source: CalibrationSource,
@@ -75,8 +76,8 @@ impl Normalization {
     /// Nothing known: scores stay raw.
     pub const UNSET: Self = Self { threshold: f32::NAN, min: f32::NAN, max: f32::NAN, sensitivity: 0.5 };
 
-    /// `x` in `[0, 1]`, the threshold at 0.5; scores more than half the range away from it are clamped (the formula of
-    /// anomalib's `PostProcessor._normalize`). Without a range `x` itself.
+    /// `x` in `[0, 1]`, the threshold at 0.5; scores more than half the range away from it are clamped (the
+    /// formula of anomalib's `PostProcessor._normalize`). Without a range `x` itself.
     pub fn apply(&self, x: f32) -> f32 {
         if self.is_raw() {
             return x;
@@ -104,8 +105,8 @@ impl Normalization {
         Self { threshold, min, max, sensitivity }
     }
 
-    /// Good scores from `min` on: 0 at `min`, and 1 as far above the threshold as `min` is below, since no defect has
-    /// shown how far scores go.
+    /// Good scores from `min` on: 0 at `min`, and 1 as far above the threshold as `min` is below, since no
+    /// defect has shown how far scores go.
     pub(super) fn above_good(min: f32, threshold: f32) -> Self {
         let min = min.min(threshold);
         Self { threshold, min, max: threshold + (threshold - min), sensitivity: 0.5 }
@@ -129,7 +130,8 @@ impl Normalization {
         }
     }
 
-    /// The raw score that parts what [`labeller`](Self::labeller) calls anomalous from what it does not, if there is one.
+    /// The raw score that parts what [`labeller`](Self::labeller) calls anomalous from what it does not, if
+    /// there is one.
     fn effective_threshold(&self, rule: LabelRule) -> Option<f32> {
         let cut = match rule {
             LabelRule::StrictlyAbove if self.is_raw() => 1.0 - self.sensitivity,
@@ -172,8 +174,9 @@ impl Calibration {
         source: CalibrationSource::None,
     };
 
-    /// That of a checkpoint of the reference. With `match_thresholds` (its `enable_threshold_matching`) a kind without
-    /// a threshold takes the other's. Where its `enable_normalization` is off, pass ranges of NaN.
+    /// That of a checkpoint of the reference. With `match_thresholds` (its `enable_threshold_matching`) a
+    /// kind without a threshold takes the other's. Where its `enable_normalization` is off, pass ranges of
+    /// NaN.
     pub fn imported(mut image: Normalization, mut pixel: Normalization, match_thresholds: bool) -> Self {
         if match_thresholds {
             let or = |own: f32, other: f32| if own.is_nan() { other } else { own };
@@ -184,8 +187,8 @@ impl Calibration {
         Self { image, pixel, rule, typical_map_value: f32::NAN, source }
     }
 
-    /// The same with another image threshold: photographs with at least this raw score are anomalous. Pixels are labelled
-    /// as before, except those exactly at a threshold of the reference.
+    /// The same with another image threshold: photographs with at least this raw score are anomalous. Pixels
+    /// are labelled as before, except those exactly at a threshold of the reference.
     ///
     /// # Errors
     /// The threshold is not a finite number above 0.
@@ -200,8 +203,9 @@ impl Calibration {
         })
     }
 
-    /// The same with another pixel threshold: in the maps of anomalous photographs, pixels with at least this raw value
-    /// belong to a region. Photographs are labelled as before, except those exactly at a threshold of the reference.
+    /// The same with another pixel threshold: in the maps of anomalous photographs, pixels with at least this
+    /// raw value belong to a region. Photographs are labelled as before, except those exactly at a threshold
+    /// of the reference.
     ///
     /// # Errors
     /// The threshold is not a finite number above 0.
@@ -233,8 +237,8 @@ impl Calibration {
         Ok(())
     }
 
-    /// The image threshold in raw scores, the sensitivity taken into account: photographs scoring at least this are
-    /// anomalous. `None` where none is.
+    /// The image threshold in raw scores, the sensitivity taken into account: photographs scoring at least
+    /// this are anomalous. `None` where none is.
     pub fn image_threshold(&self) -> Option<f32> {
         self.image.effective_threshold(self.rule)
     }
@@ -249,13 +253,14 @@ impl Calibration {
         (!self.image.is_raw()).then(|| self.image.apply(score))
     }
 
-    /// Brings the values of an anomaly map to `[0, 1]` in place, the pixel threshold to 0.5. Where the range is unknown they
-    /// stay as they are.
+    /// Brings the values of an anomaly map to `[0, 1]` in place, the pixel threshold to 0.5. Where the range
+    /// is unknown they stay as they are.
     pub fn normalize_map(&self, map: &mut [f32]) {
         map.iter_mut().for_each(|value| *value = self.pixel.apply(*value));
     }
 
-    /// `score` in units of the image threshold: 1 is the limit. `None` where there is no threshold, or it is not above 0.
+    /// `score` in units of the image threshold: 1 is the limit. `None` where there is no threshold, or it is
+    /// not above 0.
     pub fn threshold_ratio(&self, score: f32) -> Option<f32> {
         self.image_threshold().filter(|&threshold| threshold > 0.0).map(|threshold| score / threshold)
     }

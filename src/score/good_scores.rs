@@ -1,25 +1,26 @@
 //! Thresholds from good photographs, with the false-alarm rate that they stand for.
 //!
-//! `n` good photographs are scored, each by a memory bank that has not seen it. A new good photograph is as likely to come
-//! at any place in their order as at any other (conformal prediction; Vovk, Gammerman and Shafer, "Algorithmic Learning in
-//! a Random World", 2005). Just above the `k`-th highest of the `n` scores, therefore,
+//! `n` good photographs are scored, each by a memory bank that has not seen it. A new good photograph is as
+//! likely to come at any place in their order as at any other (conformal prediction; Vovk, Gammerman and
+//! Shafer, "Algorithmic Learning in a Random World", 2005). Just above the `k`-th highest of the `n` scores,
+//! therefore,
 //!
 //! ```text
 //! expected false-alarm rate = k / (n + 1),    rate ~ Beta(k, n + 1 - k)
 //! ```
 //!
-//! whatever the scores' distribution. A rate below `1 / (n + 1)` is beyond what the photographs show. There the upper tail
-//! is fitted: the exceedances of the `m` highest scores over the next one, `u`, are taken to be exponential with the mean
-//! `s` that they have, a limit that many tails approach (Pickands, "Statistical Inference Using Extreme Order Statistics",
-//! 1975), and
+//! whatever the scores' distribution. A rate below `1 / (n + 1)` is beyond what the photographs show. There
+//! the upper tail is fitted: the exceedances of the `m` highest scores over the next one, `u`, are taken to
+//! be exponential with the mean `s` that they have, a limit that many tails approach (Pickands, "Statistical
+//! Inference Using Extreme Order Statistics", 1975), and
 //!
 //! ```text
 //! threshold = max(u + s x, just above all scores),    E[rate] = (m + 1) / (n + 1) (1 + x / m)^-m
 //! ```
 //!
-//! where the power, instead of `exp(-x)`, pays for `s` being estimated from `m` scores: `s / true s ~ Gamma(m) / m`. The
-//! rate's second moment is `(m + 1) (m + 2) / ((n + 1) (n + 2)) (1 + 2 x / m)^-m`, and the beta distribution with these
-//! two moments stands for what is known of the rate.
+//! where the power, instead of `exp(-x)`, pays for `s` being estimated from `m` scores: `s / true s ~
+//! Gamma(m) / m`. The rate's second moment is `(m + 1) (m + 2) / ((n + 1) (n + 2)) (1 + 2 x / m)^-m`, and the
+//! beta distribution with these two moments stands for what is known of the rate.
 
 use super::beta::Beta;
 use super::{Calibration, CalibrationSource, LabelRule, Normalization};
@@ -51,8 +52,8 @@ pub struct FalseAlarmRate {
     pub is_fitted: bool,
 }
 
-/// Scores of good photographs, each by a memory bank that has not seen it. A model keeps them, so that its thresholds can
-/// be set anew without photographs.
+/// Scores of good photographs, each by a memory bank that has not seen it. A model keeps them, so that its
+/// thresholds can be set anew without photographs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GoodScores {
     checksums: Vec<u32>,
@@ -62,8 +63,8 @@ pub struct GoodScores {
 }
 
 impl GoodScores {
-    /// A number that stands for each photograph's pixels, its score, and the highest value of its map, in the order of the
-    /// photographs; of all maps together the lowest value and the typical one, `map_range`.
+    /// A number that stands for each photograph's pixels, its score, and the highest value of its map, in the
+    /// order of the photographs; of all maps together the lowest value and the typical one, `map_range`.
     ///
     /// # Errors
     /// The lengths differ, or a number is not finite.
@@ -127,8 +128,8 @@ impl GoodScores {
         1.0 / (self.len() + 1) as f64
     }
 
-    /// Thresholds that a good photograph reaches as rarely as `false_alarm_rate` says, with its score as with its map.
-    /// [`Calibration::NONE`] with fewer than two photographs.
+    /// Thresholds that a good photograph reaches as rarely as `false_alarm_rate` says, with its score as with
+    /// its map. [`Calibration::NONE`] with fewer than two photographs.
     ///
     /// # Errors
     /// The rate is not above 0 and below 1.
@@ -156,8 +157,8 @@ impl GoodScores {
     }
 }
 
-/// The threshold that a new score reaches at most as often as `requested` says, and its rate; see the module's page. There
-/// are at least two scores.
+/// The threshold that a new score reaches at most as often as `requested` says, and its rate; see the
+/// module's page. There are at least two scores.
 fn threshold(scores: &[f32], requested: f64) -> (f32, FalseAlarmRate) {
     let mut descending: Vec<f64> = scores.iter().copied().map(f64::from).collect();
     descending.sort_unstable_by(|a, b| b.total_cmp(a));
@@ -290,7 +291,8 @@ mod tests {
         trials
     }
 
-    /// Draws photographs from one distribution, sets the threshold by some, and counts false alarms among 400 others.
+    /// Draws photographs from one distribution, sets the threshold by some, and counts false alarms among 400
+    /// others.
     fn covered(draw: impl Fn(&mut Random) -> f64, photographs: usize, requested: f64) -> usize {
         let mut random = Random::new(photographs as u64, 7);
         let mut draws = |count: usize| -> Vec<f32> { (0..count).map(|_| draw(&mut random) as f32).collect() };

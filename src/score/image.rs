@@ -2,8 +2,8 @@
 
 use crate::tensor::Neighbor;
 
-/// The patch that is farthest from the memory bank: its index and its nearest bank row; of equals the first. `None`
-/// where there are no patches.
+/// The patch that is farthest from the memory bank: its index and its nearest bank row; of equals the first.
+/// `None` where there are no patches.
 pub fn strongest(nearest: &[Neighbor]) -> Option<(usize, Neighbor)> {
     let farther = |best: (usize, Neighbor), next: (usize, Neighbor)| {
         if next.1.distance > best.1.distance { next } else { best }
@@ -11,12 +11,13 @@ pub fn strongest(nearest: &[Neighbor]) -> Option<(usize, Neighbor)> {
     nearest.iter().copied().enumerate().reduce(farther)
 }
 
-/// The image score: `strongest`, the distance of the strongest patch, times `1 - softmax(distances)[0]` (PatchCore,
-/// equation 7). `distances` are those from that patch to the `b` bank rows around its nearest row, that row first: where
-/// all are alike the score loses the share `1 / b`, where the nearest row is much nearer than the others hardly any.
+/// The image score: `strongest`, the distance of the strongest patch, times `1 - softmax(distances)[0]`
+/// (PatchCore, equation 7). `distances` are those from that patch to the `b` bank rows around its nearest
+/// row, that row first: where all are alike the score loses the share `1 / b`, where the nearest row is much
+/// nearer than the others hardly any.
 ///
-/// With fewer than two rows there is nothing to weigh and the score is `strongest`. The reference gives 0 for a bank of
-/// one row.
+/// With fewer than two rows there is nothing to weigh and the score is `strongest`. The reference gives 0 for
+/// a bank of one row.
 pub fn reweight(distances: &[f32], strongest: f32) -> f32 {
     if distances.len() < 2 {
         return strongest;

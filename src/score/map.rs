@@ -8,11 +8,12 @@ pub const DEFAULT_SIGMA: f32 = 4.0;
 /// The most rows or columns of a map or of a patch grid.
 const MAX_SIDE: usize = 1 << 14;
 
-/// Makes anomaly maps of one size: nearest-neighbour upsampling of the patch grid to the network's input size, then a
-/// Gaussian blur with reflected borders (anomalib's `AnomalyMapGenerator`).
+/// Makes anomaly maps of one size: nearest-neighbour upsampling of the patch grid to the network's input
+/// size, then a Gaussian blur with reflected borders (anomalib's `AnomalyMapGenerator`).
 ///
-/// Along an axis both steps are linear, and the many blurred pixels come from few patches: one small weight vector an
-/// output row or column does both at once, with all taps that fall on one patch added up beforehand.
+/// Along an axis both steps are linear, and the many blurred pixels come from few patches: one small weight
+/// vector an output row or column does both at once, with all taps that fall on one patch added up
+/// beforehand.
 #[derive(Clone, Debug)]
 pub struct MapPlan {
     down: Axis,
@@ -22,12 +23,12 @@ pub struct MapPlan {
 }
 
 impl MapPlan {
-    /// A plan from a patch grid of (height, width) to a map of (height, width), blurred with a Gaussian of deviation
-    /// `sigma` pixels, cut off after `4 * sigma`.
+    /// A plan from a patch grid of (height, width) to a map of (height, width), blurred with a Gaussian of
+    /// deviation `sigma` pixels, cut off after `4 * sigma`.
     ///
     /// # Errors
-    /// A side of the map is not longer than the blur's radius (16 at the default `sigma`), which leaves nothing to
-    /// reflect; a size is 0 or over 16384; `sigma` is not positive.
+    /// A side of the map is not longer than the blur's radius (16 at the default `sigma`), which leaves
+    /// nothing to reflect; a size is 0 or over 16384; `sigma` is not positive.
     pub fn new(grid: (usize, usize), map: (usize, usize), sigma: f32) -> Result<Self> {
         if !(sigma > 0.0 && sigma <= MAX_SIDE as f32) {
             return Err(Error::argument("sigma", sigma, "a positive number of pixels"));
@@ -48,8 +49,9 @@ impl MapPlan {
         (self.down.len(), self.across.len())
     }
 
-    /// Writes the map of the patch distances `distances` (row by row, as many as the grid has) to `out` (row by row,
-    /// as many as the map has). Allocates nothing; a few ten microseconds on one thread, too short to share.
+    /// Writes the map of the patch distances `distances` (row by row, as many as the grid has) to `out` (row
+    /// by row, as many as the map has). Allocates nothing; a few ten microseconds on one thread, too short to
+    /// share.
     ///
     /// # Errors
     /// A length differs.
@@ -149,7 +151,8 @@ impl Axis {
     }
 }
 
-/// The pixel under tap `tap` of a blur around `pixel`; past a border the image is reflected, its edge not repeated.
+/// The pixel under tap `tap` of a blur around `pixel`; past a border the image is reflected, its edge not
+/// repeated.
 fn reflect(pixel: usize, tap: usize, radius: usize, pixels: usize) -> usize {
     let at = (pixel + tap).abs_diff(radius);
     if at < pixels { at } else { 2 * (pixels - 1) - at }

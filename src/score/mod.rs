@@ -1,9 +1,9 @@
 //! From distances to an answer: image score, anomaly map, threshold and label.
 //!
-//! Plain functions over plain data. Who calls them brings the neighbours: [`strongest`] picks the patch that decides,
-//! the caller looks up the bank rows around that patch's nearest row, and [`reweight`] turns the patch's distances to
-//! them into the image score. [`MapPlan`] spreads the patch distances over the image. [`Calibration`] says what a score
-//! means.
+//! Plain functions over plain data. Who calls them brings the neighbours: [`strongest`] picks the patch that
+//! decides, the caller looks up the bank rows around that patch's nearest row, and [`reweight`] turns the
+//! patch's distances to them into the image score. [`MapPlan`] spreads the patch distances over the image.
+//! [`Calibration`] says what a score means.
 
 mod beta;
 #[cfg(feature = "train")]

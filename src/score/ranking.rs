@@ -111,8 +111,8 @@ impl Ranking {
         })
     }
 
-    /// How many good and how many defective samples are `anomalous`; it must hold for every score above one that it
-    /// holds for.
+    /// How many good and how many defective samples are `anomalous`; it must hold for every score above one
+    /// that it holds for.
     pub(crate) fn count(&self, anomalous: impl Fn(f32) -> bool) -> (usize, usize) {
         let above = |keys: &[u32]| keys.len() - keys.partition_point(|&k| !anomalous(value(k)));
         (above(&self.good), above(&self.defective))

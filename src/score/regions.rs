@@ -1,8 +1,9 @@
 //! Where the defects are: the connected areas of an anomaly map that stand out.
 //!
-//! The map is blurred, and a patch sees more of the photograph than its own place, so that a small defect lifts a wide
-//! area above the pixel threshold. As the width of a blurred spot is measured at a fixed share of its height, the edge of a
-//! region is drawn three quarters of the way up from the typical value to the peak.
+//! The map is blurred, and a patch sees more of the photograph than its own place, so that a small defect
+//! lifts a wide area above the pixel threshold. As the width of a blurred spot is measured at a fixed share
+//! of its height, the edge of a region is drawn three quarters of the way up from the typical value to the
+//! peak.
 //!
 //! ```text
 //! edge(peak) = typical + 3/4 (peak - typical)
@@ -13,12 +14,13 @@
 //! a region is an area of connected pixels of the mask
 //! ```
 //!
-//! `typical` is the value that maps of good photographs have in most places; where it is unknown, `edge(peak)` is `peak`
-//! for the seed and nothing for the cut, so that the mask is the reference's: all pixels that reach the threshold. There is
-//! always at least one region. Pixels are connected where they touch, at a corner as well.
+//! `typical` is the value that maps of good photographs have in most places; where it is unknown,
+//! `edge(peak)` is `peak` for the seed and nothing for the cut, so that the mask is the reference's: all
+//! pixels that reach the threshold. There is always at least one region. Pixels are connected where they
+//! touch, at a corner as well.
 
-/// Share of the way from the typical value to the peak. At half way the masks of `patchcore demo` are four times as large
-/// as the defects, at three quarters nearly twice.
+/// Share of the way from the typical value to the peak. At half way the masks of `patchcore demo` are four
+/// times as large as the defects, at three quarters nearly twice.
 const EDGE: f32 = 0.75;
 /// Regions listed for one photograph, at most; the mask marks the others as well.
 const MAX_REGIONS: usize = 256;
@@ -97,8 +99,8 @@ impl RegionFinder {
         self.regions.clear();
     }
 
-    /// Finds the regions of `map`, which holds finite values. See the module's page for `threshold` and `typical`, which is
-    /// NaN where it is unknown.
+    /// Finds the regions of `map`, which holds finite values. See the module's page for `threshold` and
+    /// `typical`, which is NaN where it is unknown.
     pub(crate) fn find(&mut self, map: &[f32], threshold: f32, typical: f32) {
         self.clear();
         let highest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -137,7 +139,8 @@ impl RegionFinder {
         &self.cuts
     }
 
-    /// Puts the pixels that are connected with `start` and `belong` to the beginning of the queue. Returns their number.
+    /// Puts the pixels that are connected with `start` and `belong` to the beginning of the queue. Returns
+    /// their number.
     fn flood(&mut self, start: usize, belongs: impl Fn(usize) -> bool) -> usize {
         self.queue.clear();
         self.queue.push(start as u32);
@@ -191,8 +194,8 @@ impl RegionFinder {
     }
 }
 
-/// Where the edge of a spot lies that rises from `typical` to `peak`; `None` where `typical` is unknown or no lower than
-/// `peak`.
+/// Where the edge of a spot lies that rises from `typical` to `peak`; `None` where `typical` is unknown or no
+/// lower than `peak`.
 fn edge(typical: f32, peak: f32) -> Option<f32> {
     (typical < peak).then_some(typical + EDGE * (peak - typical))
 }
@@ -202,7 +205,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Marks, by repeated passes over the whole map, the pixels connected with `start` whose value is at least `level`.
+    /// Marks, by repeated passes over the whole map, the pixels connected with `start` whose value is at
+    /// least `level`.
     fn naive_area(map: &[f32], (height, width): (usize, usize), start: usize, level: f32) -> Vec<bool> {
         let mut area = vec![false; map.len()];
         area[start] = true;

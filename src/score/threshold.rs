@@ -2,9 +2,9 @@
 
 use super::ranking::{Ranking, Step};
 
-/// The reference's adaptive threshold (anomalib, `_F1AdaptiveThreshold`): the score that gives the highest F1 where
-/// "this score or more" is anomalous; of equals the lowest. F1 is rounded to f32 as it is there. Without defective
-/// samples it is the highest score, without good ones the lowest, without any `None`.
+/// The reference's adaptive threshold (anomalib, `_F1AdaptiveThreshold`): the score that gives the highest F1
+/// where "this score or more" is anomalous; of equals the lowest. F1 is rounded to f32 as it is there.
+/// Without defective samples it is the highest score, without good ones the lowest, without any `None`.
 pub fn f1_adaptive(ranking: &Ranking) -> Option<f32> {
     let (min, max) = ranking.range()?;
     Some(match (ranking.good(), ranking.defective()) {
@@ -14,8 +14,8 @@ pub fn f1_adaptive(ranking: &Ranking) -> Option<f32> {
     })
 }
 
-/// Our threshold: half-way between the score of [`f1_adaptive`] and the next lower one, so that no sample sits on it.
-/// `None` where one class is missing.
+/// Our threshold: half-way between the score of [`f1_adaptive`] and the next lower one, so that no sample
+/// sits on it. `None` where one class is missing.
 pub fn f1_halfway(ranking: &Ranking) -> Option<f32> {
     if !ranking.has_both() {
         return None;
@@ -27,7 +27,8 @@ pub fn f1_halfway(ranking: &Ranking) -> Option<f32> {
     Some(if halfway > lower.score { halfway } else { best.score })
 }
 
-/// The step with the highest F1, of equals the lowest, and the step below it. There must be defective samples.
+/// The step with the highest F1, of equals the lowest, and the step below it. There must be defective
+/// samples.
 fn best(ranking: &Ranking) -> Option<(Step, Option<Step>)> {
     let mut steps = ranking.steps().peekable();
     let mut best: Option<(f32, Step, Option<Step>)> = None;

@@ -1,5 +1,5 @@
-//! What torch.save wrote before release 1.6, and many of torchvision's files still are: pickles one after another, then
-//! the raw numbers. There is no checksum.
+//! What torch.save wrote before release 1.6, and many of torchvision's files still are: pickles one after
+//! another, then the raw numbers. There is no checksum.
 
 use super::pickle::{Pickle, Value};
 use crate::error::{Error, Result, shortened};

@@ -10,8 +10,8 @@ pub struct WeightLimits {
     pub max_bytes: u64,
     /// Tensors in the file.
     pub max_tensors: usize,
-    /// Values of all tensors together. They are never more than the file has bytes, however often it names the same
-    /// ones.
+    /// Values of all tensors together. They are never more than the file has bytes, however often it names
+    /// the same ones.
     pub max_elements: usize,
 }
 

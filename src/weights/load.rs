@@ -6,13 +6,13 @@ use crate::bytes::read_file;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content. A state dict
-/// may lie under `state_dict`, `model`, `model_state_dict`, `net` or `params`. What stands before the names of a residual
-/// network, such as `module.` or `backbone.`, is removed.
+/// Reads a weight file: torch's `.pth`, an anomalib `.ckpt`, or `.safetensors`, told apart by their content.
+/// A state dict may lie under `state_dict`, `model`, `model_state_dict`, `net` or `params`. What stands
+/// before the names of a residual network, such as `module.` or `backbone.`, is removed.
 ///
 /// # Errors
-/// The file cannot be read, is damaged, passes a limit, is of another kind, holds two networks or one name twice, or
-/// contains a Python object that is no plain data.
+/// The file cannot be read, is damaged, passes a limit, is of another kind, holds two networks or one name
+/// twice, or contains a Python object that is no plain data.
 pub fn load(path: &Path, limits: &WeightLimits) -> Result<NamedTensors> {
     let bytes = read_file(path, limits.max_bytes)?;
     parse(&path.display().to_string(), &bytes, limits)

@@ -3,13 +3,15 @@
 use crate::error::{Error, Result, shortened};
 use std::collections::BTreeMap;
 
-/// Every residual network has this tensor. What stands before its name stands before those of the whole network.
+/// Every residual network has this tensor. What stands before its name stands before those of the whole
+/// network.
 const ANCHOR: &str = "layer1.0.conv1.weight";
 /// MoCo keeps a slowly moving copy of its encoder beside it, which is not the one to use.
 const COPY: &str = "encoder_k.";
 
-/// The `tensors` of the file `source` by their names, those of a residual network under torchvision's and timm's:
-/// without the `module.` of parallel training, the `backbone.` of a larger model, or whatever stands before them.
+/// The `tensors` of the file `source` by their names, those of a residual network under torchvision's and
+/// timm's: without the `module.` of parallel training, the `backbone.` of a larger model, or whatever stands
+/// before them.
 ///
 /// # Errors
 /// The file has two networks, and does not say which is the one to use, or one name twice.

@@ -1,4 +1,5 @@
-//! Files of torch.save: a zip of one pickle and the raw numbers of its tensors, or the same before there was a zip.
+//! Files of torch.save: a zip of one pickle and the raw numbers of its tensors, or the same before there was
+//! a zip.
 
 use super::limits::Budget;
 use super::names::{plain_names, tensor_of};

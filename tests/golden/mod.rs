@@ -1,5 +1,5 @@
-//! Reference outputs for the integration tests: those kept here, made by `make.py` and `end_to_end.py`, and larger ones
-//! beside the checkout where there are any.
+//! Reference outputs for the integration tests: those kept here, made by `make.py` and `end_to_end.py`, and
+//! larger ones beside the checkout where there are any.
 
 // Each test file uses its part.
 #![allow(dead_code)]
@@ -107,7 +107,8 @@ pub fn shared(name: &str) -> PathBuf {
     path
 }
 
-/// Formula numbers: value `i` of the tensor of that name is a 24-bit fraction in `[0, 1)`. `formula.py` has the twin.
+/// Formula numbers: value `i` of the tensor of that name is a 24-bit fraction in `[0, 1)`. `formula.py` has
+/// the twin.
 pub fn formula(name: &str, count: usize) -> impl Iterator<Item = f32> {
     let seed =
         name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));

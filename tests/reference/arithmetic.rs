@@ -1,5 +1,6 @@
-//! Scores, metrics and labels do not depend on the arithmetic: fast convolution against direct convolution, and every
-//! instruction set against the portable kernels. On drawn parts, and on real photographs where there are any.
+//! Scores, metrics and labels do not depend on the arithmetic: fast convolution against direct convolution,
+//! and every instruction set against the portable kernels. On drawn parts, and on real photographs where
+//! there are any.
 
 use crate::support::golden::shared;
 use crate::support::{model_bytes, small::options};

@@ -29,7 +29,8 @@ fn photograph(number: usize, defect: usize) -> Vec<u8> {
     (0..HEIGHT * WIDTH * 3).map(value).collect()
 }
 
-/// The checkpoint that end_to_end.py describes; image sensitivity 0.5, pixel sensitivity 0.25, five neighbours.
+/// The checkpoint that end_to_end.py describes; image sensitivity 0.5, pixel sensitivity 0.25, five
+/// neighbours.
 fn checkpoint(golden: &Golden) -> Parts {
     let names = ["_image_threshold", "_pixel_threshold", "image_min", "image_max", "pixel_min", "pixel_max"];
     Parts {

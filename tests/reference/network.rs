@@ -54,7 +54,8 @@ fn layers_are_torchvisions_on_every_instruction_set() {
     }
 }
 
-/// Compares every layer and both embeddings that `golden` has, of the image that it has, by relative L2 error.
+/// Compares every layer and both embeddings that `golden` has, of the image that it has, by relative L2
+/// error.
 fn compare(what: &str, backbone: &Backbone, golden: &Golden) {
     let pool = Pool::new(2).unwrap();
     let [1, 3, height, width] = *golden.shape("input") else { panic!("{what}: input of another shape") };

@@ -88,7 +88,8 @@ fn scores_and_maps_are_those_of_the_reference_itself() {
     }
 }
 
-/// anomalib's labels and normalised scores for a test set, from its own raw ones: undone, then done again by us.
+/// anomalib's labels and normalised scores for a test set, from its own raw ones: undone, then done again by
+/// us.
 fn an_imported_calibration_labels_as_the_reference() {
     let path = shared("golden/anomalib_e2e.json");
     let run: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

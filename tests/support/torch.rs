@@ -1,4 +1,5 @@
-//! Writes small files as torch.save does, for tests: a pickle of protocol 2 in a zip whose entries are stored.
+//! Writes small files as torch.save does, for tests: a pickle of protocol 2 in a zip whose entries are
+//! stored.
 
 #![allow(dead_code)] // each test file uses its part
 

@@ -1,5 +1,5 @@
-//! Tests of a target without the built-in harness. Those that need the large reference outputs beside the checkout are
-//! reported as ignored where there are none; the built-in harness could only let them pass.
+//! Tests of a target without the built-in harness. Those that need the large reference outputs beside the
+//! checkout are reported as ignored where there are none; the built-in harness could only let them pass.
 
 use super::support::golden::has_shared;
 use libtest_mimic::{Arguments, Conclusion, Trial};

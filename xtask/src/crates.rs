@@ -3,9 +3,11 @@
 use crate::{Result, cargo};
 use std::collections::BTreeSet;
 
-/// Fails unless the library, built with the features that `options` select, depends on exactly `number` crates.
+/// Fails unless the library, built with the features that `options` select, depends on exactly `number`
+/// crates.
 ///
-/// Two versions of a crate count once. The number is the same on every machine: the tree is that of x86-64 Linux.
+/// Two versions of a crate count once. The number is the same on every machine: the tree is that of x86-64
+/// Linux.
 pub fn check(number: &str, options: &[&str]) -> Result<()> {
     let limit: usize = number.parse().map_err(|_| format!("found {number}, expected a number of crates"))?;
     let tree = ["tree", "--package", "patchcore", "--edges", "normal", "--prefix", "none"];

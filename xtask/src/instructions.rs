@@ -1,9 +1,10 @@
 //! Counted instructions of fixed work against a committed baseline: a measure of speed without noise.
 //!
-//! Callgrind counts on the machine's own CPU; it has no AVX-512, so `PATCHCORE_ISA` names AVX2 or the portable kernels.
-//! For aarch64, QEMU counts with the plugin `count.c`, on one core with the integer dot product and one without, what
-//! Debian's compiler made; `.ci/setup-aarch64` installs both. The counts depend on the compiler, which the baseline
-//! names; under another compiler they are printed and compared with nothing.
+//! Callgrind counts on the machine's own CPU; it has no AVX-512, so `PATCHCORE_ISA` names AVX2 or the
+//! portable kernels. For aarch64, QEMU counts with the plugin `count.c`, on one core with the integer dot
+//! product and one without, what Debian's compiler made; `.ci/setup-aarch64` installs both. The counts depend
+//! on the compiler, which the baseline names; under another compiler they are printed and compared with
+//! nothing.
 
 use crate::{Result, cargo};
 use serde_json::Value;
@@ -139,8 +140,8 @@ fn print_table(counted: &Baseline, kept: Option<&Baseline>) {
     }
 }
 
-/// Fails where a count is further from the baseline than the tolerance, to either side: a gain that is not written
-/// down would hide the next loss.
+/// Fails where a count is further from the baseline than the tolerance, to either side: a gain that is not
+/// written down would hide the next loss.
 fn compare(counted: &Counts, kept: &Counts) -> Result<()> {
     let is_near = |key: &(String, String)| match (counted.get(key), kept.get(key)) {
         (Some(count), Some(kept)) => (count / kept - 1.0).abs() <= TOLERANCE,

@@ -31,7 +31,8 @@ pub fn write() -> Result<()> {
     std::fs::write(cargo::root().join(FILE), document()?).map_err(|e| format!("{FILE}: {e}"))
 }
 
-/// The lines that only one of the texts has, with `-` before those of `written` and `+` before those of `expected`.
+/// The lines that only one of the texts has, with `-` before those of `written` and `+` before those of
+/// `expected`.
 fn differences(written: &str, expected: &str) -> Vec<String> {
     let only = |sign: char, a: &str, b: &str| {
         let other: BTreeSet<&str> = b.lines().collect();
@@ -126,7 +127,8 @@ fn is_licence_file(name: &str) -> bool {
     ["licence", "license", "copying", "copyright", "notice"].iter().any(|start| name.starts_with(start))
 }
 
-/// "Copyright", then "(c)", "©", a year or a name. The appendix of the Apache licence is a template and names nobody.
+/// "Copyright", then "(c)", "©", a year or a name. The appendix of the Apache licence is a template and names
+/// nobody.
 fn is_notice(line: &str) -> bool {
     let Some(holder) = line.trim_start().strip_prefix("Copyright ") else { return false };
     let year = holder.len() >= 4 && holder.bytes().take(4).all(|b| b.is_ascii_digit());

@@ -38,7 +38,8 @@ pub fn patchcore_refuses<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(a
     }
 }
 
-/// Runs the program, which must fail with exit status 1 and one line on standard error that contains all `parts`.
+/// Runs the program, which must fail with exit status 1 and one line on standard error that contains all
+/// `parts`.
 #[track_caller]
 pub fn patchcore_fails<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I, parts: &[&str]) {
     let output = patchcore(arguments);

@@ -16,8 +16,8 @@ pub struct F1Max {
     pub threshold: f32,
 }
 
-/// Area under the ROC curve: how often a defective sample scores more than a good one, ties counting half. `None` where
-/// one class is missing.
+/// Area under the ROC curve: how often a defective sample scores more than a good one, ties counting half.
+/// `None` where one class is missing.
 pub fn auroc(ranking: &Ranking) -> Option<f64> {
     auroc_of(ranking, |score| score)
 }
@@ -49,8 +49,8 @@ pub fn f1_max(ranking: &Ranking) -> Option<F1Max> {
     candidates.reduce(|best, next| if next.f1 >= best.f1 { next } else { best })
 }
 
-/// F1 of the labels that `anomalous` gives; it must hold for every score above one that it holds for. `None` where one
-/// class is missing.
+/// F1 of the labels that `anomalous` gives; it must hold for every score above one that it holds for. `None`
+/// where one class is missing.
 pub fn f1(ranking: &Ranking, anomalous: impl Fn(f32) -> bool) -> Option<f64> {
     ranking.has_both().then(|| f1_of(ranking, ranking.count(anomalous)))
 }

@@ -5,10 +5,12 @@ use crate::error::{Error, Result};
 use crate::score::{Ranking, RankingBuilder};
 use crate::tensor::not_finite;
 
-/// The false positive rate up to which [`PixelRanking::aupro`] integrates in the literature and in the reference.
+/// The false positive rate up to which [`PixelRanking::aupro`] integrates in the literature and in the
+/// reference.
 pub const FPR_LIMIT: f64 = 0.3;
 
-/// Collects anomaly maps and masks: 4 bytes a pixel, 12 where it is defective; up to twice that while the buffers grow.
+/// Collects anomaly maps and masks: 4 bytes a pixel, 12 where it is defective; up to twice that while the
+/// buffers grow.
 #[derive(Clone, Debug)]
 pub struct PixelScores {
     width: usize,
@@ -85,10 +87,10 @@ impl PixelRanking {
         &self.ranking
     }
 
-    /// Area under the per-region overlap curve: the recall of a region, averaged over all regions whatever their size,
-    /// against the false positive rate of all good pixels, up to `limit` (linear between thresholds) and divided by it.
-    /// Regions are 8-connected, every distinct score is a threshold (anomalib's `_AUPRO`). `None` without defective or
-    /// without good pixels.
+    /// Area under the per-region overlap curve: the recall of a region, averaged over all regions whatever
+    /// their size, against the false positive rate of all good pixels, up to `limit` (linear between
+    /// thresholds) and divided by it. Regions are 8-connected, every distinct score is a threshold
+    /// (anomalib's `_AUPRO`). `None` without defective or without good pixels.
     pub fn aupro(&self, limit: f64) -> Option<f64> {
         if !self.ranking.has_both() {
             return None;

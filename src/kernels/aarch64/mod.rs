@@ -168,8 +168,8 @@ unsafe impl Simd for Neon {
     }
 }
 
-/// The same pointer, from an origin that the compiler does not know: of evenly spaced pointers it would keep one, and
-/// compute the others anew in each turn of a loop.
+/// The same pointer, from an origin that the compiler does not know: of evenly spaced pointers it would keep
+/// one, and compute the others anew in each turn of a loop.
 #[inline(always)]
 fn hide_origin(mut pointer: *const f32) -> *const f32 {
     // SAFETY: there is no instruction.
@@ -177,8 +177,8 @@ fn hide_origin(mut pointer: *const f32) -> *const f32 {
     pointer
 }
 
-/// The same offset, from an origin that the compiler does not know: it would advance a pointer for each row of the tile,
-/// rather than add one offset to pointers that stay.
+/// The same offset, from an origin that the compiler does not know: it would advance a pointer for each row
+/// of the tile, rather than add one offset to pointers that stay.
 #[inline(always)]
 fn hide_steps(mut offset: usize) -> usize {
     // SAFETY: there is no instruction.
@@ -222,8 +222,8 @@ unsafe fn multiply_add_fours<const ROWS: usize>(
     }
 }
 
-/// Four rows of the panel, all loaded before the first is used: cores that execute in order wait at a load that comes
-/// after a multiplication, and with 16 sums and 8 values of rows there are just enough registers.
+/// Four rows of the panel, all loaded before the first is used: cores that execute in order wait at a load
+/// that comes after a multiplication, and with 16 sums and 8 values of rows there are just enough registers.
 ///
 /// # Safety
 /// The CPU has NEON, and `panel` has those rows.

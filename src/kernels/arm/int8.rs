@@ -27,14 +27,14 @@ struct Job {
 }
 
 unsafe extern "C" {
-    /// Sums the products of `steps` steps of codes, and writes the masks of the rows that reach the thresholds. A step of
-    /// the rows is 128 bytes after the one before, and a step of the queries 64.
+    /// Sums the products of `steps` steps of codes, and writes the masks of the rows that reach the
+    /// thresholds. A step of the rows is 128 bytes after the one before, and a step of the queries 64.
     fn patchcore_neon_mark_rows(codes: *const u8, queries: *const i8, steps: usize, job: *const Job);
 }
 
 /// # Safety
-/// The CPU has NEON. Every chosen block is inside `codes` and `bias`; `queries` hold `dims` dimensions and `out` `GROUP`
-/// values for each chosen block.
+/// The CPU has NEON. Every chosen block is inside `codes` and `bias`; `queries` hold `dims` dimensions and
+/// `out` `GROUP` values for each chosen block.
 pub(crate) unsafe fn mark_near_rows(
     Blocks { codes, bias, dims }: Blocks<'_>,
     chosen: &[u32],
@@ -49,9 +49,9 @@ pub(crate) unsafe fn mark_near_rows(
         for first_row in (0..BLOCK_ROWS).step_by(ROWS) {
             for first in (0..GROUP).step_by(QUERIES) {
                 let mut masks = [0; QUERIES];
-                // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of 128 codes, of which the ROWS rows from
-                // `first_row` on have 32; a step of the queries holds GROUP * STEP = 64 bytes, of which the QUERIES queries
-                // from `first` on have the 8 read.
+                // SAFETY: the block holds BLOCK_ROWS biases and dims / STEP steps of 128 codes, of which the
+                // ROWS rows from `first_row` on have 32; a step of the queries holds GROUP * STEP = 64 bytes,
+                // of which the QUERIES queries from `first` on have the 8 read.
                 unsafe {
                     let job = Job {
                         bias: bias.as_ptr().add(block as usize * BLOCK_ROWS + first_row),

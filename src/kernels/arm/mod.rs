@@ -1,7 +1,9 @@
-//! NEON of 32-bit ARM. Its intrinsics are not stable, and the compiler's target does not have the instructions, so the
-//! kernels are assembly: functions that reach all their data through pointers, called where the CPU has NEON.
+//! NEON of 32-bit ARM. Its intrinsics are not stable, and the compiler's target does not have the
+//! instructions, so the kernels are assembly: functions that reach all their data through pointers, called
+//! where the CPU has NEON.
 //!
-//! The float kernels multiply and add without fusing, as the portable kernels do, and flush subnormal numbers to zero.
+//! The float kernels multiply and add without fusing, as the portable kernels do, and flush subnormal numbers
+//! to zero.
 
 pub(super) mod bounds;
 pub(super) mod int8;
@@ -53,7 +55,8 @@ pub(super) fn has_neon() -> bool {
     false
 }
 
-/// Four lanes; needs NEON. Single operations are those of plain Rust: only the tile and Winograd's transforms are assembly.
+/// Four lanes; needs NEON. Single operations are those of plain Rust: only the tile and Winograd's transforms
+/// are assembly.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Neon(Values<4>);

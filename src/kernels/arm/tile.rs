@@ -34,7 +34,8 @@ unsafe extern "C" {
         panel: *const f32,
         layout: *const Layout,
     );
-    /// The sums of four rows of `4 * fours` values, which alternate register by register from `a` on; `fours` is not 0.
+    /// The sums of four rows of `4 * fours` values, which alternate register by register from `a` on; `fours`
+    /// is not 0.
     fn patchcore_neon_multiply_interleaved(sums: *mut Sums, a: *const f32, panel: *const f32, fours: usize);
 }
 
@@ -48,8 +49,8 @@ pub(super) unsafe fn multiply_windows<const ROWS: usize>(
     WindowLayout { rows, row_stride, row_len, pixel_stride }: WindowLayout,
     panel: *const f32,
 ) -> [[Neon; PANEL_VECTORS]; ROWS] {
-    // SAFETY: the caller grants ROWS windows; in place of the others the first is read once more. `all` holds the sums of
-    // TILE_ROWS windows.
+    // SAFETY: the caller grants ROWS windows; in place of the others the first is read once more. `all` holds
+    // the sums of TILE_ROWS windows.
     unsafe {
         let mut all = [[Neon::splat(0.0); PANEL_VECTORS]; TILE_ROWS];
         if rows * row_len > 0 {
@@ -156,7 +157,8 @@ macro_rules! store_sums {
     };
 }
 
-// r0 sums, r1 starts, r2 panel, r3 layout. r4, r5, r6, r8: the windows; r9 rows, r10 values of a row, r11 skip.
+// r0 sums, r1 starts, r2 panel, r3 layout. r4, r5, r6, r8: the windows; r9 rows, r10 values of a row, r11
+// skip.
 super::define_function!(
     "patchcore_neon_multiply_windows",
     "push {r4-r11, lr}",

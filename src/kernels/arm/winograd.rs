@@ -1,5 +1,5 @@
-//! Winograd's transforms of a register of channels: see [`winograd`](crate::kernels::winograd) for the formulas, whose
-//! operations these are, in the same order.
+//! Winograd's transforms of a register of channels: see [`winograd`](crate::kernels::winograd) for the
+//! formulas, whose operations these are, in the same order.
 //!
 //! ```text
 //!     columns of the tile   ──▶  36 (of an output: 24) registers on the stack  ──▶  rows, stored
@@ -77,7 +77,8 @@ macro_rules! load_six {
     };
 }
 
-// r0 job, r1 registers. r4 source, r5 row stride, r6 pixel stride, r7 out, r8 register stride, r9 point stride, in bytes.
+// r0 job, r1 registers. r4 source, r5 row stride, r6 pixel stride, r7 out, r8 register stride, r9 point
+// stride, in bytes.
 super::define_function!(
     "patchcore_neon_transform_input",
     "push {r4-r11}",
@@ -156,8 +157,8 @@ macro_rules! output_points {
     };
 }
 
-// r0 tile. r4 sums, r5 point stride, r6 bias, r7 residual, r8 relu, r9 out, r10 row stride, r11 pixel stride, in bytes;
-// r1 rows.
+// r0 tile. r4 sums, r5 point stride, r6 bias, r7 residual, r8 relu, r9 out, r10 row stride, r11 pixel stride,
+// in bytes; r1 rows.
 super::define_function!(
     "patchcore_neon_transform_output",
     "push {r4-r11}",

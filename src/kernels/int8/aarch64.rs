@@ -192,13 +192,15 @@ fn four_codes<const Q: i32>(fours: [int8x16_t; 2]) -> [int8x16_t; 2] {
     [vreinterpretq_s8_s32(vdupq_laneq_s32::<Q>(even)), vreinterpretq_s8_s32(vdupq_laneq_s32::<Q>(odd))]
 }
 
-/// Adds the products of eight rows with the codes of a query, of two steps. Each row has two lanes of the sums.
+/// Adds the products of eight rows with the codes of a query, of two steps. Each row has two lanes of the
+/// sums.
 #[inline]
 #[target_feature(enable = "neon")]
 fn add_products(sums: &mut [[int32x4_t; 2]; 2], rows: [[int8x16_t; 2]; 2], query: [int8x16_t; 2]) {
     let [[a, b], [c, d]] = sums;
-    // SAFETY: the instructions touch registers alone, and are part of NEON. As intrinsics they become half as many
-    // again: the compiler moves the upper halves of the rows to registers of their own, and runs out of these.
+    // SAFETY: the instructions touch registers alone, and are part of NEON. As intrinsics they become half as
+    // many again: the compiler moves the upper halves of the rows to registers of their own, and runs out of
+    // these.
     unsafe {
         asm!(
             "smull {0:v}.8h, {even_0:v}.8b, {even:v}.8b",

@@ -97,7 +97,8 @@ unsafe impl<const N: usize> Simd for Values<N> {
             let mut sums = [[0.0; COLUMNS]; ROWS];
             for row in 0..rows {
                 for k in 0..row_len {
-                    // SAFETY: the caller grants ROWS windows, and PANEL_VECTORS registers for each of their values.
+                    // SAFETY: the caller grants ROWS windows, and PANEL_VECTORS registers for each of their
+                    // values.
                     unsafe {
                         let at = (row * row_len + k) * PANEL_VECTORS * N + first;
                         let columns = panel.add(at).cast::<[f32; COLUMNS]>().read_unaligned();

@@ -215,7 +215,8 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The attributes of a value, such as the versions of torch's modules in a dictionary: nothing that is needed.
+    /// The attributes of a value, such as the versions of torch's modules in a dictionary: nothing that is
+    /// needed.
     fn build(&mut self) -> Result<()> {
         self.pop()?;
         match self.top()? {

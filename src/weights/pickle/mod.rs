@@ -1,7 +1,8 @@
 //! Python pickles as torch writes them, read as data: nothing is imported and nothing is called.
 //!
-//! A pickle is a program for a stack machine. [`machine`] runs the few instructions that plain data and tensors need.
-//! The few classes that occur beside tensors become values of no content, and every other is an error.
+//! A pickle is a program for a stack machine. [`machine`] runs the few instructions that plain data and
+//! tensors need. The few classes that occur beside tensors become values of no content, and every other is an
+//! error.
 
 mod field;
 mod machine;
@@ -11,8 +12,8 @@ pub(crate) use field::Field;
 use super::dtype::Dtype;
 use std::fmt;
 
-/// What a pickle holds. Containers lie in the [`Pickle`] and are named by their place there, so that values which
-/// contain themselves or are nested without end cost nothing.
+/// What a pickle holds. Containers lie in the [`Pickle`] and are named by their place there, so that values
+/// which contain themselves or are nested without end cost nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     None,

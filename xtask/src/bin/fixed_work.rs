@@ -1,7 +1,7 @@
 //! Fixed work on one thread, for `cargo xtask instructions` to count: `fixed_work NAME REPETITIONS`.
 //!
-//! Sizes are small, since a counted program runs some fifty times slower. Two numbers of repetitions differ by the
-//! work alone: what comes before is the same.
+//! Sizes are small, since a counted program runs some fifty times slower. Two numbers of repetitions differ
+//! by the work alone: what comes before is the same.
 
 use patchcore::image::{Frame, PixelFormat};
 use patchcore::internals::coreset::select;
