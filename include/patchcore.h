@@ -105,7 +105,8 @@ typedef enum {
    */
   PATCHCORE_DECISION_ANOMALOUS = 1,
   /**
-   * The model has no image threshold, so that it does not judge; or the prediction failed. Not the same as good.
+   * The model has no image threshold, so that it does not judge; or the prediction failed. Not the same as
+   * good.
    */
   PATCHCORE_DECISION_NO_THRESHOLD = 2,
 } PatchcoreDecision;
@@ -115,9 +116,9 @@ typedef enum {
  */
 typedef enum {
   /**
-   * Map the file instead of reading it into memory: processes share the memory bank, and opening is quicker. Nobody may
-   * change or shorten the file while the model or a session on it lives; renaming another file over it is safe. For
-   * `patchcore_model_open` alone.
+   * Map the file instead of reading it into memory: processes share the memory bank, and opening is
+   * quicker. Nobody may change or shorten the file while the model or a session on it lives; renaming
+   * another file over it is safe. For `patchcore_model_open` alone.
    */
   PATCHCORE_OPEN_MAP = 1,
   /**
@@ -171,15 +172,15 @@ typedef enum {
 typedef struct PatchcoreCalibrator PatchcoreCalibrator;
 
 /**
- * A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of it, so that it
- * may be changed or freed before them.
+ * A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of
+ * it, so that it may be changed or freed before them.
  */
 typedef struct PatchcoreModel PatchcoreModel;
 
 /**
- * Scores frames with one model, in working memory of its own. While one thread predicts with a session, changes it or frees
- * it, no other thread may use it; make one session for each thread. Maps, masks and regions only read: several threads may
- * ask for them at once.
+ * Scores frames with one model, in working memory of its own. While one thread predicts with a session,
+ * changes it or frees it, no other thread may use it; make one session for each thread. Maps, masks and
+ * regions only read: several threads may ask for them at once.
  */
 typedef struct PatchcoreSession PatchcoreSession;
 
@@ -204,7 +205,8 @@ typedef struct {
    */
   double high;
   /**
-   * Whether there are too few photographs to show such a rate, so that the tail of their scores was fitted.
+   * Whether there are too few photographs to show such a rate, so that the tail of their scores was
+   * fitted.
    */
   bool is_fitted;
 } PatchcoreFalseAlarmRate;
@@ -214,13 +216,13 @@ typedef struct {
  */
 typedef struct {
   /**
-   * Photographs that score at least this are anomalous (more than this, if the model was imported from a checkpoint).
-   * NaN if there is no threshold.
+   * Photographs that score at least this are anomalous (more than this, if the model was imported from a
+   * checkpoint). NaN if there is no threshold.
    */
   float image_threshold;
   /**
-   * Pixels of an anomalous photograph whose map value is at least this may belong to a region, likewise. NaN if there is
-   * no threshold: the regions then lie around the highest values of the map.
+   * Pixels of an anomalous photograph whose map value is at least this may belong to a region, likewise.
+   * NaN if there is no threshold: the regions then lie around the highest values of the map.
    */
   float pixel_threshold;
   /**
@@ -447,8 +449,8 @@ typedef struct {
    */
   float threshold_ratio;
   /**
-   * The score scaled to the range 0 to 1, with the model's own threshold at 0.5. NaN if the model knows no range of
-   * scores. It does not follow the sensitivity of an imported model: judge by `decision`.
+   * The score scaled to the range 0 to 1, with the model's own threshold at 0.5. NaN if the model knows no
+   * range of scores. It does not follow the sensitivity of an imported model: judge by `decision`.
    */
   float normalized_score;
   /**
@@ -469,27 +471,27 @@ extern "C" {
  * Writes the thresholds of `model` to `*calibration`.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibration` is NULL, which
- * is an error, or valid for writes of a `PatchcoreCalibration`.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibration`
+ * is NULL, which is an error, or valid for writes of a `PatchcoreCalibration`.
  */
 PatchcoreStatus patchcore_model_calibration(const PatchcoreModel *model,
                                             PatchcoreCalibration *calibration);
 
 /**
- * Writes the thresholds of `session`, which are the model's unless `patchcore_session_set_thresholds` changed them, to
- * `*calibration`.
+ * Writes the thresholds of `session`, which are the model's unless `patchcore_session_set_thresholds`
+ * changed them, to `*calibration`.
  *
  * # Safety
- * `session` is NULL, which is an error, or a session that nobody changes or frees during the call. `calibration` is NULL,
- * which is an error, or valid for writes of a `PatchcoreCalibration`.
+ * `session` is NULL, which is an error, or a session that nobody changes or frees during the call.
+ * `calibration` is NULL, which is an error, or valid for writes of a `PatchcoreCalibration`.
  */
 PatchcoreStatus patchcore_session_calibration(const PatchcoreSession *session,
                                               PatchcoreCalibration *calibration);
 
 /**
- * Sets the image threshold and the pixel threshold of `session` from the next prediction on; NaN leaves one as it is. The
- * model, and other sessions, keep theirs. A threshold that is not a finite number above 0 is an error, which changes
- * nothing.
+ * Sets the image threshold and the pixel threshold of `session` from the next prediction on; NaN leaves one
+ * as it is. The model, and other sessions, keep theirs. A threshold that is not a finite number above 0 is
+ * an error, which changes nothing.
  *
  * # Safety
  * `session` is NULL, which is an error, or a session that nobody else uses during the call.
@@ -499,23 +501,25 @@ PatchcoreStatus patchcore_session_set_thresholds(PatchcoreSession *session,
                                                  float pixel_threshold);
 
 /**
- * Sets the image threshold and the pixel threshold of `model`; NaN leaves one as it is. Sessions that exist keep theirs.
- * `patchcore_model_write` keeps the new thresholds. A threshold that is not a finite number above 0 is an error, which
- * changes nothing.
+ * Sets the image threshold and the pixel threshold of `model`; NaN leaves one as it is. Sessions that exist
+ * keep theirs. `patchcore_model_write` keeps the new thresholds. A threshold that is not a finite number
+ * above 0 is an error, which changes nothing.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody else uses during the call. Sessions on it may be used.
+ * `model` is NULL, which is an error, or a model that nobody else uses during the call. Sessions on it may
+ * be used.
  */
 PatchcoreStatus patchcore_model_set_thresholds(PatchcoreModel *model,
                                                float image_threshold,
                                                float pixel_threshold);
 
 /**
- * Sets the thresholds of `model` so that a good photograph is called anomalous as rarely as `false_alarm_rate` says: 0.001
- * stands for one in a thousand. They are found from the scores of good photographs that the model keeps (`good_scores` in
- * `PatchcoreInfo`). Fewer than two such scores, and a rate that is not above 0 and below 1, are errors, which change
- * nothing. Sessions that exist keep their thresholds. `patchcore_model_write` keeps the new ones, and
- * `patchcore_model_calibration` returns the rate that is expected of them.
+ * Sets the thresholds of `model` so that a good photograph is called anomalous as rarely as
+ * `false_alarm_rate` says: 0.001 stands for one in a thousand. They are found from the scores of good
+ * photographs that the model keeps (`good_scores` in `PatchcoreInfo`). Fewer than two such scores, and a
+ * rate that is not above 0 and below 1, are errors, which change nothing. Sessions that exist keep their
+ * thresholds. `patchcore_model_write` keeps the new ones, and `patchcore_model_calibration` returns the rate
+ * that is expected of them.
  *
  * # Safety
  * As for `patchcore_model_set_thresholds`.
@@ -600,15 +604,17 @@ PatchcoreStatus patchcore_model_memory(const PatchcoreModel *model,
                                        PatchcoreMemory *memory);
 
 /**
- * Writes where the photograph of the last prediction looks defective to `out`, the region with the highest score first:
- * `capacity` regions at most. `*count` is the number that there are, which may be more: ask again with a longer array, or
- * with `capacity` 0 beforehand; 256 are always enough. An anomalous photograph has at least one region, a good one has none;
- * without an image threshold, the regions are where the map reaches the pixel threshold. An error, with `*count` 0, if nothing was predicted yet or the last prediction failed.
+ * Writes where the photograph of the last prediction looks defective to `out`, the region with the highest
+ * score first: `capacity` regions at most. `*count` is the number that there are, which may be more: ask
+ * again with a longer array, or with `capacity` 0 beforehand; 256 are always enough. An anomalous photograph
+ * has at least one region, a good one has none; without an image threshold, the regions are where the map
+ * reaches the pixel threshold. An error, with `*count` 0, if nothing was predicted yet or the last
+ * prediction failed.
  *
  * # Safety
- * `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL,
- * which is an error unless `capacity` is 0, or valid for writes of `capacity` regions that nobody else uses during the
- * call. `count` is NULL, which is an error, or valid for writes of a `size_t`.
+ * `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call.
+ * `out` is NULL, which is an error unless `capacity` is 0, or valid for writes of `capacity` regions that
+ * nobody else uses during the call. `count` is NULL, which is an error, or valid for writes of a `size_t`.
  */
 PatchcoreStatus patchcore_session_regions(const PatchcoreSession *session,
                                           PatchcoreRegion *out,
@@ -616,21 +622,23 @@ PatchcoreStatus patchcore_session_regions(const PatchcoreSession *session,
                                           size_t *count);
 
 /**
- * Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as in `PatchcoreInfo`,
- * in the score's units. `len` must be their product. An error if nothing was predicted yet or the last prediction failed.
+ * Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as in
+ * `PatchcoreInfo`, in the score's units. `len` must be their product. An error if nothing was predicted yet
+ * or the last prediction failed.
  *
  * # Safety
- * `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL,
- * which is an error, or valid for writes of `len` values that nobody else uses during the call.
+ * `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call.
+ * `out` is NULL, which is an error, or valid for writes of `len` values that nobody else uses during the
+ * call.
  */
 PatchcoreStatus patchcore_session_map(const PatchcoreSession *session,
                                       float *out,
                                       size_t len);
 
 /**
- * Writes the anomaly map of the last prediction to `out`, scaled to the whole photograph: `height` rows of `width` values
- * in the score's units. `len` must be their product, and not 0. Outside a centre crop, which the network does not see, the
- * values are 0. Errors as for `patchcore_session_map`.
+ * Writes the anomaly map of the last prediction to `out`, scaled to the whole photograph: `height` rows of
+ * `width` values in the score's units. `len` must be their product, and not 0. Outside a centre crop, which
+ * the network does not see, the values are 0. Errors as for `patchcore_session_map`.
  *
  * # Safety
  * As for `patchcore_session_map`.
@@ -642,9 +650,9 @@ PatchcoreStatus patchcore_session_map_over_image(const PatchcoreSession *session
                                                  size_t len);
 
 /**
- * Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 in the regions,
- * else 0. The mask of an anomalous photograph is never all 0, and that of a good one always is. Errors as for
- * `patchcore_session_map`.
+ * Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 in
+ * the regions, else 0. The mask of an anomalous photograph is never all 0, and that of a good one always is.
+ * Errors as for `patchcore_session_map`.
  *
  * # Safety
  * As for `patchcore_session_map`.
@@ -656,28 +664,29 @@ PatchcoreStatus patchcore_session_mask_over_image(const PatchcoreSession *sessio
                                                   size_t len);
 
 /**
- * Opens the model file `path`, and sets `*model`, which `patchcore_model_free` frees; to NULL if it fails. `flags` is 0, or
- * some of `PatchcoreOpen`. By default the file is read into memory, so that later changes of it do not matter.
- * `PATCHCORE_OPEN_MAP` maps it. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a network input of more
- * than 4,194,304 pixels (2048 x 2048, or other sides). The environment variable `PATCHCORE_ISA` names the instruction set to
- * use; one that the CPU lacks is `PATCHCORE_STATUS_ARGUMENT`.
+ * Opens the model file `path`, and sets `*model`, which `patchcore_model_free` frees; to NULL if it fails.
+ * `flags` is 0, or some of `PatchcoreOpen`. By default the file is read into memory, so that later changes
+ * of it do not matter. `PATCHCORE_OPEN_MAP` maps it. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`,
+ * and so is a network input of more than 4,194,304 pixels (2048 x 2048, or other sides). The environment
+ * variable `PATCHCORE_ISA` names the instruction set to use; one that the CPU lacks is
+ * `PATCHCORE_STATUS_ARGUMENT`.
  *
  * # Safety
- * `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call. `model` is
- * NULL, which is an error, or valid for writes of a pointer. With `PATCHCORE_OPEN_MAP`, nobody changes or shortens the file
- * until the model and every session on it are freed.
+ * `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the
+ * call. `model` is NULL, which is an error, or valid for writes of a pointer. With `PATCHCORE_OPEN_MAP`,
+ * nobody changes or shortens the file until the model and every session on it are freed.
  */
 PatchcoreStatus patchcore_model_open(const char *path,
                                      uint32_t flags,
                                      PatchcoreModel **model);
 
 /**
- * Opens a copy of the model file whose `len` bytes are at `data`, which may be freed afterwards. Otherwise as
- * `patchcore_model_open`.
+ * Opens a copy of the model file whose `len` bytes are at `data`, which may be freed afterwards. Otherwise
+ * as `patchcore_model_open`.
  *
  * # Safety
- * `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes during the call. `model`
- * is NULL, which is an error, or valid for writes of a pointer.
+ * `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes during the
+ * call. `model` is NULL, which is an error, or valid for writes of a pointer.
  */
 PatchcoreStatus patchcore_model_open_copy(const uint8_t *data,
                                           size_t len,
@@ -685,12 +694,13 @@ PatchcoreStatus patchcore_model_open_copy(const uint8_t *data,
                                           PatchcoreModel **model);
 
 /**
- * Opens the model file whose `len` bytes are at `data`, for instance in flash, without copying the memory bank. An address
- * that is not a multiple of 64 is an error. Otherwise as `patchcore_model_open`.
+ * Opens the model file whose `len` bytes are at `data`, for instance in flash, without copying the memory
+ * bank. An address that is not a multiple of 64 is an error. Otherwise as `patchcore_model_open`.
  *
  * # Safety
- * `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes or frees until the model
- * and every session on it are freed. `model` is NULL, which is an error, or valid for writes of a pointer.
+ * `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes or frees until
+ * the model and every session on it are freed. `model` is NULL, which is an error, or valid for writes of a
+ * pointer.
  */
 PatchcoreStatus patchcore_model_open_in_place(const uint8_t *data,
                                               size_t len,
@@ -698,28 +708,29 @@ PatchcoreStatus patchcore_model_open_in_place(const uint8_t *data,
                                               PatchcoreModel **model);
 
 /**
- * Reads the model file from the descriptor `fd`, from its current position to its end. It may be a file, a pipe or a
- * socket. Reading stops early if the first bytes are not those of a model file, or if there are more than they announce.
- * The descriptor stays open. Otherwise as `patchcore_model_open`.
+ * Reads the model file from the descriptor `fd`, from its current position to its end. It may be a file, a
+ * pipe or a socket. Reading stops early if the first bytes are not those of a model file, or if there are
+ * more than they announce. The descriptor stays open. Otherwise as `patchcore_model_open`.
  *
  * # Safety
- * `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is NULL,
- * which is an error, or valid for writes of a pointer.
+ * `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is
+ * NULL, which is an error, or valid for writes of a pointer.
  */
 PatchcoreStatus patchcore_model_open_fd(int32_t fd,
                                         uint32_t flags,
                                         PatchcoreModel **model);
 
 /**
- * Writes the model file of `model`, with the thresholds that it has now, to the `capacity` bytes at `out`, and its length
- * to `*len`. If `out` is NULL, only the length is written: ask for it first. A buffer that is too short is an error; `*len`
- * is then the length that is needed, and the buffer's content is of no use. To replace a model file safely, write the bytes
- * to a temporary file in the same folder, sync it, and rename it.
+ * Writes the model file of `model`, with the thresholds that it has now, to the `capacity` bytes at `out`,
+ * and its length to `*len`. If `out` is NULL, only the length is written: ask for it first. A buffer that is
+ * too short is an error; `*len` is then the length that is needed, and the buffer's content is of no use. To
+ * replace a model file safely, write the bytes to a temporary file in the same folder, sync it, and rename
+ * it.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `out` is NULL, or valid for
- * writes of `capacity` bytes that nobody else uses during the call. `len` is NULL, which is an error, or valid for writes
- * of a `size_t`.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `out` is
+ * NULL, or valid for writes of `capacity` bytes that nobody else uses during the call. `len` is NULL, which
+ * is an error, or valid for writes of a `size_t`.
  */
 PatchcoreStatus patchcore_model_write(const PatchcoreModel *model,
                                       uint8_t *out,
@@ -735,21 +746,22 @@ PatchcoreStatus patchcore_model_write(const PatchcoreModel *model,
 void patchcore_model_free(PatchcoreModel *model);
 
 /**
- * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and sets
- * `*session`, which `patchcore_session_free` frees; to NULL if it fails. More threads than that, or than the system starts,
- * are `PATCHCORE_STATUS_LIMIT`.
+ * Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most
+ * 1024), and sets `*session`, which `patchcore_session_free` frees; to NULL if it fails. More threads than
+ * that, or than the system starts, are `PATCHCORE_STATUS_LIMIT`.
  *
  * # Safety
- * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `session` is NULL, which is
- * an error, or valid for writes of a pointer.
+ * `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `session` is
+ * NULL, which is an error, or valid for writes of a pointer.
  */
 PatchcoreStatus patchcore_session_new(const PatchcoreModel *model,
                                       size_t threads,
                                       PatchcoreSession **session);
 
 /**
- * Frees `session`; NULL is ignored. The threads of a session of several end by themselves, perhaps after this has returned,
- * which matters before `fork` and before the library is unloaded; a session of one thread starts none.
+ * Frees `session`; NULL is ignored. The threads of a session of several end by themselves, perhaps after
+ * this has returned, which matters before `fork` and before the library is unloaded; a session of one thread
+ * starts none.
  *
  * # Safety
  * `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
@@ -757,30 +769,32 @@ PatchcoreStatus patchcore_session_new(const PatchcoreModel *model,
 void patchcore_session_free(PatchcoreSession *session);
 
 /**
- * Scores `frame`, decides whether it is anomalous, and writes both to `*result`, unless that is NULL. If it fails, the
- * result holds NaN and `PATCHCORE_DECISION_NO_THRESHOLD`, and there is no map, mask or region. A frame with a side below 8
- * is `PATCHCORE_STATUS_ARGUMENT`; one with a side above 65,535 or more than 100,000,000 pixels is `PATCHCORE_STATUS_LIMIT`.
- * `PATCHCORE_STATUS_FORMAT` means that the model is damaged: the score is not a finite number.
+ * Scores `frame`, decides whether it is anomalous, and writes both to `*result`, unless that is NULL. If it
+ * fails, the result holds NaN and `PATCHCORE_DECISION_NO_THRESHOLD`, and there is no map, mask or region. A
+ * frame with a side below 8 is `PATCHCORE_STATUS_ARGUMENT`; one with a side above 65,535 or more than
+ * 100,000,000 pixels is `PATCHCORE_STATUS_LIMIT`. `PATCHCORE_STATUS_FORMAT` means that the model is damaged:
+ * the score is not a finite number.
  *
- * A frame allocates if it is the first, has another size than the one before, has more samples a pixel than any before, or
- * fails. Other frames do not allocate, except with a model that was trained for the search by k-d tree. A library without
- * the feature `kdtree` searches such a model exhaustively: it finds the same, and allocates as for other models.
+ * A frame allocates if it is the first, has another size than the one before, has more samples a pixel than
+ * any before, or fails. Other frames do not allocate, except with a model that was trained for the search by
+ * k-d tree. A library without the feature `kdtree` searches such a model exhaustively: it finds the same,
+ * and allocates as for other models.
  *
  * # Safety
- * `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
- * an error, or valid for reads of a `PatchcoreFrame`; its `data` is NULL, which is an error, or valid for reads of
- * its `len` bytes, which nobody changes during the call. `result` is NULL or valid for writes of a
- * `PatchcoreResult`.
+ * `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL,
+ * which is an error, or valid for reads of a `PatchcoreFrame`; its `data` is NULL, which is an error, or
+ * valid for reads of its `len` bytes, which nobody changes during the call. `result` is NULL or valid for
+ * writes of a `PatchcoreResult`.
  */
 PatchcoreStatus patchcore_session_predict(PatchcoreSession *session,
                                           const PatchcoreFrame *frame,
                                           PatchcoreResult *result);
 
 /**
- * Writes the score of `frame` alone to `*score`; NaN if it fails. It is the score that `patchcore_session_predict` gives,
- * found sooner, because patches that cannot be the strongest are skipped. The map, mask and regions stay those of the last
- * prediction. The score compares with `image_threshold` of `patchcore_session_calibration`. Errors and allocations as for
- * `patchcore_session_predict`.
+ * Writes the score of `frame` alone to `*score`; NaN if it fails. It is the score that
+ * `patchcore_session_predict` gives, found sooner, because patches that cannot be the strongest are skipped.
+ * The map, mask and regions stay those of the last prediction. The score compares with `image_threshold` of
+ * `patchcore_session_calibration`. Errors and allocations as for `patchcore_session_predict`.
  *
  * # Safety
  * As for `patchcore_session_predict`; `score` is NULL, which is an error, or valid for writes of a `float`.
@@ -790,15 +804,15 @@ PatchcoreStatus patchcore_session_score(PatchcoreSession *session,
                                         float *score);
 
 /**
- * The message of this thread's last call that failed, as one line of UTF-8: what was found and what was expected. Empty if
- * no call failed. Never NULL. The string belongs to the thread: it stays valid and unchanged until the thread's next failed
- * call, or its end.
+ * The message of this thread's last call that failed, as one line of UTF-8: what was found and what was
+ * expected. Empty if no call failed. Never NULL. The string belongs to the thread: it stays valid and
+ * unchanged until the thread's next failed call, or its end.
  */
 const char *patchcore_last_error(void);
 
 /**
- * The meaning of `status`, a `PatchcoreStatus`, in a few words, such as "invalid argument"; "unknown status" for any other
- * number. Never NULL, always valid. `patchcore_last_error` has the details.
+ * The meaning of `status`, a `PatchcoreStatus`, in a few words, such as "invalid argument"; "unknown status"
+ * for any other number. Never NULL, always valid. `patchcore_last_error` has the details.
  */
 const char *patchcore_status_text(uint32_t status);
 

@@ -35,7 +35,8 @@ pub struct PatchcoreFalseAlarmRate {
     pub low: f64,
     /// Upper end of that interval.
     pub high: f64,
-    /// Whether there are too few photographs to show such a rate, so that the tail of their scores was fitted.
+    /// Whether there are too few photographs to show such a rate, so that the tail of their scores was
+    /// fitted.
     pub is_fitted: bool,
 }
 
@@ -43,11 +44,11 @@ pub struct PatchcoreFalseAlarmRate {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PatchcoreCalibration {
-    /// Photographs that score at least this are anomalous (more than this, if the model was imported from a checkpoint).
-    /// NaN if there is no threshold.
+    /// Photographs that score at least this are anomalous (more than this, if the model was imported from a
+    /// checkpoint). NaN if there is no threshold.
     pub image_threshold: f32,
-    /// Pixels of an anomalous photograph whose map value is at least this may belong to a region, likewise. NaN if there is
-    /// no threshold: the regions then lie around the highest values of the map.
+    /// Pixels of an anomalous photograph whose map value is at least this may belong to a region, likewise.
+    /// NaN if there is no threshold: the regions then lie around the highest values of the map.
     pub pixel_threshold: f32,
     /// Where the image threshold comes from.
     pub source: PatchcoreCalibrationSource,
@@ -100,8 +101,8 @@ impl From<&Calibration> for PatchcoreCalibration {
 /// Writes the thresholds of `model` to `*calibration`.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibration` is NULL, which
-/// is an error, or valid for writes of a `PatchcoreCalibration`.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `calibration`
+/// is NULL, which is an error, or valid for writes of a `PatchcoreCalibration`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_calibration(
     model: *const PatchcoreModel,
@@ -111,12 +112,12 @@ pub unsafe extern "C" fn patchcore_model_calibration(
     guard(|| unsafe { put(calibration, "calibration", shared(model, "model")?.model.calibration().into()) })
 }
 
-/// Writes the thresholds of `session`, which are the model's unless `patchcore_session_set_thresholds` changed them, to
-/// `*calibration`.
+/// Writes the thresholds of `session`, which are the model's unless `patchcore_session_set_thresholds`
+/// changed them, to `*calibration`.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody changes or frees during the call. `calibration` is NULL,
-/// which is an error, or valid for writes of a `PatchcoreCalibration`.
+/// `session` is NULL, which is an error, or a session that nobody changes or frees during the call.
+/// `calibration` is NULL, which is an error, or valid for writes of a `PatchcoreCalibration`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_calibration(
     session: *const PatchcoreSession,
@@ -128,9 +129,9 @@ pub unsafe extern "C" fn patchcore_session_calibration(
     })
 }
 
-/// Sets the image threshold and the pixel threshold of `session` from the next prediction on; NaN leaves one as it is. The
-/// model, and other sessions, keep theirs. A threshold that is not a finite number above 0 is an error, which changes
-/// nothing.
+/// Sets the image threshold and the pixel threshold of `session` from the next prediction on; NaN leaves one
+/// as it is. The model, and other sessions, keep theirs. A threshold that is not a finite number above 0 is
+/// an error, which changes nothing.
 ///
 /// # Safety
 /// `session` is NULL, which is an error, or a session that nobody else uses during the call.
@@ -147,12 +148,13 @@ pub unsafe extern "C" fn patchcore_session_set_thresholds(
     })
 }
 
-/// Sets the image threshold and the pixel threshold of `model`; NaN leaves one as it is. Sessions that exist keep theirs.
-/// `patchcore_model_write` keeps the new thresholds. A threshold that is not a finite number above 0 is an error, which
-/// changes nothing.
+/// Sets the image threshold and the pixel threshold of `model`; NaN leaves one as it is. Sessions that exist
+/// keep theirs. `patchcore_model_write` keeps the new thresholds. A threshold that is not a finite number
+/// above 0 is an error, which changes nothing.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody else uses during the call. Sessions on it may be used.
+/// `model` is NULL, which is an error, or a model that nobody else uses during the call. Sessions on it may
+/// be used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_set_thresholds(
     model: *mut PatchcoreModel,
@@ -168,11 +170,12 @@ pub unsafe extern "C" fn patchcore_model_set_thresholds(
     })
 }
 
-/// Sets the thresholds of `model` so that a good photograph is called anomalous as rarely as `false_alarm_rate` says: 0.001
-/// stands for one in a thousand. They are found from the scores of good photographs that the model keeps (`good_scores` in
-/// `PatchcoreInfo`). Fewer than two such scores, and a rate that is not above 0 and below 1, are errors, which change
-/// nothing. Sessions that exist keep their thresholds. `patchcore_model_write` keeps the new ones, and
-/// `patchcore_model_calibration` returns the rate that is expected of them.
+/// Sets the thresholds of `model` so that a good photograph is called anomalous as rarely as
+/// `false_alarm_rate` says: 0.001 stands for one in a thousand. They are found from the scores of good
+/// photographs that the model keeps (`good_scores` in `PatchcoreInfo`). Fewer than two such scores, and a
+/// rate that is not above 0 and below 1, are errors, which change nothing. Sessions that exist keep their
+/// thresholds. `patchcore_model_write` keeps the new ones, and `patchcore_model_calibration` returns the rate
+/// that is expected of them.
 ///
 /// # Safety
 /// As for `patchcore_model_set_thresholds`.

@@ -1,12 +1,12 @@
 //! The host's floating-point environment: masked while a function runs, restored when it returns.
 //!
-//! A host may trap invalid operations (Free Pascal and Delphi programs do, and `feenableexcept` in C), flush subnormal
-//! numbers to zero, or round upwards. Vector code divides zero by zero in lanes that nobody uses, and the search's error
-//! bounds hold for rounding to nearest with subnormal numbers. Threads inherit the environment of the thread that starts
-//! them, so that those of a session have the default one as well.
+//! A host may trap invalid operations (Free Pascal and Delphi programs do, and `feenableexcept` in C), flush
+//! subnormal numbers to zero, or round upwards. Vector code divides zero by zero in lanes that nobody uses,
+//! and the search's error bounds hold for rounding to nearest with subnormal numbers. Threads inherit the
+//! environment of the thread that starts them, so that those of a session have the default one as well.
 
-/// The default environment for as long as this lives: nothing traps, nothing is flushed, rounding is to nearest. Exception
-/// flags that are raised meanwhile are dropped with it.
+/// The default environment for as long as this lives: nothing traps, nothing is flushed, rounding is to
+/// nearest. Exception flags that are raised meanwhile are dropped with it.
 pub(super) struct DefaultFloats {
     host: registers::Control,
 }
@@ -48,7 +48,8 @@ mod registers {
     /// # Safety
     /// `mxcsr` sets no bit that the CPU reserves.
     pub(super) unsafe fn write(mxcsr: Control) {
-        // SAFETY: the instruction loads four bytes, from a variable of that size, and the caller grants its bits.
+        // SAFETY: the instruction loads four bytes, from a variable of that size, and the caller grants its
+        // bits.
         unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, preserves_flags)) };
     }
 }
@@ -129,7 +130,8 @@ mod tests {
     use super::*;
     use std::hint::black_box;
 
-    /// Flushes to zero and rounds upwards; on x86-64 it traps invalid operations, divisions by zero and overflow as well.
+    /// Flushes to zero and rounds upwards; on x86-64 it traps invalid operations, divisions by zero and
+    /// overflow as well.
     #[cfg(target_arch = "x86_64")]
     const HOSTILE: registers::Control = 0x1f80 - (0x80 + 0x200 + 0x400) + 0x8000 + 0x40 + 0x4000;
     #[cfg(target_arch = "aarch64")]

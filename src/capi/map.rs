@@ -27,15 +27,17 @@ pub struct PatchcoreRegion {
     pub score: f32,
 }
 
-/// Writes where the photograph of the last prediction looks defective to `out`, the region with the highest score first:
-/// `capacity` regions at most. `*count` is the number that there are, which may be more: ask again with a longer array, or
-/// with `capacity` 0 beforehand; 256 are always enough. An anomalous photograph has at least one region, a good one has none;
-/// without an image threshold, the regions are where the map reaches the pixel threshold. An error, with `*count` 0, if nothing was predicted yet or the last prediction failed.
+/// Writes where the photograph of the last prediction looks defective to `out`, the region with the highest
+/// score first: `capacity` regions at most. `*count` is the number that there are, which may be more: ask
+/// again with a longer array, or with `capacity` 0 beforehand; 256 are always enough. An anomalous photograph
+/// has at least one region, a good one has none; without an image threshold, the regions are where the map
+/// reaches the pixel threshold. An error, with `*count` 0, if nothing was predicted yet or the last
+/// prediction failed.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL,
-/// which is an error unless `capacity` is 0, or valid for writes of `capacity` regions that nobody else uses during the
-/// call. `count` is NULL, which is an error, or valid for writes of a `size_t`.
+/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call.
+/// `out` is NULL, which is an error unless `capacity` is 0, or valid for writes of `capacity` regions that
+/// nobody else uses during the call. `count` is NULL, which is an error, or valid for writes of a `size_t`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_regions(
     session: *const PatchcoreSession,
@@ -65,12 +67,14 @@ pub unsafe extern "C" fn patchcore_session_regions(
     })
 }
 
-/// Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as in `PatchcoreInfo`,
-/// in the score's units. `len` must be their product. An error if nothing was predicted yet or the last prediction failed.
+/// Writes the anomaly map of the last prediction to `out`: `map_height` rows of `map_width` values, as in
+/// `PatchcoreInfo`, in the score's units. `len` must be their product. An error if nothing was predicted yet
+/// or the last prediction failed.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call. `out` is NULL,
-/// which is an error, or valid for writes of `len` values that nobody else uses during the call.
+/// `session` is NULL, which is an error, or a session that nobody predicts with or frees during the call.
+/// `out` is NULL, which is an error, or valid for writes of `len` values that nobody else uses during the
+/// call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_map(
     session: *const PatchcoreSession,
@@ -88,9 +92,9 @@ pub unsafe extern "C" fn patchcore_session_map(
     })
 }
 
-/// Writes the anomaly map of the last prediction to `out`, scaled to the whole photograph: `height` rows of `width` values
-/// in the score's units. `len` must be their product, and not 0. Outside a centre crop, which the network does not see, the
-/// values are 0. Errors as for `patchcore_session_map`.
+/// Writes the anomaly map of the last prediction to `out`, scaled to the whole photograph: `height` rows of
+/// `width` values in the score's units. `len` must be their product, and not 0. Outside a centre crop, which
+/// the network does not see, the values are 0. Errors as for `patchcore_session_map`.
 ///
 /// # Safety
 /// As for `patchcore_session_map`.
@@ -109,9 +113,9 @@ pub unsafe extern "C" fn patchcore_session_map_over_image(
     })
 }
 
-/// Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 in the regions,
-/// else 0. The mask of an anomalous photograph is never all 0, and that of a good one always is. Errors as for
-/// `patchcore_session_map`.
+/// Writes the mask of the last prediction to `out`, scaled like `patchcore_session_map_over_image`: 255 in
+/// the regions, else 0. The mask of an anomalous photograph is never all 0, and that of a good one always is.
+/// Errors as for `patchcore_session_map`.
 ///
 /// # Safety
 /// As for `patchcore_session_map`.

@@ -1,10 +1,10 @@
 //! The C interface, which `include/patchcore.h` declares.
 //!
-//! Functions that can fail return a [`PatchcoreStatus`], and leave a message for [`patchcore_last_error`] if they do. A
-//! panic does not leave a function: it becomes [`PatchcoreStatus::Panic`], or is dropped when a handle is freed. A null or
-//! misaligned pointer is an error unless the function's text allows it; the rest of a pointer's validity is the caller's
-//! responsibility, in the words of [`std::slice::from_raw_parts`]. Every function computes in the default floating-point
-//! environment and leaves the host's as it was.
+//! Functions that can fail return a [`PatchcoreStatus`], and leave a message for [`patchcore_last_error`] if
+//! they do. A panic does not leave a function: it becomes [`PatchcoreStatus::Panic`], or is dropped when a
+//! handle is freed. A null or misaligned pointer is an error unless the function's text allows it; the rest
+//! of a pointer's validity is the caller's responsibility, in the words of [`std::slice::from_raw_parts`].
+//! Every function computes in the default floating-point environment and leaves the host's as it was.
 
 #![allow(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation))]

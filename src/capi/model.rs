@@ -11,8 +11,8 @@ use std::ffi::{CStr, c_char};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of it, so that it
-/// may be changed or freed before them.
+/// A trained model. Threads may share it while none of them changes it. Its sessions keep what they need of
+/// it, so that it may be changed or freed before them.
 pub struct PatchcoreModel {
     pub(super) model: PatchCore,
     pub(super) texts: Texts,
@@ -22,9 +22,9 @@ pub struct PatchcoreModel {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub enum PatchcoreOpen {
-    /// Map the file instead of reading it into memory: processes share the memory bank, and opening is quicker. Nobody may
-    /// change or shorten the file while the model or a session on it lives; renaming another file over it is safe. For
-    /// `patchcore_model_open` alone.
+    /// Map the file instead of reading it into memory: processes share the memory bank, and opening is
+    /// quicker. Nobody may change or shorten the file while the model or a session on it lives; renaming
+    /// another file over it is safe. For `patchcore_model_open` alone.
     Map = 1,
     /// Skip the comparison of checksums.
     Unverified = 2,
@@ -32,16 +32,17 @@ pub enum PatchcoreOpen {
     Reference = 4,
 }
 
-/// Opens the model file `path`, and sets `*model`, which `patchcore_model_free` frees; to NULL if it fails. `flags` is 0, or
-/// some of `PatchcoreOpen`. By default the file is read into memory, so that later changes of it do not matter.
-/// `PATCHCORE_OPEN_MAP` maps it. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`, and so is a network input of more
-/// than 4,194,304 pixels (2048 x 2048, or other sides). The environment variable `PATCHCORE_ISA` names the instruction set to
-/// use; one that the CPU lacks is `PATCHCORE_STATUS_ARGUMENT`.
+/// Opens the model file `path`, and sets `*model`, which `patchcore_model_free` frees; to NULL if it fails.
+/// `flags` is 0, or some of `PatchcoreOpen`. By default the file is read into memory, so that later changes
+/// of it do not matter. `PATCHCORE_OPEN_MAP` maps it. A file of more than 8 GiB is `PATCHCORE_STATUS_LIMIT`,
+/// and so is a network input of more than 4,194,304 pixels (2048 x 2048, or other sides). The environment
+/// variable `PATCHCORE_ISA` names the instruction set to use; one that the CPU lacks is
+/// `PATCHCORE_STATUS_ARGUMENT`.
 ///
 /// # Safety
-/// `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the call. `model` is
-/// NULL, which is an error, or valid for writes of a pointer. With `PATCHCORE_OPEN_MAP`, nobody changes or shortens the file
-/// until the model and every session on it are freed.
+/// `path` is NULL, which is an error, or a string that ends with a zero and that nobody changes during the
+/// call. `model` is NULL, which is an error, or valid for writes of a pointer. With `PATCHCORE_OPEN_MAP`,
+/// nobody changes or shortens the file until the model and every session on it are freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_open(
     path: *const c_char,
@@ -64,12 +65,12 @@ pub unsafe extern "C" fn patchcore_model_open(
     })
 }
 
-/// Opens a copy of the model file whose `len` bytes are at `data`, which may be freed afterwards. Otherwise as
-/// `patchcore_model_open`.
+/// Opens a copy of the model file whose `len` bytes are at `data`, which may be freed afterwards. Otherwise
+/// as `patchcore_model_open`.
 ///
 /// # Safety
-/// `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes during the call. `model`
-/// is NULL, which is an error, or valid for writes of a pointer.
+/// `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes during the
+/// call. `model` is NULL, which is an error, or valid for writes of a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_open_copy(
     data: *const u8,
@@ -81,12 +82,13 @@ pub unsafe extern "C" fn patchcore_model_open_copy(
     guard(|| unsafe { open(model, || options(flags)?.open_copy(bytes(data, len, "data")?)) })
 }
 
-/// Opens the model file whose `len` bytes are at `data`, for instance in flash, without copying the memory bank. An address
-/// that is not a multiple of 64 is an error. Otherwise as `patchcore_model_open`.
+/// Opens the model file whose `len` bytes are at `data`, for instance in flash, without copying the memory
+/// bank. An address that is not a multiple of 64 is an error. Otherwise as `patchcore_model_open`.
 ///
 /// # Safety
-/// `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes or frees until the model
-/// and every session on it are freed. `model` is NULL, which is an error, or valid for writes of a pointer.
+/// `data` is NULL, which is an error, or valid for reads of `len` bytes, which nobody changes or frees until
+/// the model and every session on it are freed. `model` is NULL, which is an error, or valid for writes of a
+/// pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_open_in_place(
     data: *const u8,
@@ -94,17 +96,18 @@ pub unsafe extern "C" fn patchcore_model_open_in_place(
     flags: u32,
     model: *mut *mut PatchcoreModel,
 ) -> PatchcoreStatus {
-    // SAFETY: the caller's contract is that of `open` and `bytes`; the bytes outlive everything that uses them.
+    // SAFETY: the caller's contract is that of `open` and `bytes`; the bytes outlive everything that uses
+    // them.
     guard(|| unsafe { open(model, || options(flags)?.open_static(bytes(data, len, "data")?)) })
 }
 
-/// Reads the model file from the descriptor `fd`, from its current position to its end. It may be a file, a pipe or a
-/// socket. Reading stops early if the first bytes are not those of a model file, or if there are more than they announce.
-/// The descriptor stays open. Otherwise as `patchcore_model_open`.
+/// Reads the model file from the descriptor `fd`, from its current position to its end. It may be a file, a
+/// pipe or a socket. Reading stops early if the first bytes are not those of a model file, or if there are
+/// more than they announce. The descriptor stays open. Otherwise as `patchcore_model_open`.
 ///
 /// # Safety
-/// `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is NULL,
-/// which is an error, or valid for writes of a pointer.
+/// `fd` is negative, which is an error, or open for reading, and nobody closes it during the call. `model` is
+/// NULL, which is an error, or valid for writes of a pointer.
 #[cfg(unix)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_open_fd(
@@ -125,15 +128,16 @@ pub unsafe extern "C" fn patchcore_model_open_fd(
     })
 }
 
-/// Writes the model file of `model`, with the thresholds that it has now, to the `capacity` bytes at `out`, and its length
-/// to `*len`. If `out` is NULL, only the length is written: ask for it first. A buffer that is too short is an error; `*len`
-/// is then the length that is needed, and the buffer's content is of no use. To replace a model file safely, write the bytes
-/// to a temporary file in the same folder, sync it, and rename it.
+/// Writes the model file of `model`, with the thresholds that it has now, to the `capacity` bytes at `out`,
+/// and its length to `*len`. If `out` is NULL, only the length is written: ask for it first. A buffer that is
+/// too short is an error; `*len` is then the length that is needed, and the buffer's content is of no use. To
+/// replace a model file safely, write the bytes to a temporary file in the same folder, sync it, and rename
+/// it.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `out` is NULL, or valid for
-/// writes of `capacity` bytes that nobody else uses during the call. `len` is NULL, which is an error, or valid for writes
-/// of a `size_t`.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `out` is
+/// NULL, or valid for writes of `capacity` bytes that nobody else uses during the call. `len` is NULL, which
+/// is an error, or valid for writes of a `size_t`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_model_write(
     model: *const PatchcoreModel,

@@ -16,7 +16,8 @@ fn check<T>(pointer: *const T, name: &str) -> Result<()> {
 /// The `T` at `pointer`.
 ///
 /// # Safety
-/// Unless null or misaligned, `pointer` is valid for reads of an initialised `T`, which nobody changes during `'a`.
+/// Unless null or misaligned, `pointer` is valid for reads of an initialised `T`, which nobody changes during
+/// `'a`.
 pub(super) unsafe fn shared<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
     check(pointer, name)?;
     // SAFETY: neither null nor misaligned; the caller grants the rest.
@@ -26,8 +27,8 @@ pub(super) unsafe fn shared<'a, T>(pointer: *const T, name: &str) -> Result<&'a 
 /// The `T` at `pointer`, exclusively.
 ///
 /// # Safety
-/// Unless null or misaligned, `pointer` is valid for reads and writes of an initialised `T`, which nobody else uses
-/// during `'a`.
+/// Unless null or misaligned, `pointer` is valid for reads and writes of an initialised `T`, which nobody
+/// else uses during `'a`.
 pub(super) unsafe fn exclusive<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
     check(pointer, name)?;
     // SAFETY: neither null nor misaligned; the caller grants the rest.
@@ -48,7 +49,8 @@ pub(super) unsafe fn put<T>(pointer: *mut T, name: &str, value: T) -> Result<()>
 /// Writes `values` to where `pointer` points, `capacity` of them at most.
 ///
 /// # Safety
-/// Unless null or misaligned, `pointer` is valid for writes of `capacity` values, which nobody else uses meanwhile.
+/// Unless null or misaligned, `pointer` is valid for writes of `capacity` values, which nobody else uses
+/// meanwhile.
 pub(super) unsafe fn fill<T>(
     pointer: *mut T,
     capacity: usize,
@@ -78,8 +80,8 @@ pub(super) unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Re
 /// The `len` values at `pointer`, set to zero: the caller need not have written any.
 ///
 /// # Safety
-/// Unless null or misaligned, `pointer` is valid for writes of `len` values, which nobody else uses during `'a`. Zero
-/// bytes are a valid `T`.
+/// Unless null or misaligned, `pointer` is valid for writes of `len` values, which nobody else uses during
+/// `'a`. Zero bytes are a valid `T`.
 pub(super) unsafe fn buffer<'a, T: crate::model_file::map::Plain>(
     pointer: *mut T,
     len: usize,
@@ -87,8 +89,8 @@ pub(super) unsafe fn buffer<'a, T: crate::model_file::map::Plain>(
 ) -> Result<&'a mut [T]> {
     check(pointer, name)?;
     check_len::<T>(len, name)?;
-    // SAFETY: neither null nor misaligned and of a possible length; the caller grants the rest, and zero bytes are a
-    // valid value of a plain number.
+    // SAFETY: neither null nor misaligned and of a possible length; the caller grants the rest, and zero
+    // bytes are a valid value of a plain number.
     unsafe {
         pointer.write_bytes(0, len);
         Ok(std::slice::from_raw_parts_mut(pointer, len))

@@ -7,9 +7,9 @@ use super::status::{PatchcoreStatus, guard, guard_free};
 use crate::detector::{Decision, Session, Timings, Verdict};
 use std::time::Duration;
 
-/// Scores frames with one model, in working memory of its own. While one thread predicts with a session, changes it or frees
-/// it, no other thread may use it; make one session for each thread. Maps, masks and regions only read: several threads may
-/// ask for them at once.
+/// Scores frames with one model, in working memory of its own. While one thread predicts with a session,
+/// changes it or frees it, no other thread may use it; make one session for each thread. Maps, masks and
+/// regions only read: several threads may ask for them at once.
 pub struct PatchcoreSession {
     pub(super) session: Session,
 }
@@ -29,7 +29,8 @@ pub enum PatchcoreDecision {
     Good = 0,
     /// The score reaches the image threshold.
     Anomalous = 1,
-    /// The model has no image threshold, so that it does not judge; or the prediction failed. Not the same as good.
+    /// The model has no image threshold, so that it does not judge; or the prediction failed. Not the same as
+    /// good.
     #[default]
     NoThreshold = 2,
 }
@@ -81,8 +82,8 @@ pub struct PatchcoreResult {
     pub score: f32,
     /// The score in units of the image threshold: 1 is the limit. NaN if the model has no threshold.
     pub threshold_ratio: f32,
-    /// The score scaled to the range 0 to 1, with the model's own threshold at 0.5. NaN if the model knows no range of
-    /// scores. It does not follow the sensitivity of an imported model: judge by `decision`.
+    /// The score scaled to the range 0 to 1, with the model's own threshold at 0.5. NaN if the model knows no
+    /// range of scores. It does not follow the sensitivity of an imported model: judge by `decision`.
     pub normalized_score: f32,
     /// Whether the photograph is anomalous.
     pub decision: PatchcoreDecision,
@@ -115,13 +116,13 @@ impl From<Verdict> for PatchcoreResult {
     }
 }
 
-/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most 1024), and sets
-/// `*session`, which `patchcore_session_free` frees; to NULL if it fails. More threads than that, or than the system starts,
-/// are `PATCHCORE_STATUS_LIMIT`.
+/// Makes a session on `model` with `threads` threads (0: one for each core; 1: the caller's alone; at most
+/// 1024), and sets `*session`, which `patchcore_session_free` frees; to NULL if it fails. More threads than
+/// that, or than the system starts, are `PATCHCORE_STATUS_LIMIT`.
 ///
 /// # Safety
-/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `session` is NULL, which is
-/// an error, or valid for writes of a pointer.
+/// `model` is NULL, which is an error, or a model that nobody changes or frees during the call. `session` is
+/// NULL, which is an error, or valid for writes of a pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_new(
     model: *const PatchcoreModel,
@@ -136,8 +137,9 @@ pub unsafe extern "C" fn patchcore_session_new(
     })
 }
 
-/// Frees `session`; NULL is ignored. The threads of a session of several end by themselves, perhaps after this has returned,
-/// which matters before `fork` and before the library is unloaded; a session of one thread starts none.
+/// Frees `session`; NULL is ignored. The threads of a session of several end by themselves, perhaps after
+/// this has returned, which matters before `fork` and before the library is unloaded; a session of one thread
+/// starts none.
 ///
 /// # Safety
 /// `session` is NULL or a session that was not freed before, and nobody uses it during or after the call.
@@ -149,20 +151,22 @@ pub unsafe extern "C" fn patchcore_session_free(session: *mut PatchcoreSession) 
     }
 }
 
-/// Scores `frame`, decides whether it is anomalous, and writes both to `*result`, unless that is NULL. If it fails, the
-/// result holds NaN and `PATCHCORE_DECISION_NO_THRESHOLD`, and there is no map, mask or region. A frame with a side below 8
-/// is `PATCHCORE_STATUS_ARGUMENT`; one with a side above 65,535 or more than 100,000,000 pixels is `PATCHCORE_STATUS_LIMIT`.
-/// `PATCHCORE_STATUS_FORMAT` means that the model is damaged: the score is not a finite number.
+/// Scores `frame`, decides whether it is anomalous, and writes both to `*result`, unless that is NULL. If it
+/// fails, the result holds NaN and `PATCHCORE_DECISION_NO_THRESHOLD`, and there is no map, mask or region. A
+/// frame with a side below 8 is `PATCHCORE_STATUS_ARGUMENT`; one with a side above 65,535 or more than
+/// 100,000,000 pixels is `PATCHCORE_STATUS_LIMIT`. `PATCHCORE_STATUS_FORMAT` means that the model is damaged:
+/// the score is not a finite number.
 ///
-/// A frame allocates if it is the first, has another size than the one before, has more samples a pixel than any before, or
-/// fails. Other frames do not allocate, except with a model that was trained for the search by k-d tree. A library without
-/// the feature `kdtree` searches such a model exhaustively: it finds the same, and allocates as for other models.
+/// A frame allocates if it is the first, has another size than the one before, has more samples a pixel than
+/// any before, or fails. Other frames do not allocate, except with a model that was trained for the search by
+/// k-d tree. A library without the feature `kdtree` searches such a model exhaustively: it finds the same,
+/// and allocates as for other models.
 ///
 /// # Safety
-/// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL, which is
-/// an error, or valid for reads of a `PatchcoreFrame`; its `data` is NULL, which is an error, or valid for reads of
-/// its `len` bytes, which nobody changes during the call. `result` is NULL or valid for writes of a
-/// `PatchcoreResult`.
+/// `session` is NULL, which is an error, or a session that nobody else uses during the call. `frame` is NULL,
+/// which is an error, or valid for reads of a `PatchcoreFrame`; its `data` is NULL, which is an error, or
+/// valid for reads of its `len` bytes, which nobody changes during the call. `result` is NULL or valid for
+/// writes of a `PatchcoreResult`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn patchcore_session_predict(
     session: *mut PatchcoreSession,
@@ -181,10 +185,10 @@ pub unsafe extern "C" fn patchcore_session_predict(
     })
 }
 
-/// Writes the score of `frame` alone to `*score`; NaN if it fails. It is the score that `patchcore_session_predict` gives,
-/// found sooner, because patches that cannot be the strongest are skipped. The map, mask and regions stay those of the last
-/// prediction. The score compares with `image_threshold` of `patchcore_session_calibration`. Errors and allocations as for
-/// `patchcore_session_predict`.
+/// Writes the score of `frame` alone to `*score`; NaN if it fails. It is the score that
+/// `patchcore_session_predict` gives, found sooner, because patches that cannot be the strongest are skipped.
+/// The map, mask and regions stay those of the last prediction. The score compares with `image_threshold` of
+/// `patchcore_session_calibration`. Errors and allocations as for `patchcore_session_predict`.
 ///
 /// # Safety
 /// As for `patchcore_session_predict`; `score` is NULL, which is an error, or valid for writes of a `float`.

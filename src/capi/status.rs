@@ -46,17 +46,17 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// The message of this thread's last call that failed, as one line of UTF-8: what was found and what was expected. Empty if
-/// no call failed. Never NULL. The string belongs to the thread: it stays valid and unchanged until the thread's next failed
-/// call, or its end.
+/// The message of this thread's last call that failed, as one line of UTF-8: what was found and what was
+/// expected. Empty if no call failed. Never NULL. The string belongs to the thread: it stays valid and
+/// unchanged until the thread's next failed call, or its end.
 #[unsafe(no_mangle)]
 pub extern "C" fn patchcore_last_error() -> *const c_char {
     // A thread that is ending may have no message any more.
     LAST_ERROR.try_with(|message| message.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
-/// The meaning of `status`, a `PatchcoreStatus`, in a few words, such as "invalid argument"; "unknown status" for any other
-/// number. Never NULL, always valid. `patchcore_last_error` has the details.
+/// The meaning of `status`, a `PatchcoreStatus`, in a few words, such as "invalid argument"; "unknown status"
+/// for any other number. Never NULL, always valid. `patchcore_last_error` has the details.
 #[unsafe(no_mangle)]
 pub extern "C" fn patchcore_status_text(status: u32) -> *const c_char {
     const TEXTS: [(PatchcoreStatus, &CStr); 8] = [
@@ -84,7 +84,8 @@ pub extern "C" fn patchcore_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Runs the body of a function in the default floating-point environment. Errors and panics become a status and a message.
+/// Runs the body of a function in the default floating-point environment. Errors and panics become a status
+/// and a message.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> PatchcoreStatus {
     let _default = DefaultFloats::set();
     // Half-done work of a panic is behind handles that the caller is asked to free.
