@@ -3,7 +3,7 @@
 
 mod support;
 
-use patchcore::image::{Frame, PixelFormat};
+use patchcore::image::{Frame, Mask, PixelFormat};
 use patchcore::{Backbone, OpenOptions, PatchCore, Session, TrainOptions, Trainer};
 use patchcore::{Precision, SearchKind};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -65,9 +65,24 @@ fn options(threads: usize, (search, bank_precision): Bank) -> TrainOptions {
     options
 }
 
+/// Options whose region of interest is an ellipse in the middle.
+fn options_with_roi() -> TrainOptions {
+    let inside = |at: usize| {
+        let [x, y] = [(at % WIDTH, WIDTH), (at / WIDTH, HEIGHT)]
+            .map(|(at, side)| 2.5 * (at as f32 / side as f32 - 0.5));
+        x * x + y * y < 1.0
+    };
+    let mask = Mask { width: WIDTH, height: HEIGHT, data: (0..WIDTH * HEIGHT).map(inside).collect() };
+    options(1, (SearchKind::Pruned, Precision::Single)).roi(Some(mask))
+}
+
 fn train(threads: usize, bank: Bank) -> PatchCore {
+    train_with(&options(threads, bank))
+}
+
+fn train_with(options: &TrainOptions) -> PatchCore {
     let backbone = Backbone::embedded("small").unwrap();
-    let mut trainer = Trainer::new(&backbone, &options(threads, bank)).unwrap();
+    let mut trainer = Trainer::new(&backbone, options).unwrap();
     for seed in 0..4 {
         trainer.add(&frame(&photograph(seed))).unwrap();
     }
@@ -88,21 +103,29 @@ fn main() {
     for precision in [Precision::Single, Precision::Half] {
         let [flat, pruned] = [SearchKind::Flat, SearchKind::Pruned].map(|search| check((search, precision)));
         assert!(flat == pruned, "the searches disagree");
-        check_memory((SearchKind::Flat, precision));
-        check_memory((SearchKind::Pruned, precision));
+        for search in [SearchKind::Flat, SearchKind::Pruned] {
+            check_memory(&train(1, (search, precision)), &format!("{search:?}, {precision:?}"));
+        }
     }
-    check_many();
+    let with_roi = train_with(&options_with_roi());
+    assert!((0.1..0.7).contains(&with_roi.info().roi_share()));
+    check_memory(&with_roi, "region of interest");
+    check_many(&with_roi);
+    check_many(&train(1, (SearchKind::Pruned, Precision::Single)));
     check_training();
     println!("predictions allocate nothing and give the same bits at every thread count; memory is as told");
 }
 
 /// Many predictions: queues allocate in pieces of some dozens of entries.
-fn check_many() {
-    let model = train(1, (SearchKind::Pruned, Precision::Single));
-    let mut session = Session::new(&model, 2).unwrap();
+fn check_many(model: &PatchCore) {
+    let mut session = Session::new(model, 2).unwrap();
     settle(2);
     let pixels = photograph(4);
-    let mut predict = || session.score(&frame(&pixels)).unwrap();
+    let mut predict = || {
+        let score = session.score(&frame(&pixels)).unwrap();
+        assert_eq!(session.predict(&frame(&pixels)).unwrap().score, score);
+        score
+    };
     let first = [predict(), predict()];
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     assert!((0..70).all(|_| predict() == first[0]));
@@ -163,14 +186,14 @@ fn assert_none(allocated: usize, what: &str) {
 }
 
 /// A model and its sessions take what they say, before anything is taken.
-fn check_memory(bank: Bank) {
-    let file = model_bytes(&train(1, bank));
+fn check_memory(trained: &PatchCore, what: &str) {
+    let file = model_bytes(trained);
     let before = LIVE.load(Ordering::Relaxed);
     let model = OpenOptions::default().open_copy(&file).unwrap();
     let taken = LIVE.load(Ordering::Relaxed) - before;
     for threads in [1, 2, 5] {
         let said = model.memory(threads, WIDTH, HEIGHT, PixelFormat::Gray8).unwrap();
-        assert_close(taken, said.model, &format!("{bank:?}, model"));
+        assert_close(taken, said.model, &format!("{what}, model"));
 
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
@@ -180,7 +203,7 @@ fn check_memory(bank: Bank) {
             session.score(&frame(&photograph(seed))).unwrap();
         }
         let taken = PEAK.load(Ordering::Relaxed) - before;
-        assert_close(taken, said.session, &format!("{bank:?}, session of {threads}"));
+        assert_close(taken, said.session, &format!("{what}, session of {threads}"));
     }
     assert!(model.memory(1, 7, 64, PixelFormat::Gray8).is_err());
     assert!(model.memory(1025, 64, 64, PixelFormat::Gray8).is_err());

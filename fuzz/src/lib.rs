@@ -49,7 +49,7 @@ fn mend_weights_checksum(bytes: &mut [u8]) {
 }
 
 /// Lays the sections of a model file one behind the other and puts the length and all checksums right, so
-/// that a mutation gets past them. What is no header is left.
+/// that a mutation gets past them. Bytes that do not begin with a header stay as they are.
 pub fn mend_model(bytes: &mut Vec<u8>) {
     const HEADER: usize = 32;
     const ENTRY: usize = 40;

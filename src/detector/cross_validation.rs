@@ -126,7 +126,7 @@ impl CrossValidation<'_> {
 
     fn score(&self, image: usize, index: &Index, scorer: &mut Scorer) -> Result<HeldOut> {
         let Self { store, isa, pool, .. } = *self;
-        let grid_width = if self.roi.is_some() { 1 } else { self.grid.1 };
+        let grid_width = self.roi.map_or(self.grid, |roi| roi.grid()).1;
         let mut buffer = Vec::new();
         let data = store.image(image, &mut buffer)?;
         let patches = Patches { dim: store.dim(), grid_width, data };

@@ -94,7 +94,7 @@ impl PatchExtractor {
         let grid_width = match roi {
             Some(roi) => {
                 roi.keep_patches(embedding, dim);
-                1
+                roi.grid().1
             }
             None => grid_width,
         };

@@ -47,7 +47,14 @@ impl PatchCore {
         let (network, preprocess) = (&model.network, &model.metadata.preprocess);
         let extractor = PatchExtractor::bytes(network, preprocess, (height, width), format, threads)?;
         let (grid, output) = (network.grid(), preprocess.output_size());
-        let scorer = Scorer::bytes(&model.index, grid, output, model.metadata.neighbors, threads)?;
+        let scorer = Scorer::bytes(
+            &model.index,
+            grid,
+            output,
+            model.metadata.neighbors,
+            model.roi.as_deref(),
+            threads,
+        )?;
         let threads = if threads > 1 { threads * THREAD } else { 0 };
         let roi = model.roi.as_ref().map_or(0, |roi| roi.bytes());
         let weights = network.weight_bytes() + self.backbone_bytes();

@@ -29,6 +29,8 @@ pub(crate) struct Roi {
     patches: Vec<u32>,
     /// Patches of the whole grid.
     all: usize,
+    /// Columns of the rectangle that the patches would fill.
+    columns: usize,
 }
 
 impl Roi {
@@ -51,14 +53,18 @@ impl Roi {
         let shares = preprocess.mean([0.0; 3]).std([1.0; 3]);
         let mut image = ImageTensor::default();
         Preprocessor::new(&shares, Isa::PORTABLE)?.run(&frame, pool, &mut image);
-        let pixels = image.height * image.width;
+        let (pixels, width) = (image.height * image.width, image.width);
         let inside = image.data[..pixels].iter().map(|&share| share == 0.0).collect();
-        Self::from_pixels(inside, preprocess, grid)
+        Self::from_pixels(inside, width, grid).ok_or_else(|| {
+            Error::wrong_setting(Setting::Roi, "nothing inside", "a part of the photograph")
+                .hint("after resizing, whole pixels have to lie inside")
+        })
     }
 
-    /// The region of the pixels `inside` of the network's input, which are as many as that has.
-    fn from_pixels(inside: Vec<bool>, preprocess: &Preprocess, grid: (usize, usize)) -> Result<Self> {
-        let (height, width) = preprocess.output_size();
+    /// The region of the pixels `inside` of the network's input, whose rows have `width`; `None` where no pixel
+    /// lies inside.
+    fn from_pixels(inside: Vec<bool>, width: usize, grid: (usize, usize)) -> Option<Self> {
+        let height = inside.len() / width;
         let mut counts = vec![false; grid.0 * grid.1];
         for (row, pixels) in inside.chunks_exact(width).enumerate() {
             let patch_row = row * grid.0 / height * grid.1;
@@ -68,11 +74,9 @@ impl Roi {
         }
         let patches: Vec<u32> =
             (0..).zip(&counts).filter(|(_, counts)| **counts).map(|(patch, _)| patch).collect();
-        if patches.is_empty() {
-            return Err(Error::wrong_setting(Setting::Roi, "nothing inside", "a part of the photograph")
-                .hint("after resizing, whole pixels have to lie inside"));
-        }
-        Ok(Self { inside, patches, all: counts.len() })
+        let rows = counts.chunks_exact(grid.1).filter(|row| row.contains(&true)).count();
+        let columns = patches.len().checked_div(rows)?;
+        Some(Self { inside, patches, all: counts.len(), columns })
     }
 
     /// The region whose pixels [`to_bits`](Self::to_bits) gave.
@@ -91,7 +95,8 @@ impl Roi {
             ));
         }
         let inside = bits.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1)).take(pixels);
-        Self::from_pixels(inside.collect(), preprocess, grid)
+        let nothing = || Error::format("region of interest", "nothing inside", "a part of the photograph");
+        Self::from_pixels(inside.collect(), width, grid).ok_or_else(nothing)
     }
 
     /// Whether each pixel of the network's input counts, eight a byte, the first in the lowest bit.
@@ -105,6 +110,12 @@ impl Roi {
     /// The share of pixels that count.
     pub(super) fn share(&self) -> f64 {
         self.inside.iter().filter(|&&inside| inside).count() as f64 / self.inside.len() as f64
+    }
+
+    /// Rows and columns of a grid for the patches that count, in which neighbours of a rectangular region stay
+    /// neighbours. The last row may not be full.
+    pub(super) fn grid(&self) -> (usize, usize) {
+        (self.patches.len().div_ceil(self.columns), self.columns)
     }
 
     /// Patches that count.
@@ -192,6 +203,7 @@ mod tests {
             let roi = roi(inside.clone()).unwrap();
             let expected: Vec<u32> = (0..20).filter(|patch| columns.contains(&(patch % 5))).collect();
             assert_eq!(roi.patches, expected, "{inside:?}");
+            assert_eq!(roi.grid(), (4, columns.len()), "{inside:?}");
             assert_eq!(roi.share(), inside.len() as f64 / 40.0);
             let preprocess = Preprocess::default().resize((32, 40));
             assert_eq!(Roi::from_bits(&roi.to_bits(), &preprocess, (4, 5)).unwrap(), roi);

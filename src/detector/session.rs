@@ -377,6 +377,7 @@ impl Scorer {
         grid: (usize, usize),
         output: (usize, usize),
         neighbors: u32,
+        roi: Option<&Roi>,
         threads: usize,
     ) -> Result<usize> {
         let (patches, k) = (grid.0 * grid.1, (neighbors as usize).min(index.bank().count()));
@@ -388,7 +389,7 @@ impl Scorer {
         } else {
             0
         };
-        Ok(plan + map + lists + row + index.scratch_bytes(grid, k, threads))
+        Ok(plan + map + lists + row + index.scratch_bytes(roi.map_or(grid, Roi::grid), k, threads))
     }
 
     pub(super) fn run(

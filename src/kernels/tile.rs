@@ -277,7 +277,7 @@ struct Strips {
 }
 
 impl Strips {
-    /// Of `m` windows.
+    /// The strips of `m` windows.
     fn new(m: usize, isa: Isa) -> Self {
         let count = m.div_ceil(tile_rows(isa));
         Self { count, height: m / count.max(1), higher: m % count.max(1) }

@@ -27,7 +27,7 @@ struct Machine {
     name: &'static str,
     /// Values of `PATCHCORE_ISA` on x86-64, cores on aarch64.
     variants: &'static [&'static str],
-    /// Of the compiler, for cargo.
+    /// Variables that name the compiler and the linker to cargo.
     environment: &'static [(&'static str, &'static str)],
     count: fn(&Program, &str, &str, u64) -> Result<u64>,
 }

@@ -15,11 +15,11 @@ const QUERIES: usize = 2;
 /// What the assembly reads once, and writes.
 #[repr(C)]
 struct Job {
-    /// Of the eight rows.
+    /// The bias of each of the eight rows.
     bias: *const i32,
-    /// Of the two queries.
+    /// The zero point of each of the two queries.
     zero_points: *const i32,
-    /// Of the two queries.
+    /// The sum from which a row is a candidate, for each of the two queries.
     thresholds: *const i32,
     masks: *mut [u8; QUERIES],
     /// 1, 2, 4, ..., 128.
