@@ -6,7 +6,9 @@
 //! every pixel of the photograph that it is resized from does; a patch counts if any pixel of its cell does.
 //! From there on only patches that count are stored, searched and scored.
 
-use crate::error::{Error, Result, Setting};
+#[cfg(feature = "train")]
+use crate::error::Setting;
+use crate::error::{Error, Result};
 use crate::image::Preprocess;
 #[cfg(feature = "train")]
 use crate::image::{Frame, Mask, PixelFormat, Preprocessor};
